@@ -1,0 +1,52 @@
+"""Time as the Engine API writes it: UTC, RFC 3339, durations in nanoseconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+NS_PER_S = 1_000_000_000
+ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+"""Go's zero time, which the Engine API shows for "never"."""
+
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+}
+_DURATION = re.compile(r"([+-])?((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+
+def utc_now() -> datetime:
+    """The one place that reads the wall clock for objects; planners get it as an argument."""
+    return datetime.now(UTC)
+
+
+def after_ns(start: datetime, duration_ns: int) -> datetime:
+    """`start` plus a duration in nanoseconds (kept to the microsecond)."""
+    return start + timedelta(microseconds=duration_ns / 1000)
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2026-11-22T10:00:00.123456Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_duration_ns(text: str) -> int:
+    """Go's duration notation (`1m30s`, `1.5h`, `300ms`, `0`) in nanoseconds.
+
+    Raises ValueError with a sentence for people when `text` is not a duration.
+    """
+    if text in {"0", "+0", "-0"}:
+        return 0
+    if not _DURATION.fullmatch(text):
+        raise ValueError(
+            f'invalid duration "{text}": write a number and a unit, such as 10s or 1m30s'
+        )
+    total = sum(float(n) * _UNITS_NS[unit] for n, unit in _DURATION_PART.findall(text))
+    return round(-total if text.startswith("-") else total)

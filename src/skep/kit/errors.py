@@ -1,0 +1,70 @@
+"""What can go wrong, by whose fault it is.
+
+    SkepError
+      InvalidArgument    the request is wrong and changes nothing          400
+      Unauthenticated    the caller is not who it must be                  401
+      Forbidden          the caller may not do this                        403
+      NotFound           the thing that was named does not exist           404
+      Conflict           the state of the thing does not allow it          409
+      NotModified        it is already so (docker: "not modified")         304
+      OutOfSequence      the writer read an older version                  500
+      Unimplemented      docker knows it, this engine does not do it       501
+      Unavailable        not now: no cluster here, no leader, shutting down 503
+      Internal           our fault                                         500
+
+The message is for people: what was wrong, where, and what to do. The numbers are the HTTP status
+codes that the Engine API answers with (reference: moby daemon/server/httpstatus).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SkepError(Exception):
+    """Base of all errors that are shown to a person. `str(error)` is the sentence shown."""
+
+    http_status: ClassVar[int] = 500
+
+
+class InvalidArgument(SkepError):
+    http_status = 400
+
+
+class Unauthenticated(SkepError):
+    http_status = 401
+
+
+class Forbidden(SkepError):
+    http_status = 403
+
+
+class NotFound(SkepError):
+    http_status = 404
+
+
+class Conflict(SkepError):
+    http_status = 409
+
+
+class NotModified(SkepError):
+    http_status = 304
+
+
+class OutOfSequence(SkepError):
+    """A writer stated a version that is no longer the stored one."""
+
+    def __init__(self, message: str = "update out of sequence") -> None:
+        super().__init__(message)
+
+
+class Unimplemented(SkepError):
+    http_status = 501
+
+
+class Unavailable(SkepError):
+    http_status = 503
+
+
+class Internal(SkepError):
+    pass

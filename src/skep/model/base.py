@@ -1,0 +1,71 @@
+"""How a noun becomes the Engine API's JSON: field names, versions, decoding with clear errors."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from skep.kit.clock import ZERO_TIME
+from skep.kit.errors import InvalidArgument
+
+T = TypeVar("T")
+
+_INITIALISMS = {
+    "id": "ID", "ids": "IDs", "ip": "IP", "ips": "IPs", "vips": "VIPs", "cpu": "CPU",
+    "cpus": "CPUs", "dns": "DNS", "os": "OS", "pid": "PID", "tls": "TLS", "ca": "CA",
+    "url": "URL", "uid": "UID", "gid": "GID", "ipam": "IPAM", "tty": "TTY",
+    "tmpfs": "Tmpfs", "ipv4": "IPv4", "ipv6": "IPv6", "api": "API", "uts": "UTS",
+}  # fmt: skip
+
+
+def docker_name(field: str) -> str:
+    """`node_id` -> `NodeID`: the Go field names that the Engine API uses as JSON keys."""
+    return "".join(_INITIALISMS.get(word, word[:1].upper() + word[1:]) for word in field.split("_"))
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=docker_name):
+    """A comparable value whose JSON form is the Engine API's; fields at their default are left out.
+
+    Field names are snake_case of the API's (`nano_cpus` is `NanoCPUs`); where the API's spelling
+    follows no rule, the field says it with `msgspec.field(name=…)`. Unknown keys are ignored on
+    decoding: the `Strict` kind refuses them.
+    """
+
+
+class Strict(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A value that users write: a key that it does not know is an error, never dropped."""
+
+
+class Version(msgspec.Struct, frozen=True, rename=docker_name):
+    """The revision of the commit that last wrote an object (docker: `Version.Index`)."""
+
+    index: int = 0
+
+
+class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, rename=docker_name):
+    """What every stored object has beside its spec.
+
+    The store sets `version` and `updated_at` (and `created_at` at birth) when it commits.
+    """
+
+    id: str
+    version: Version = Version()
+    created_at: datetime = ZERO_TIME
+    updated_at: datetime = ZERO_TIME
+
+
+def decode_json(body: bytes, kind: type[T], what: str = "request body") -> T:
+    """Read JSON into `kind`; raises InvalidArgument with the path of the wrong field."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(f"invalid {what}: {error}") from None
+    except msgspec.DecodeError as error:
+        raise InvalidArgument(f"invalid JSON in {what}: {error}") from None
+
+
+def encode_json(value: Any) -> bytes:
+    """A value as compact JSON bytes."""
+    return msgspec.json.encode(value)
