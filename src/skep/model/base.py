@@ -57,13 +57,24 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, ren
 
 
 def decode_json(body: bytes, kind: type[T], what: str = "request body") -> T:
-    """Read JSON into `kind`; raises InvalidArgument with the path of the wrong field."""
+    """Read JSON into `kind`; raises InvalidArgument with the path of the wrong field.
+
+    A null means "not given", as Go clients write their nil maps, slices and pointers.
+    """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.convert(_without_nulls(msgspec.json.decode(body)), type=kind)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"invalid {what}: {error}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidArgument(f"invalid JSON in {what}: {error}") from None
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
 
 
 def encode_json(value: Any) -> bytes:

@@ -1,0 +1,87 @@
+"""Nodes: the machines of a cluster."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import field
+
+from skep.model.base import Object, Strict, Value
+from skep.model.service import Platform, Resources
+
+Role = Literal["worker", "manager"]
+Availability = Literal["active", "pause", "drain"]
+NodeState = Literal["unknown", "down", "ready", "disconnected"]
+
+
+class NodeSpec(Strict, frozen=True, omit_defaults=False):
+    """What the user wants of a node: POST /nodes/{id}/update."""
+
+    name: str = ""
+    labels: dict[str, str] = {}
+    role: Role = "worker"
+    availability: Availability = "active"
+
+
+class Plugin(Value, frozen=True):
+    type: str
+    name: str
+
+
+class EngineDescription(Value, frozen=True):
+    engine_version: str = ""
+    labels: dict[str, str] = {}
+    plugins: list[Plugin] = []
+
+
+class TLSInfo(Value, frozen=True):
+    """The root certificate (PEM) and its subject and public key (DER), as the API shows them."""
+
+    trust_root: str = ""
+    cert_issuer_subject: bytes = b""
+    cert_issuer_public_key: bytes = b""
+
+
+class NodeDescription(Value, frozen=True):
+    """What a node says of itself when its agent opens a session."""
+
+    hostname: str = ""
+    platform: Platform = Platform()
+    resources: Resources = Resources()
+    engine: EngineDescription = EngineDescription()
+    tls_info: TLSInfo = field(name="TLSInfo", default=TLSInfo())
+
+
+class NodeStatus(Value, frozen=True):
+    state: NodeState = "unknown"
+    message: str = ""
+    addr: str = ""
+
+
+class ManagerStatus(Value, frozen=True):
+    leader: bool = False
+    reachability: Literal["unknown", "unreachable", "reachable"] = "unknown"
+    addr: str = ""
+
+
+class Node(Object, frozen=True, kw_only=True):
+    """A node as stored and as GET /nodes shows it. `spec.role` is the wish, `role` the fact."""
+
+    id: str
+    spec: NodeSpec
+    description: NodeDescription = NodeDescription()
+    status: NodeStatus = NodeStatus()
+    manager_status: ManagerStatus | None = None
+    certificate_role: Role = "worker"
+    down_since: datetime | None = None
+
+
+def eligible(node: Node) -> bool:
+    """The node may be given new tasks."""
+    return node.status.state == "ready" and node.spec.availability == "active"
+
+
+def alive(node: Node) -> bool:
+    """Tasks on the node may be counted on: it is neither lost nor being emptied."""
+    return node.status.state != "down" and node.spec.availability != "drain"

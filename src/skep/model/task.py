@@ -1,0 +1,101 @@
+"""Tasks: one try at running one slot of a service on one node."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import field
+
+from skep.kit.clock import ZERO_TIME
+from skep.model.base import Object, Value, Version
+from skep.model.service import GenericResource, PortConfig, TaskSpec
+from skep.model.states import TaskState
+
+
+class ContainerStatus(Value, frozen=True):
+    container_id: str = field(name="ContainerID", default="")
+    pid: int = field(name="PID", default=0)
+    exit_code: int = 0
+
+
+class PortStatus(Value, frozen=True):
+    """Host-mode ports as the node really published them."""
+
+    ports: list[PortConfig] = []
+
+
+class TaskStatus(Value, frozen=True, omit_defaults=False):
+    """What was observed. `message` is the step in a word, `err` the reason when it went wrong."""
+
+    timestamp: datetime = ZERO_TIME
+    state: TaskState = TaskState.NEW
+    message: str = ""
+    err: str = ""
+    container_status: ContainerStatus | None = None
+    port_status: PortStatus | None = None
+
+
+class ServiceAnnotations(Value, frozen=True):
+    """The service's name and labels when the task was made: for names, labels and templates."""
+
+    name: str = ""
+    labels: dict[str, str] = {}
+
+
+class NetworkName(Value, frozen=True):
+    name: str = ""
+
+
+class NetworkRef(Value, frozen=True):
+    """The part of a network that a task shows."""
+
+    id: str = ""
+    spec: NetworkName = NetworkName()
+
+
+class NetworkAttachment(Value, frozen=True):
+    """A task's place on one network. `addresses` with prefix length: "10.0.1.3/24"."""
+
+    network: NetworkRef = NetworkRef()
+    addresses: list[str] = []
+    aliases: list[str] = []
+
+
+class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
+    """A task as stored and as GET /tasks shows it.
+
+    `slot` numbers from 1 for replicated services (0 for global ones, which are keyed by node).
+    `spec` and `spec_version` are the service's at birth and never change. `hold_until` keeps a
+    successor at desired READY during the restart delay; `restarts` are the times at which its slot
+    was restarted under this spec version (newest last, as many as the policy must count). `cause`
+    says in words why the task exists; `cause_of_end` why it is wanted no more.
+    """
+
+    id: str
+    version: Version
+    created_at: datetime
+    updated_at: datetime
+    labels: dict[str, str] = {}
+    spec: TaskSpec
+    service_id: str = field(name="ServiceID", default="")
+    slot: int = 0
+    node_id: str = field(name="NodeID", default="")
+    service_annotations: ServiceAnnotations = ServiceAnnotations()
+    status: TaskStatus
+    desired_state: TaskState
+    networks_attachments: list[NetworkAttachment] = []
+    ports: list[PortConfig] = []
+    generic_resources: list[GenericResource] = []
+    assigned_generic_resources: list[GenericResource] = []
+    job_iteration: Version | None = None
+    spec_version: Version = Version()
+    hold_until: datetime | None = None
+    restarts: list[datetime] = []
+    cause: str = ""
+    cause_of_end: str = ""
+
+
+def task_name(task: Task) -> str:
+    """The task's and its container's name: `<service>.<slot or node id>.<task id>`."""
+    place = str(task.slot) if task.slot else task.node_id
+    return f"{task.service_annotations.name}.{place}.{task.id}"

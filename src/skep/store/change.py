@@ -1,0 +1,117 @@
+"""Changes to the store, and what watchers are told of them: values, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from skep.model.cluster import Cluster, ClusterSecrets
+from skep.model.network import Network
+from skep.model.node import Node
+from skep.model.service import RegistryAuth, Service
+from skep.model.task import Task
+
+Stored: TypeAlias = Service | Task | Node | Network | Cluster | ClusterSecrets | RegistryAuth
+"""Every kind of object that the store keeps."""
+
+KINDS: dict[str, type[Stored]] = {
+    "service": Service,
+    "task": Task,
+    "node": Node,
+    "network": Network,
+    "cluster": Cluster,
+    "cluster-secrets": ClusterSecrets,
+    "registry-auth": RegistryAuth,
+}
+KIND_OF: dict[type, str] = {cls: kind for kind, cls in KINDS.items()}
+
+
+class Create(msgspec.Struct, frozen=True):
+    """A new object. Its version and times are set by the commit."""
+
+    new: Stored
+    why: str = ""
+
+
+class Update(msgspec.Struct, frozen=True):
+    """The object as it should be. Its `version` must be the one stored, or the commit is refused."""
+
+    new: Stored
+    why: str = ""
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """The object as it was read, to be forgotten. Refused if it changed since."""
+
+    old: Stored
+    why: str = ""
+
+
+Change: TypeAlias = Create | Update | Delete
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One applied change: `old` is None at birth, `new` is None at the end."""
+
+    kind: str
+    action: Literal["create", "update", "remove"]
+    old: Stored | None
+    new: Stored | None
+    why: str = ""
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """What one revision changed, in order."""
+
+    revision: int
+    events: tuple[Event, ...]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a deciding room wants: changes to commit together, and when to look again.
+
+    `wake` maps a dirty key to the moment at which that key should be planned again though nothing
+    changed. `explanations` are sentences for the log; the causes of changes travel in `Change.why`
+    and in the objects.
+    """
+
+    changes: tuple[Change, ...] = ()
+    explanations: tuple[str, ...] = ()
+    wake: dict[str, datetime] = {}
+
+
+class View(Protocol):
+    """The store as a planner reads it: whole, consistent, never leaving memory.
+
+    Iteration order of every listing is by id, so equal states give equal plans. Listings are
+    snapshots: they may be kept across later commits.
+    """
+
+    @property
+    def revision(self) -> int: ...
+
+    def service(self, service_id: str) -> Service | None: ...
+    def task(self, task_id: str) -> Task | None: ...
+    def node(self, node_id: str) -> Node | None: ...
+    def network(self, network_id: str) -> Network | None: ...
+    def registry_auth(self, service_id: str) -> RegistryAuth | None: ...
+    def cluster(self) -> Cluster | None: ...
+    def cluster_secrets(self) -> ClusterSecrets | None: ...
+
+    def services(self) -> list[Service]: ...
+    def tasks(self) -> list[Task]: ...
+    def nodes(self) -> list[Node]: ...
+    def networks(self) -> list[Network]: ...
+
+    def service_named(self, name: str) -> Service | None: ...
+    def network_named(self, name: str) -> Network | None: ...
+    def nodes_named(self, hostname: str) -> list[Node]: ...
+
+    def tasks_of_service(self, service_id: str) -> list[Task]: ...
+    def tasks_of_slot(self, service_id: str, slot: int) -> list[Task]: ...
+    def tasks_of_node(self, node_id: str) -> list[Task]: ...
+
+    def by_id_prefix(self, kind: str, prefix: str) -> Iterable[Stored]: ...
