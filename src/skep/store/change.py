@@ -37,7 +37,7 @@ class Create(msgspec.Struct, frozen=True):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """The object as it should be. Its `version` must be the one stored, or the commit is refused."""
+    """The object as it should be. Its `version` must be the stored one, or it is refused."""
 
     new: Stored
     why: str = ""

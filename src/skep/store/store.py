@@ -1,0 +1,259 @@
+"""The store: one writer, one watch, reads that never leave memory.
+
+A commit is checked against the newest state, written to the log, applied to memory and published,
+in that order, so nothing that a watcher or a caller ever saw can be lost. Commits that wait while
+the log is busy go to it together, as one batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from skep.kit.clock import utc_now
+from skep.kit.errors import Conflict, OutOfSequence, SkepError, Unavailable
+from skep.model.base import Version
+from skep.model.network import Network
+from skep.model.service import Service
+from skep.store.change import KIND_OF, Change, Commit, Create, Delete, Event, Stored
+from skep.store.log import Log
+from skep.store.memory import MemoryView
+
+_MAX_BATCH = 1_000
+_MAX_WAITING = 10_000
+_MAX_UNREAD = 100_000
+
+
+class Lagged(SkepError):
+    """A watcher fell too far behind: it must read the view afresh and watch again."""
+
+
+class Watch:
+    """Every commit since the watch began, in order. Iterate, or take with `next_nowait`."""
+
+    def __init__(self, forget: Callable[[Watch], None]) -> None:
+        self._forget = forget
+        self._unread: deque[Commit] = deque()
+        self._news = asyncio.Event()
+        self._lagged = False
+
+    def publish(self, commit: Commit) -> None:
+        if len(self._unread) >= _MAX_UNREAD:
+            self._lagged = True
+            self._unread.clear()
+        elif not self._lagged:
+            self._unread.append(commit)
+        self._news.set()
+
+    def next_nowait(self) -> Commit | None:
+        """The next commit, or None when all were taken. Raises Lagged."""
+        if self._lagged:
+            raise Lagged("the watch fell behind: read the view again")
+        if self._unread:
+            return self._unread.popleft()
+        self._news.clear()
+        return None
+
+    async def wait(self) -> None:
+        """Return when there is something to take."""
+        await self._news.wait()
+
+    async def __aiter__(self) -> AsyncIterator[Commit]:
+        while True:
+            commit = self.next_nowait()
+            if commit is None:
+                await self.wait()
+            else:
+                yield commit
+
+    def close(self) -> None:
+        self._forget(self)
+
+
+class _Waiting:
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self.changes = changes
+        self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+
+class Store:
+    """Versioned objects with one commit and one watch. `start` before use, `close` after."""
+
+    def __init__(self, log: Log, clock: Callable[[], datetime] = utc_now) -> None:
+        self._log = log
+        self._clock = clock
+        self._waiting: deque[_Waiting] = deque()
+        self._news = asyncio.Event()
+        self._watches: set[Watch] = set()
+        self._writer: asyncio.Task[None] | None = None
+        self.view = MemoryView()
+
+    async def start(self) -> None:
+        snapshot = await self._log.load()
+        self.view = MemoryView(snapshot.objects, snapshot.revision)
+        self._writer = asyncio.create_task(self._write(), name="store writer")
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+            self._writer = None
+        self._refuse_waiting(Unavailable("the store is closed: this manager is stopping"))
+        await self._log.close()
+
+    def watch(self) -> Watch:
+        """Commits from now on. The view and the watch have no gap between them."""
+        watch = Watch(self._watches.discard)
+        self._watches.add(watch)
+        return watch
+
+    async def commit(self, changes: Sequence[Change]) -> int:
+        """Apply all the changes or none; returns the revision once it is durable.
+
+        Raises OutOfSequence when an object changed since it was read, Conflict when a name or id
+        is taken, Unavailable when the log cannot be written or too many commits wait.
+        """
+        if not changes:
+            return self.view.revision
+        if self._writer is None:
+            raise Unavailable("the store is closed: this manager is stopping")
+        if len(self._waiting) >= _MAX_WAITING:
+            raise Unavailable("the manager is overloaded: too many changes wait; try again")
+        waiting = _Waiting(changes)
+        self._waiting.append(waiting)
+        self._news.set()
+        return await asyncio.shield(waiting.done)
+
+    async def _write(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                await self._write_batch()
+
+    async def _write_batch(self) -> None:
+        staged = _Staged(self.view, self._clock())
+        accepted: list[_Waiting] = []
+        commits: list[Commit] = []
+        while self._waiting and len(accepted) < _MAX_BATCH:
+            waiting = self._waiting.popleft()
+            try:
+                commits.append(staged.check(waiting.changes))
+                accepted.append(waiting)
+            except SkepError as error:
+                _fail(waiting, error)
+        if not commits:
+            return
+        try:
+            await self._log.append(commits)
+        except SkepError as error:
+            for waiting in accepted:
+                _fail(waiting, error)
+            return
+        except asyncio.CancelledError:
+            for waiting in accepted:
+                _fail(waiting, Unavailable("the store was closed while it wrote"))
+            raise
+        for waiting, commit in zip(accepted, commits, strict=True):
+            self.view.apply(commit.revision, commit.events)
+            for watch in self._watches:
+                watch.publish(commit)
+            if not waiting.done.done():
+                waiting.done.set_result(commit.revision)
+
+    def _refuse_waiting(self, error: SkepError) -> None:
+        while self._waiting:
+            _fail(self._waiting.popleft(), error)
+
+
+def _fail(waiting: _Waiting, error: SkepError) -> None:
+    if not waiting.done.done():
+        waiting.done.set_exception(error)
+        waiting.done.exception()  # a caller that went away must not leave a warning behind
+
+
+class _Staged:
+    """The state as it will be after the commits accepted so far in this batch."""
+
+    def __init__(self, view: MemoryView, now: datetime) -> None:
+        self._view = view
+        self._now = now
+        self._revision = view.revision
+        self._objects: dict[tuple[str, str], Stored | None] = {}
+        self._owners: dict[tuple[str, str], str | None] = {}
+
+    def check(self, changes: Sequence[Change]) -> Commit:
+        """The commit that these changes make; a refusal leaves the stage untouched."""
+        revision = self._revision + 1
+        objects: dict[tuple[str, str], Stored | None] = {}
+        owners: dict[tuple[str, str], str | None] = {}
+        events = []
+        for change in changes:
+            event = self._event(change, revision, objects)
+            self._rename(event, owners)
+            stored = event.new or event.old
+            assert stored is not None
+            objects[event.kind, stored.id] = event.new
+            events.append(event)
+        self._objects.update(objects)
+        self._owners.update(owners)
+        self._revision = revision
+        return Commit(revision, tuple(events))
+
+    def _event(
+        self, change: Change, revision: int, pending: Mapping[tuple[str, str], Stored | None]
+    ) -> Event:
+        wanted = change.old if isinstance(change, Delete) else change.new
+        kind = KIND_OF[type(wanted)]
+        key = (kind, wanted.id)
+        layer = next((layer for layer in (pending, self._objects) if key in layer), None)
+        old = layer[key] if layer is not None else self._view.get(kind, wanted.id)
+        if isinstance(change, Create):
+            if old is not None:
+                raise Conflict(f"{kind} {wanted.id} already exists")
+            born = self._stamped(change.new, revision, self._now)
+            return Event(kind, "create", None, born, change.why)
+        if old is None or old.version != wanted.version:
+            raise OutOfSequence()
+        if isinstance(change, Delete):
+            return Event(kind, "remove", old, None, change.why)
+        changed = self._stamped(change.new, revision, old.created_at)
+        return Event(kind, "update", old, changed, change.why)
+
+    def _stamped(self, new: Stored, revision: int, created_at: datetime) -> Stored:
+        return msgspec.structs.replace(
+            new, version=Version(revision), created_at=created_at, updated_at=self._now
+        )
+
+    def _rename(self, event: Event, pending: dict[tuple[str, str], str | None]) -> None:
+        """Names of services and of networks are unique among their kind."""
+        old_name, new_name = _unique_name(event.old), _unique_name(event.new)
+        if old_name == new_name:
+            return
+        if old_name is not None:
+            pending[event.kind, old_name] = None
+        if new_name is not None and event.new is not None:
+            if self._owner(event.kind, new_name, pending) is not None:
+                raise Conflict(
+                    "rpc error: code = AlreadyExists desc = name conflicts with an existing "
+                    f"object: {event.kind} {new_name} already exists"
+                )
+            pending[event.kind, new_name] = event.new.id
+
+    def _owner(
+        self, kind: str, name: str, pending: Mapping[tuple[str, str], str | None]
+    ) -> str | None:
+        for layer in (pending, self._owners):
+            if (kind, name) in layer:
+                return layer[kind, name]
+        view = self._view
+        found = view.service_named(name) if kind == "service" else view.network_named(name)
+        return found.id if found is not None else None
+
+
+def _unique_name(stored: Stored | None) -> str | None:
+    return stored.spec.name if isinstance(stored, Service | Network) else None
