@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, OutOfSequence, SkepError
 from skep.kit.ids import new_id
 from skep.manager.room import NewId, Room
-from skep.store.change import Commit, Plan
+from skep.store.change import Commit
 from skep.store.store import Lagged, Store, Watch
 
 log = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
+_RETRY = timedelta(seconds=1)
 
 
 class Agenda:
@@ -30,7 +30,7 @@ class Agenda:
         self._queue: list[tuple[datetime, str]] = []
 
     def take(self, now: datetime) -> frozenset[str]:
-        """All keys that are due, which are forgotten here: planning them is the caller's promise."""
+        """All keys that are due. They are forgotten here: the caller promises to plan them."""
         while self._queue and self._queue[0][0] <= now:
             moment, key = heapq.heappop(self._queue)
             if self._wake_at.get(key) == moment:
@@ -45,9 +45,9 @@ class Agenda:
     def put_back(self, keys: frozenset[str]) -> None:
         self.dirty |= keys
 
-    def wake(self, plan: Plan) -> None:
-        """Remember when to look again. The newest plan's word on a key is the one that counts."""
-        for key, moment in plan.wake.items():
+    def wake(self, moments: Mapping[str, datetime]) -> None:
+        """Remember when to look again. The newest word on a key is the one that counts."""
+        for key, moment in moments.items():
             self._wake_at[key] = moment
             heapq.heappush(self._queue, (moment, key))
 
@@ -56,6 +56,11 @@ class Agenda:
         while self._queue and self._wake_at.get(self._queue[0][1]) != self._queue[0][0]:
             heapq.heappop(self._queue)
         return self._queue[0][0] if self._queue else None
+
+
+def keys_at(keys: Iterable[str], moment: datetime) -> dict[str, datetime]:
+    """Every key, to be looked at again at `moment`."""
+    return dict.fromkeys(keys, moment)
 
 
 class Loop:
@@ -101,26 +106,32 @@ class Loop:
                 await self._plan(agenda, keys)
 
     async def _plan(self, agenda: Agenda, keys: frozenset[str]) -> None:
-        name = agenda.room.name
+        now = self._clock()
         try:
-            plan = agenda.room.plan(self._store.view, keys, self._clock(), self._ids)
+            plan = agenda.room.plan(self._store.view, keys, now, self._ids)
         except Exception:
-            log.exception("%s could not plan %s; trying again", name, sorted(keys)[:10])
-            await asyncio.sleep(_RETRY_S)
-            agenda.put_back(keys)
+            await self._isolate(agenda, keys)
             return
         for explanation in plan.explanations:
-            log.info("%s: %s", name, explanation)
+            log.info("%s: %s", agenda.room.name, explanation)
         try:
             await self._store.commit(plan.changes)
         except (OutOfSequence, Conflict):
             agenda.put_back(keys)
         except SkepError as error:
-            log.error("%s could not commit: %s; trying again", name, error)
-            await asyncio.sleep(_RETRY_S)
-            agenda.put_back(keys)
+            log.error("%s could not commit, trying again: %s", agenda.room.name, error)
+            agenda.wake(keys_at(keys, now + _RETRY))
         else:
-            agenda.wake(plan)
+            agenda.wake(plan.wake)
+
+    async def _isolate(self, agenda: Agenda, keys: frozenset[str]) -> None:
+        """A key that cannot be planned must not hold up the others: plan each by itself."""
+        if len(keys) > 1:
+            for key in sorted(keys):
+                await self._plan(agenda, frozenset({key}))
+            return
+        log.exception("%s cannot plan %s, trying again", agenda.room.name, *keys)
+        agenda.wake(keys_at(keys, self._clock() + _RETRY))
 
     def _note(self, watch: Watch) -> None:
         while (commit := watch.next_nowait()) is not None:
