@@ -82,14 +82,20 @@ class ImageStore:
         raise NotImplementedError
 
     def layers(self, image: Image) -> list[Path]:
-        """Unpacked layers for overlayfs `lowerdir`, topmost first, as short absolute symlinks
-        (`<root>/l/<4+ hex>`). In memory: no waiting. See `overlay.mount_overlay` for many layers."""
+        """Unpacked layers for overlayfs `lowerdir`, topmost first. In memory: no waiting.
+
+        Short symlinks, `<root>/l/<4 or more hex>`: one page of mount options holds 128 of them
+        when `root` is up to 24 characters long; `overlay.mount_overlay` has no such limit.
+        """
         raise NotImplementedError
 
-    async def list(
-        self, filters: Filters | None = None, *, all_images: bool = False, shared_size: bool = False
+    async def summaries(
+        self, filters: Filters | None = None, *, shared_size: bool = False
     ) -> list[ImageSummary]:
-        """GET /images/json, newest first. Filters: before, dangling, label, reference, since, until."""
+        """GET /images/json, newest first.
+
+        Filters: before, dangling, label, reference, since, until; others raise InvalidArgument.
+        """
         raise NotImplementedError
 
     async def inspect(self, name: str) -> ImageInspect:

@@ -1,0 +1,88 @@
+"""Which names point at which image: `<root>/names.json`, written whole, read once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from skep.kit.files import write_atomically
+from skep.model.reference import Reference, parse_reference
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a name points at, and since when."""
+
+    image_id: str
+    named_at: datetime
+
+
+class NameTable:
+    """Tags (`repo:tag`) and digests (`repo@sha256:…`) -> image ids."""
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / "names.json"
+        self._targets: dict[Reference, Target] = {}
+        self._by_image: dict[str, set[Reference]] = {}
+        self._writing = asyncio.Lock()
+
+    def open(self, is_image: Callable[[str], bool]) -> None:
+        """Read the names; those of images that are gone (a crash in a remove) drop out. Blocking."""
+        if not self._path.exists():
+            return
+        stored = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Target])
+        self._adopt(
+            {
+                parse_reference(name): target
+                for name, target in stored.items()
+                if is_image(target.image_id)
+            }
+        )
+
+    def find(self, reference: Reference) -> str | None:
+        """The id of the image that `reference` names. A digest decides, whatever tag stands by."""
+        if reference.digest:
+            reference = reference.with_digest(reference.digest)
+        target = self._targets.get(reference)
+        return target.image_id if target else None
+
+    def of(self, image_id: str) -> list[Reference]:
+        """All names of an image, sorted."""
+        return sorted(self._by_image.get(image_id, ()))
+
+    def last_named(self, image_id: str) -> datetime | None:
+        """When the image got its newest tag."""
+        moments = [self._targets[r].named_at for r in self._by_image.get(image_id, ()) if r.tag]
+        return max(moments, default=None)
+
+    async def point(
+        self, references: Collection[Reference], image_id: str, now: datetime
+    ) -> list[Reference]:
+        """Make names point at an image; returns those that did not before. On disk when it ends."""
+        async with self._writing:
+            fresh = [r for r in references if self.find(r) != image_id]
+            if fresh:
+                targets = self._targets | dict.fromkeys(fresh, Target(image_id, now))
+                await self._commit(targets)
+            return fresh
+
+    async def drop(self, references: Collection[Reference]) -> None:
+        """Forget names. On disk when it ends."""
+        async with self._writing:
+            kept = {r: target for r, target in self._targets.items() if r not in references}
+            if len(kept) != len(self._targets):
+                await self._commit(kept)
+
+    async def _commit(self, targets: dict[Reference, Target]) -> None:
+        content = msgspec.json.encode({str(r): target for r, target in targets.items()})
+        await asyncio.to_thread(write_atomically, self._path, content)
+        self._adopt(targets)
+
+    def _adopt(self, targets: dict[Reference, Target]) -> None:
+        self._targets = targets
+        self._by_image = {}
+        for reference, target in targets.items():
+            self._by_image.setdefault(target.image_id, set()).add(reference)

@@ -1,0 +1,56 @@
+"""Files that a crash cannot leave half written, and trees that are too odd for shutil."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put `content` at `path` so that readers, and a crash, see the old file or the new one.
+
+    Blocking: it waits for the disk.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` outlive a power cut. Blocking."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_trees(paths: Iterable[Path]) -> None:
+    """Delete folders with all that is in them, however deep; missing ones are fine. Blocking.
+
+    By rm(1): shutil.rmtree recurses, and a tree from a hostile archive is deeper than Python's
+    stack. Raises OSError when something stayed.
+    """
+    names = [str(path) for path in paths]
+    if not names:
+        return
+    done = subprocess.run(
+        ["rm", "-rf", "--one-file-system", "--", *names],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(done.stderr.decode(errors="replace").strip()[:500])
