@@ -1,0 +1,30 @@
+"""What doors (the Engine API, later others) ask of a cluster: checked wishes become commits.
+
+    control = Control(store, ca)
+    control.services.find(parse_filters(query["filters"]), status=True)
+    created = await control.services.create(spec, registry_auth=header)
+
+Readers are plain functions of the store's view; writers check, commit one change set, return.
+"""
+
+from __future__ import annotations
+
+from skep.kit.ids import new_id
+from skep.manager.control.cluster import CertificateAuthority, ClusterControl
+from skep.manager.control.networks import Networks
+from skep.manager.control.nodes import Nodes
+from skep.manager.control.services import Services
+from skep.manager.control.tasks import Tasks
+from skep.manager.control.writer import Store
+from skep.manager.room import NewId
+
+
+class Control:
+    """One noun, one attribute."""
+
+    def __init__(self, store: Store, ca: CertificateAuthority, ids: NewId = new_id) -> None:
+        self.services = Services(store, ids)
+        self.tasks = Tasks(store)
+        self.nodes = Nodes(store)
+        self.networks = Networks(store, ids)
+        self.cluster = ClusterControl(store, ca)

@@ -1,0 +1,36 @@
+"""The door through which control writes: one change set, one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from skep.kit.errors import OutOfSequence
+from skep.manager.control import words
+from skep.model.base import Object
+from skep.store.change import Change, View
+
+
+class Store(Protocol):
+    """What control needs of the store (`skep.store.store.Store` is one)."""
+
+    @property
+    def view(self) -> View: ...
+
+    async def commit(self, changes: Sequence[Change]) -> int:
+        """Make all the changes durable, or none; the revision they got."""
+        ...
+
+
+async def commit(store: Store, changes: Sequence[Change]) -> int:
+    """Commit for a caller of the API. Raises OutOfSequence in docker's words."""
+    try:
+        return await store.commit(changes)
+    except OutOfSequence:
+        raise words.out_of_sequence() from None
+
+
+def check_version(stored: Object, version: int) -> None:
+    """Refuse a writer who read an older version than the one stored."""
+    if stored.version.index != version:
+        raise words.out_of_sequence()
