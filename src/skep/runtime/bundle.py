@@ -11,12 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-DEFAULT_CAPABILITIES = frozenset({
-    "CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
-    "CAP_MKNOD", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP",
-    "CAP_SETUID", "CAP_SYS_CHROOT",
-})  # fmt: skip
-"""What root in a container may do when nobody says otherwise: Docker's fourteen."""
+from skep.runtime.capabilities import DEFAULT as DEFAULT_CAPABILITIES
 
 MASKED_PATHS = (
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
@@ -127,7 +122,8 @@ class Bundle(Value, frozen=True):
     pid_namespace: str | None = None
     """Path of a pid namespace to join (`--pid container:x`); excludes `host_pid`."""
     ipc_namespace: str | None = None
-    cgroup_namespace: bool = True
+    cgroup_namespace: bool | None = None
+    """A private view of cgroups; None is docker's default: where the host has cgroup v2."""
 
     mounts: tuple[Mount, ...] = ()
     """Made after the default ones; one at a default's destination replaces it."""
@@ -152,9 +148,9 @@ class Bundle(Value, frozen=True):
     resources: Resources = Resources()
     cgroup_path: str | None = None
     """Below the root of each hierarchy, e.g. "/skep-1a2b/<id>"; None lets the Runtime choose."""
-    sysctls: dict[str, str] = {}
+    sysctls: dict[str, str] = msgspec.field(default_factory=dict)
     rlimits: tuple[Rlimit, ...] = ()
     oom_score_adj: int | None = None
     init: str | None = None
     """Path on the host of a static init (tini); it becomes pid 1 at /sbin/docker-init."""
-    annotations: dict[str, str] = {}
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)

@@ -1,0 +1,66 @@
+"""Names of Linux capabilities, and which of them a container gets (--cap-add, --cap-drop)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from skep.kit.errors import InvalidArgument
+
+_NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP"
+    " LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER"
+    " SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE"
+    " SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP"
+    " MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF"
+    " CHECKPOINT_RESTORE"
+)
+BY_BIT = tuple(f"CAP_{name}" for name in _NAMES.split())
+"""Index is the bit number of linux/capability.h."""
+
+_DEFAULT_NAMES = (
+    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW"
+    " SETFCAP SETGID SETPCAP SETUID SYS_CHROOT"
+)
+DEFAULT = frozenset(f"CAP_{name}" for name in _DEFAULT_NAMES.split())
+"""What root in a container may do when nobody says otherwise: Docker's fourteen."""
+
+
+def from_mask(mask: int) -> frozenset[str]:
+    """The names of a bit mask as /proc/<pid>/status writes it; bits without a name are left out."""
+    return frozenset(name for bit, name in enumerate(BY_BIT) if mask >> bit & 1)
+
+
+def of_this_host(status: Path = Path("/proc/self/status")) -> frozenset[str]:
+    """What we ourselves may do, hence the most that a container can get."""
+    for line in status.read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return from_mask(int(line.split()[1], 16))
+    return frozenset()
+
+
+def resolve(
+    add: Iterable[str], drop: Iterable[str], *, privileged: bool, host: frozenset[str]
+) -> frozenset[str]:
+    """The final set for docker's words: with or without `CAP_`, any case, `ALL`.
+
+    As in docker, `ALL` in one list makes the other list the exceptions; never more than `host`.
+    Raises InvalidArgument for a name that Linux does not have.
+    """
+    if privileged:
+        return host
+    added, dropped = {_name(word) for word in add}, {_name(word) for word in drop}
+    if "ALL" in added:
+        return host - dropped
+    base = frozenset() if "ALL" in dropped else DEFAULT - dropped
+    return (base | added) & host
+
+
+def _name(word: str) -> str:
+    upper = word.upper()
+    if upper in {"ALL", "CAP_ALL"}:
+        return "ALL"
+    name = upper if upper.startswith("CAP_") else f"CAP_{upper}"
+    if name not in BY_BIT:
+        raise InvalidArgument(f'invalid capability: "{word}"')
+    return name
