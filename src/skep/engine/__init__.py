@@ -1,0 +1,26 @@
+"""One node's containers, images, volumes, networks, logs and statistics: no cluster needed.
+
+Start at engine.py (`Engine`, the facade); its five attributes are the doors to the rest.
+"""
+
+from skep.engine.containers import AttachedStream, Containers, Filters, WaitCondition
+from skep.engine.engine import Engine
+from skep.engine.events import Events
+from skep.engine.networks import Networks, ServiceBackend, ServicePort
+from skep.engine.settings import AddressPool, EngineSettings
+from skep.engine.volumes import Volumes
+
+__all__ = [
+    "AddressPool",
+    "AttachedStream",
+    "Containers",
+    "Engine",
+    "EngineSettings",
+    "Events",
+    "Filters",
+    "Networks",
+    "ServiceBackend",
+    "ServicePort",
+    "Volumes",
+    "WaitCondition",
+]
