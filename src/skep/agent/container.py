@@ -1,0 +1,182 @@
+"""A task as a container: pure translation of the service's spec into the engine's wish.
+
+What is translated is what Swarm's executor does (source: moby daemon/cluster/executor/container).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from skep.agent.template import Context, context_of, expand
+from skep.kit.clock import NS_PER_S
+from skep.model.container import (
+    ContainerCreate,
+    EndpointIPAMConfig,
+    EndpointSettings,
+    HostConfig,
+    LogConfig,
+    NetworkingConfig,
+    PortBinding,
+)
+from skep.model.defaults import container as container_spec
+from skep.model.node import Node
+from skep.model.service import (
+    ContainerSpec,
+    DNSConfig,
+    GenericResource,
+    Limit,
+    Mount,
+    PortConfig,
+    Privileges,
+    ResourceRequirements,
+)
+from skep.model.task import Task, task_name
+
+TASK_ID_LABEL = "com.docker.swarm.task.id"
+_PREDEFINED = {"host": "host", "bridge": "default", "none": "none"}
+_SECCOMP = {"unconfined": "seccomp=unconfined"}
+
+
+def managed_labels(task: Task) -> dict[str, str]:
+    """The labels by which people, tools and this agent know a task's container."""
+    return {
+        "com.docker.swarm.node.id": task.node_id,
+        "com.docker.swarm.service.id": task.service_id,
+        "com.docker.swarm.service.name": task.service_annotations.name,
+        "com.docker.swarm.task": "",
+        TASK_ID_LABEL: task.id,
+        "com.docker.swarm.task.name": task_name(task),
+    }
+
+
+def container_wish(task: Task, node: Node) -> ContainerCreate:
+    """The container that the task asks for. Raises InvalidArgument for an unknown template."""
+    spec = container_spec(task.spec)
+    context = context_of(task, node)
+    env = [expand(entry, context) for entry in spec.env]
+    return ContainerCreate(
+        image=spec.image,
+        hostname=expand(spec.hostname, context),
+        user=spec.user,
+        tty=spec.tty,
+        open_stdin=spec.open_stdin,
+        env=env + _generic_env(task.assigned_generic_resources),
+        entrypoint=list(spec.command) or None,
+        cmd=list(spec.args) or None,
+        healthcheck=spec.healthcheck,
+        working_dir=spec.dir,
+        labels=spec.labels,
+        stop_signal=spec.stop_signal,
+        stop_timeout=stop_grace_s(spec),
+        exposed_ports={_container_port(port): {} for port in task.ports},
+        host_config=_host_config(task, spec, context),
+        networking_config=NetworkingConfig(endpoints_config=_endpoints(task)),
+    )
+
+
+def stop_grace_s(spec: ContainerSpec) -> int:
+    """Seconds between the stop signal and the kill, rounded up; Swarm's default is 10."""
+    if spec.stop_grace_period is None:
+        return 10
+    return -(-spec.stop_grace_period // NS_PER_S)
+
+
+def _host_config(task: Task, spec: ContainerSpec, context: Context) -> HostConfig:
+    limits = (task.spec.resources or ResourceRequirements()).limits or Limit()
+    dns = spec.dns_config or DNSConfig()
+    driver = task.spec.log_driver
+    return HostConfig(
+        mounts=[_mount(mount, context) for mount in spec.mounts],
+        nano_cpus=limits.nano_cpus,
+        memory=limits.memory_bytes,
+        pids_limit=limits.pids or None,
+        dns=dns.nameservers,
+        dns_search=dns.search,
+        dns_options=dns.options,
+        extra_hosts=[entry for line in spec.hosts for entry in _extra_hosts(line)],
+        log_config=LogConfig(type=driver.name, config=driver.options) if driver else LogConfig(),
+        sysctls=spec.sysctls,
+        cap_add=spec.capability_add,
+        cap_drop=spec.capability_drop,
+        ulimits=spec.ulimits,
+        init=spec.init,
+        readonly_rootfs=spec.read_only,
+        oom_score_adj=spec.oom_score_adj,
+        group_add=spec.groups,
+        security_opt=_security_options(spec.privileges or Privileges()),
+        port_bindings=_host_ports(task.ports),
+        network_mode=_network_mode(task),
+    )
+
+
+def _extra_hosts(line: str) -> list[str]:
+    """`10.0.0.1 db db.local` (hosts-file order) as the engine's `name:address` entries."""
+    address, *names = line.split()
+    return [f"{name}:{address}" for name in names]
+
+
+def _mount(mount: Mount, context: Context) -> Mount:
+    return msgspec.structs.replace(
+        mount, source=expand(mount.source, context), target=expand(mount.target, context)
+    )
+
+
+def _security_options(privileges: Privileges) -> list[str]:
+    options = []
+    if privileges.no_new_privileges:
+        options.append("no-new-privileges")
+    if privileges.seccomp and privileges.seccomp.mode == "custom":
+        options.append("seccomp=" + privileges.seccomp.profile.decode())
+    elif privileges.seccomp and privileges.seccomp.mode in _SECCOMP:
+        options.append(_SECCOMP[privileges.seccomp.mode])
+    if privileges.app_armor and privileges.app_armor.mode == "disabled":
+        options.append("apparmor=unconfined")
+    return options
+
+
+def _host_ports(ports: Iterable[PortConfig]) -> dict[str, list[PortBinding]]:
+    bindings: dict[str, list[PortBinding]] = {}
+    for port in ports:
+        if port.publish_mode == "host":
+            host_port = str(port.published_port) if port.published_port else ""
+            binding = PortBinding(host_port=host_port)
+            bindings.setdefault(_container_port(port), []).append(binding)
+    return bindings
+
+
+def _container_port(port: PortConfig) -> str:
+    return f"{port.target_port}/{port.protocol}"
+
+
+def _network_mode(task: Task) -> str:
+    for attachment in task.networks_attachments:
+        name = attachment.network.spec.name
+        return _PREDEFINED.get(name, attachment.network.id)
+    return "default"
+
+
+def _endpoints(task: Task) -> dict[str, EndpointSettings]:
+    """Cluster networks are joined by id, at the address that the manager gave."""
+    return {
+        attachment.network.id: EndpointSettings(
+            aliases=attachment.aliases or None,
+            ipam_config=EndpointIPAMConfig(ipv4_address=attachment.addresses[0].partition("/")[0]),
+        )
+        for attachment in task.networks_attachments
+        if attachment.addresses
+    }
+
+
+def _generic_env(resources: Iterable[GenericResource]) -> list[str]:
+    """`DOCKER_RESOURCE_GPU=a,b`: how Swarm tells a container what it was given."""
+    values: dict[str, list[str]] = {}
+    for resource in resources:
+        if resource.named_resource_spec is not None:
+            named = resource.named_resource_spec
+            values.setdefault(named.kind, []).append(named.value)
+        elif resource.discrete_resource_spec is not None:
+            discrete = resource.discrete_resource_spec
+            values.setdefault(discrete.kind, []).append(str(discrete.value))
+    return [f"DOCKER_RESOURCE_{kind.upper()}={','.join(v)}" for kind, v in sorted(values.items())]
