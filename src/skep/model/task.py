@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
+import msgspec
 from msgspec import field
 
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Object, Value, Version
-from skep.model.service import GenericResource, PortConfig, TaskSpec
+from skep.model.service import EndpointSpec, GenericResource, PortConfig, TaskSpec
 from skep.model.states import TaskState
+
+Origin = Literal["scale", "restart", "loss", "update", "drain", "rebalance"]
+"""Why a task was made, in one word: `Task.cause` says it in a sentence."""
 
 
 class ContainerStatus(Value, frozen=True):
@@ -65,10 +70,11 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
     """A task as stored and as GET /tasks shows it.
 
     `slot` numbers from 1 for replicated services (0 for global ones, which are keyed by node).
-    `spec` and `spec_version` are the service's at birth and never change. `hold_until` keeps a
-    successor at desired READY during the restart delay; `restarts` are the times at which its slot
-    was restarted under this spec version (newest last, as many as the policy must count). `cause`
-    says in words why the task exists; `cause_of_end` why it is wanted no more.
+    `spec`, `spec_version` and `endpoint_spec` are the service's at birth and never change.
+    `running_since` is when it was first seen RUNNING. `hold_until` keeps a successor at desired
+    READY during the restart delay; `restarts` are the times at which its slot was restarted under
+    this spec version (newest last, as many as the policy must count). `cause` says in words why
+    the task exists (`origin` in one word); `cause_of_end` why it is wanted no more.
     """
 
     id: str
@@ -89,10 +95,21 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
     assigned_generic_resources: list[GenericResource] = []
     job_iteration: Version | None = None
     spec_version: Version = Version()
+    endpoint_spec: EndpointSpec | None = None
+    running_since: datetime | None = None
     hold_until: datetime | None = None
     restarts: list[datetime] = []
+    origin: Origin = "scale"
     cause: str = ""
     cause_of_end: str = ""
+
+
+def with_status(task: Task, status: TaskStatus) -> Task:
+    """The task after a report, which also remembers when it first ran."""
+    running_since = task.running_since
+    if running_since is None and status.state is TaskState.RUNNING:
+        running_since = status.timestamp
+    return msgspec.structs.replace(task, status=status, running_since=running_since)
 
 
 def task_name(task: Task) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import msgspec
-
 from skep.kit.errors import Conflict, OutOfSequence, SkepError
-from skep.model.task import Task, TaskStatus
+from skep.model.task import Task, TaskStatus, with_status
 from skep.store.change import Update, View
 from skep.store.store import Store
 
@@ -69,4 +67,4 @@ def reported(view: View, task_id: str, node_id: str, status: TaskStatus) -> Task
         return None
     if status.state < task.status.state or status == task.status:
         return None
-    return msgspec.structs.replace(task, status=status)
+    return with_status(task, status)
