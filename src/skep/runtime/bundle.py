@@ -110,6 +110,8 @@ class Bundle(Value, frozen=True):
     cwd: str = "/"
     user: User = User()
     terminal: bool = False
+    console_size: tuple[int, int] | None = None
+    """Rows and columns of the terminal at birth."""
     readonly_rootfs: bool = False
     hostname: str | None = None
     domainname: str | None = None

@@ -131,7 +131,7 @@ class Cgroup:
         return [point + self._path for point in dict.fromkeys(points)]
 
     def exists(self) -> bool:
-        return any(os.path.isdir(folder) for folder in self.folders)
+        return any(Path(folder).is_dir() for folder in self.folders)
 
     def stats(self) -> Stats:
         """One reading: about eight small files."""
@@ -166,7 +166,7 @@ class Cgroup:
         return _lines(self._v1_file("freezer", "freezer.state")) == ["FROZEN"]
 
     def remove(self) -> bool:
-        """Remove it and all below it; True when nothing is left, False while a member is leaving."""
+        """Remove it and all below it; False while a member is still leaving: try again soon."""
         done = True
         for folder in self.folders:
             done = _remove_tree(folder) and done
@@ -325,25 +325,22 @@ def _write(path: str, value: str) -> None:
 
 
 def _remove_tree(folder: str) -> bool:
-    """rmdir from the leaves up: a cgroup's files go with it."""
-    try:
-        os.rmdir(folder)
+    """rmdir from the leaves up (a cgroup's files go with it); most have nothing below."""
+    if _rmdir(folder):
         return True
+    for inner, _, _ in os.walk(folder, topdown=False):
+        _rmdir(inner)
+    return not Path(folder).exists()
+
+
+def _rmdir(folder: str) -> bool:
+    """False while the cgroup has members or cgroups below it."""
+    try:
+        Path(folder).rmdir()
     except FileNotFoundError:
         return True
     except OSError as error:
         if error.errno not in {errno.EBUSY, errno.ENOTEMPTY}:
             raise
-    with os.scandir(folder) as entries:
-        below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    if not below or not all([_remove_tree(path) for path in below]):
         return False
-    return _remove_tree(folder) if not _children(folder) else False
-
-
-def _children(folder: str) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return any(entry.is_dir(follow_symlinks=False) for entry in entries)
-    except FileNotFoundError:
-        return False
+    return True

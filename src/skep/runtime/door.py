@@ -116,8 +116,8 @@ class ExecSpec(Value, frozen=True):
     """The final set; None is that of the container's own process."""
     no_new_privileges: bool = False
     apparmor_profile: str | None = None
-    rows: int = 0
-    cols: int = 0
+    console_size: tuple[int, int] | None = None
+    """Rows and columns of the terminal at birth."""
 
 
 class Exec(Protocol):
@@ -132,7 +132,7 @@ class Exec(Protocol):
     async def resize(self, rows: int, cols: int) -> None:
         """Set the terminal's size; nothing happens without a terminal or after the end."""
 
-    async def kill(self, signal: int) -> None:
+    async def kill(self, signum: int) -> None:
         """Signal the exec's process; nothing happens after its end."""
 
 
@@ -153,7 +153,7 @@ class Runtime(Protocol):
     async def start(self, container_id: str) -> None:
         """Let the init run the program. Raises InvalidArgument when the program cannot be run."""
 
-    async def signal(self, container_id: str, signal: int, *, everyone: bool = False) -> None:
+    async def signal(self, container_id: str, signum: int, *, everyone: bool = False) -> None:
         """Signal the init, or every process of the container. Conflict when it is not running."""
 
     async def pause(self, container_id: str) -> None:

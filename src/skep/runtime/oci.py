@@ -54,9 +54,9 @@ def oci_exec_process(spec: ExecSpec, container: dict[str, Any]) -> dict[str, Any
     for key in ("rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj"):
         if key in container:
             process[key] = container[key]
-    if spec.apparmor_profile is not None:
-        process["apparmorProfile"] = spec.apparmor_profile
-    return process
+    return process | _said(
+        apparmorProfile=spec.apparmor_profile, consoleSize=_console_size(spec.console_size)
+    )
 
 
 def all_mounts(bundle: Bundle) -> list[Mount]:
@@ -130,7 +130,12 @@ def _process(bundle: Bundle) -> dict[str, Any]:
         oomScoreAdj=bundle.oom_score_adj,
         apparmorProfile=bundle.apparmor_profile,
         selinuxLabel=bundle.selinux_label,
+        consoleSize=_console_size(bundle.console_size),
     )
+
+
+def _console_size(size: tuple[int, int] | None) -> dict[str, int] | None:
+    return None if size is None else {"height": size[0], "width": size[1]}
 
 
 def _linux(bundle: Bundle, *, unified: bool) -> dict[str, Any]:

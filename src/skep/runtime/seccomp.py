@@ -1,8 +1,8 @@
 """Which system calls a container may make: our default filter, and filters that users bring.
 
 The default refuses what Docker's default refuses (moby profiles/seccomp/default.json), as an
-allow-list: a call that is not known here is refused with EPERM. What reaches outside the container's
-namespaces needs the capability that the kernel asks for anyway.
+allow-list: a call that is not known here is refused with EPERM. What reaches outside the
+container's namespaces needs the capability that the kernel asks for anyway.
 
 Two things are decided for speed, both on the strict side. libseccomp compiles the filter anew in
 each container, and its cost grows with each architecture (measured: x86-64 alone 2 ms, with i386

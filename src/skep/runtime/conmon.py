@@ -1,0 +1,299 @@
+"""The real `Runtime`: runc under conmon.
+
+create spawns conmon, which runs `runc create`, tells the pid through a pipe and stays as the
+container's parent: it keeps the log, the terminal and, at the end, the exit code. We watch conmon's
+pidfd; when conmon is gone, the exit file says why.
+
+Hot paths save processes where runc's own files allow it: `start` opens exec.fifo as `runc start`
+does, `delete` of a dead container removes its state folder and cgroups. For another runtime than
+runc, its commands do both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from skep.kit import process
+from skep.kit.errors import Conflict, Internal, NotFound, NotModified
+from skep.runtime import attach, cgroups
+from skep.runtime.bundle import Bundle, Resources
+from skep.runtime.cgroups import Cgroup, Stats
+from skep.runtime.door import Created, Exec, ExecSpec, Exit, Found, Io, Stream
+from skep.runtime.execs import start_exec
+from skep.runtime.oci import oci_config, oci_resources
+from skep.runtime.places import Place
+from skep.runtime.probe import run_probe
+from skep.runtime.processes import is_conmon_of, is_member, send, until
+from skep.runtime.runc import Runc, located, remove_state
+from skep.runtime.spawn import Conmon
+from skep.runtime.watch import Watch
+
+_CREATE_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 30.0
+_KILL_TIMEOUT_S = 20.0
+_FREEZE_TIMEOUT_S = 10.0
+
+
+class ConmonRuntime:
+    """`door.Runtime` on this host.
+
+    `exec_root` must be on a tmpfs of this machine's own and belongs to this instance alone;
+    `cgroup_parent` ("/skep-1a2b") likewise. `runtime` and `conmon` are names or paths of programs.
+    Raises Unavailable when one is not installed.
+    """
+
+    def __init__(
+        self,
+        exec_root: Path,
+        *,
+        cgroup_parent: str,
+        runtime: str = "runc",
+        conmon: str = "conmon",
+    ) -> None:
+        self._bundles = exec_root / "bundles"
+        self._bundles.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._cgroup_parent = cgroup_parent
+        self._runc = Runc(located(runtime, "no container can be run", runtime), exec_root / "runc")
+        self._conmon = Conmon(located(conmon, "no container can be watched", "conmon"), self._runc)
+        self._hierarchies = cgroups.of_this_host()
+        self._watched: dict[str, Watch] = {}
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def probe(self) -> None:
+        await run_probe(self, self._bundles.parent / "probe", self._runc.program)
+
+    async def create(self, bundle: Bundle, io: Io) -> Created:
+        place = self._place(bundle.id)
+        if bundle.cgroup_path is None:
+            bundle = msgspec.structs.replace(bundle, cgroup_path=self._cgroup_path(bundle.id))
+        try:
+            place.make()
+        except FileExistsError:
+            raise Conflict(f"container {bundle.id} already has a process here") from None
+        try:
+            config = oci_config(bundle, unified=self._hierarchies.is_unified)
+            place.config.write_bytes(msgspec.json.encode(config))
+            async with asyncio.timeout(_CREATE_TIMEOUT_S):
+                await self._conmon.create(place, io, terminal=bundle.terminal)
+        except BaseException as error:
+            await asyncio.shield(self.repair(bundle.id))
+            if isinstance(error, TimeoutError):
+                raise Internal(
+                    f"the container was not created within {_CREATE_TIMEOUT_S:.0f} s"
+                ) from None
+            raise
+        watched = self._watch(bundle.id)
+        return Created(pid=watched.pid, conmon_pid=watched.conmon_pid)
+
+    async def start(self, container_id: str) -> None:
+        watched = self._require(container_id)
+        if not self._runc.is_runc:
+            await self._runc.start(container_id)
+            return
+        fifo = self._fifo(container_id)
+        try:
+            descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotModified(f"container {container_id} is already started") from None
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                released = await _first_byte(descriptor, watched.ended)
+        finally:
+            os.close(descriptor)
+        if not released:
+            raise Conflict(f"container {container_id} ended before it was started")
+        fifo.unlink(missing_ok=True)
+
+    async def signal(self, container_id: str, signum: int, *, everyone: bool = False) -> None:
+        watched = self._require(container_id)
+        if watched.ended.done():
+            raise Conflict(f"Container {container_id} is not running")
+        pids = self._cgroup(container_id).processes() if everyone else [watched.pid]
+        for pid in pids:
+            send(pid, signum)
+
+    async def pause(self, container_id: str) -> None:
+        await self._freeze(container_id, frozen=True)
+
+    async def resume(self, container_id: str) -> None:
+        await self._freeze(container_id, frozen=False)
+
+    async def wait(self, container_id: str) -> Exit:
+        return await self._require(container_id).wait()
+
+    async def delete(self, container_id: str, *, force: bool = False) -> None:
+        watched = self._watched.get(container_id)
+        if watched is not None and not watched.ended.done() and not force:
+            raise Conflict(
+                f"container {container_id} is running: stop it before removal, or force it"
+            )
+        await self.repair(container_id)
+
+    async def repair(self, container_id: str) -> None:
+        place = self._place(container_id)
+        await self._end_processes(container_id, place)
+        if self._runc.is_runc:
+            remove_state(self._runc.state_dir(container_id))
+        elif self._runc.state_dir(container_id).exists():
+            await self._runc.delete(container_id)
+        await until(self._cgroup(container_id).remove, _KILL_TIMEOUT_S, "its cgroup is in use")
+        self._forget(container_id)
+        place.config.unlink(missing_ok=True)
+        shutil.rmtree(place.folder, ignore_errors=True)
+
+    # --- streams ----------------------------------------------------------------------------
+
+    async def attach(self, container_id: str) -> Stream:
+        self._require(container_id)
+        return await attach.connect(self._place(container_id).folder)
+
+    async def resize(self, container_id: str, rows: int, cols: int) -> None:
+        self._place(container_id).tell_conmon(f"1 {rows} {cols}\n")
+
+    async def reopen_log(self, container_id: str) -> None:
+        self._place(container_id).tell_conmon("2 0 0\n")
+
+    async def exec(self, container_id: str, spec: ExecSpec) -> Exec:
+        watched = self._require(container_id)
+        if watched.ended.done() or self._fifo(container_id).exists():
+            raise Conflict(f"container {container_id} is not running")
+        return await start_exec(self._conmon, self._place(container_id), spec)
+
+    # --- what is there ----------------------------------------------------------------------
+
+    async def find(self, container_id: str) -> Found:
+        place = self._place(container_id)
+        if not place.folder.exists():
+            state_left = self._runc.state_dir(container_id).exists()
+            left = state_left or self._cgroup(container_id).exists()
+            return Found(id=container_id, state="partial" if left else "absent")
+        pid, conmon_pid = place.pid(), place.conmon_pid()
+        watches = is_conmon_of(conmon_pid, container_id)
+        lives = is_member(pid, self._cgroup_path(container_id))
+        if not place.config.exists() or not pid:
+            return Found(id=container_id, state="partial", pid=pid, conmon_pid=conmon_pid)
+        if lives and not watches:
+            return Found(id=container_id, state="orphaned", pid=pid)
+        watched = self._watched.get(container_id) or self._watch(container_id)
+        if not watches:
+            return Found(id=container_id, state="exited", exit=await watched.wait())
+        created = self._fifo(container_id).exists()
+        return Found(
+            id=container_id,
+            state="created" if created else "running",
+            pid=pid,
+            conmon_pid=conmon_pid,
+            paused=self._cgroup(container_id).is_frozen(),
+        )
+
+    async def discover(self) -> list[Found]:
+        ids = {entry.name for entry in self._bundles.iterdir()}
+        if self._runc.root.exists():
+            ids |= {entry.name for entry in self._runc.root.iterdir()}
+        return [await self.find(container_id) for container_id in sorted(ids)]
+
+    async def stats(self, container_id: str) -> Stats:
+        return self._cgroup(container_id).stats()
+
+    async def processes(self, container_id: str) -> list[int]:
+        return self._cgroup(container_id).processes()
+
+    async def update(self, container_id: str, resources: Resources) -> None:
+        self._require(container_id)
+        path = self._place(container_id).folder / "update.json"
+        path.write_bytes(msgspec.json.encode(oci_resources(resources)))
+        await self._runc.update(container_id, path)
+
+    async def close(self) -> None:
+        for container_id in list(self._watched):
+            self._forget(container_id)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _place(self, container_id: str) -> Place:
+        return Place(self._bundles / container_id, container_id)
+
+    def _fifo(self, container_id: str) -> Path:
+        """There from create to start."""
+        return self._runc.state_dir(container_id) / "exec.fifo"
+
+    def _cgroup_path(self, container_id: str) -> str:
+        return f"{self._cgroup_parent}/{container_id}"
+
+    def _cgroup(self, container_id: str) -> Cgroup:
+        return Cgroup(self._hierarchies, self._cgroup_path(container_id))
+
+    def _require(self, container_id: str) -> Watch:
+        try:
+            return self._watched[container_id]
+        except KeyError:
+            raise NotFound(f"No such container process: {container_id}") from None
+
+    def _watch(self, container_id: str) -> Watch:
+        cgroup = self._cgroup(container_id)
+
+        def with_memory_kills(end: Exit) -> Exit:
+            return msgspec.structs.replace(end, oom_killed=cgroup.memory_kills() > 0)
+
+        watch = Watch(self._place(container_id), with_memory_kills)
+        self._watched[container_id] = watch
+        return watch
+
+    def _forget(self, container_id: str) -> None:
+        watched = self._watched.pop(container_id, None)
+        if watched is not None:
+            watched.release()
+
+    async def _freeze(self, container_id: str, *, frozen: bool) -> None:
+        watched = self._require(container_id)
+        if watched.ended.done():
+            raise Conflict(f"Container {container_id} is not running")
+        cgroup = self._cgroup(container_id)
+        cgroup.freeze(frozen)
+        await until(
+            lambda: cgroup.is_frozen() == frozen, _FREEZE_TIMEOUT_S, "a process cannot be frozen"
+        )
+
+    async def _end_processes(self, container_id: str, place: Place) -> None:
+        """Kill what lives. A conmon that nobody waits for goes first: it may be making more."""
+        cgroup = self._cgroup(container_id)
+        conmon_pid = place.conmon_pid()
+        if container_id not in self._watched and is_conmon_of(conmon_pid, container_id):
+            send(conmon_pid, signal.SIGKILL)
+
+        def killed() -> bool:
+            pids = cgroup.processes()
+            for pid in pids:
+                send(pid, signal.SIGKILL)
+            if pids and cgroup.is_frozen():
+                cgroup.freeze(False)
+            return not pids
+
+        await until(killed, _KILL_TIMEOUT_S, "a process does not die: a device or a disk hangs")
+        if is_conmon_of(conmon_pid, container_id):
+            await asyncio.wait_for(process.ended(conmon_pid), _KILL_TIMEOUT_S)
+
+
+async def _first_byte(descriptor: int, ended: asyncio.Future[Exit]) -> bool:
+    """Whether the init wrote its byte; False when the container ended instead.
+
+    Opening the fifo is what the init waits for; a read before it wrote finds no writer.
+    """
+    readable = asyncio.ensure_future(process.readable(descriptor))
+    either: set[asyncio.Future[Any]] = {readable, ended}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        readable.cancel()
+    try:
+        return os.read(descriptor, 1) == b"0"
+    except BlockingIOError:
+        return False

@@ -1,0 +1,67 @@
+"""Processes that are not our children: whose they are, signals to them, waiting for a condition."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from skep.kit.errors import Internal
+
+_FIRST_RETRY_S = 0.002
+_LAST_RETRY_S = 0.2
+
+
+def send(pid: int, signal: int) -> None:
+    """Signal a process; one that is gone needs none."""
+    try:
+        os.kill(pid, signal)
+    except ProcessLookupError:
+        return
+
+
+def is_conmon_of(pid: int, container_id: str) -> bool:
+    """Whether `pid` is (still) a conmon that was started for the container: pids are reused."""
+    words = _cmdline(pid)
+    return words[0].endswith(b"conmon") and container_id.encode() in words if words else False
+
+
+def is_member(pid: int, cgroup_path: str) -> bool:
+    """Whether `pid` is (still) a living process of the container: its cgroup says so."""
+    try:
+        memberships = Path(f"/proc/{pid}/cgroup").read_text() if pid else ""
+    except OSError:
+        return False
+    inside = any(
+        line.endswith(cgroup_path) or f"{cgroup_path}/" in line for line in memberships.splitlines()
+    )
+    return inside and not _is_zombie(pid)
+
+
+async def until(done: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
+    """Ask again and again, ever more slowly. Raises Internal with `otherwise` after `timeout_s`."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    pause_s = _FIRST_RETRY_S
+    while not done():
+        if asyncio.get_running_loop().time() > deadline:
+            raise Internal(f"gave up after {timeout_s:.0f} s: {otherwise}")
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, _LAST_RETRY_S)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
+
+
+def _cmdline(pid: int) -> list[bytes]:
+    """Empty for a process that is gone, and for a zombie."""
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes() if pid else b""
+    except OSError:
+        return []
+    return line.split(b"\0") if line else []
