@@ -17,7 +17,6 @@ Nothing here is answered one by one; a new session begins with all that each sid
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
@@ -95,14 +94,14 @@ class Assignments(Message, frozen=True):
 
 
 class ReadLogs(msgspec.Struct, frozen=True, tag=True):
-    """The log of one task's container. `tail` None = all; times None = open."""
+    """The log of one task's container. `tail` None = all; times in ns since 1970, None = open."""
 
     task_id: str
     follow: bool = False
     stdout: bool = True
     stderr: bool = True
-    since: datetime | None = None
-    until: datetime | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
     tail: int | None = None
 
 
@@ -130,9 +129,9 @@ class Cancel(Message, frozen=True):
 
 
 class LogFrame(msgspec.Struct, frozen=True, array_like=True):
-    """One piece of a log: `stream` is 1 for stdout, 2 for stderr."""
+    """One line of a log, without its newline: `stream` is 1 for stdout, 2 for stderr."""
 
-    moment: datetime
+    time_ns: int
     stream: int
     line: bytes
 
