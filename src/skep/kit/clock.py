@@ -50,3 +50,15 @@ def parse_duration_ns(text: str) -> int:
         )
     total = sum(float(n) * _UNITS_NS[unit] for n, unit in _DURATION_PART.findall(text))
     return round(-total if text.startswith("-") else total)
+
+
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+
+
+def parse_rfc3339_ns(text: str) -> int:
+    """`2026-11-22T10:00:00.123456789Z` as nanoseconds since 1970. Raises ValueError."""
+    parts = _RFC3339.fullmatch(text)
+    if parts is None:
+        raise ValueError(f'invalid time "{text}": write it as 2006-01-02T15:04:05Z')
+    whole = datetime.fromisoformat(parts[1] + parts[3].replace("Z", "+00:00"))
+    return int(whole.timestamp()) * NS_PER_S + int((parts[2] or "0").ljust(9, "0"))

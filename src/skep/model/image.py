@@ -6,13 +6,15 @@ DistributionInspect) and the OCI image spec 1.1 (config.md), with docker's addit
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from skep.kit.clock import ZERO_TIME
-from skep.model.base import Value
+from skep.kit.errors import InvalidArgument
+from skep.model.base import Value, decode_json
 
 
 class ImageHealthcheck(Value, frozen=True):
@@ -234,3 +236,16 @@ class RegistryAuth(msgspec.Struct, frozen=True, omit_defaults=True):
     """base64 of `username:password`, docker's other way to say the same."""
     server_address: str = msgspec.field(name="serveraddress", default="")
     identity_token: str = msgspec.field(name="identitytoken", default="")
+
+
+def decode_registry_auth(header: str) -> RegistryAuth | None:
+    """What an `X-Registry-Auth` header says (base64url of JSON, with or without padding).
+
+    None when it is empty or names nobody. Raises InvalidArgument.
+    """
+    try:
+        body = base64.b64decode(header + "=" * (-len(header) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid X-Registry-Auth header: {error}") from None
+    auth = decode_json(body, RegistryAuth, "X-Registry-Auth header") if body else RegistryAuth()
+    return auth if auth != RegistryAuth() else None

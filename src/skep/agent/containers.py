@@ -1,0 +1,263 @@
+"""Runs tasks as containers of this node's engine: the `Executor` that is not a fake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+from skep.agent.container import (
+    TASK_ID_LABEL,
+    container_wish,
+    managed_labels,
+    stop_grace_s,
+)
+from skep.agent.executor import Backend, Exit, PublishedKey, Started
+from skep.engine import Engine
+from skep.engine.networks import ServiceBackend, ServicePort
+from skep.kit.clock import NS_PER_S, parse_rfc3339_ns
+from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
+from skep.model.container import ContainerInspect, WaitResult
+from skep.model.defaults import container as container_spec
+from skep.model.image import decode_registry_auth
+from skep.model.network import Network
+from skep.model.node import Node, NodeDescription
+from skep.model.service import PortConfig
+from skep.model.task import ContainerStatus, Task, task_name
+from skep.protocol.messages import LogFrame, ReadLogs
+
+_UNHEALTHY = "dockerexec: unhealthy container"
+_KILLED = 137
+
+
+class ContainerExecutor:
+    """Tasks are containers named `<service>.<slot>.<task id>`, found again by that name."""
+
+    def __init__(self, engine: Engine, describe: Callable[[], NodeDescription]) -> None:
+        self._engine = engine
+        self._describe = describe
+        self._networks: dict[str, Network] = {}
+        self._pulls: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def describe(self) -> NodeDescription:
+        return self._describe()
+
+    async def set_networks(self, networks: list[Network]) -> None:
+        gone = self._networks.keys() - {network.id for network in networks}
+        self._networks = {network.id: network for network in networks}
+        for network_id in gone:
+            try:
+                await self._engine.networks.remove_cluster_network(network_id)
+            except Conflict:
+                pass  # a container that is being removed is still on it: its removal frees it
+
+    async def create(self, task: Task, node: Node, registry_auth: str) -> None:
+        if await self._find(task) is not None:
+            return
+        await self._have_image(container_spec(task.spec).image, registry_auth)
+        for attachment in task.networks_attachments:
+            if network := self._networks.get(attachment.network.id):
+                await self._engine.networks.ensure_cluster_network(network)
+        wish = container_wish(task, node)
+        making = asyncio.ensure_future(
+            self._engine.containers.create(
+                wish, task_name(task), managed_labels=managed_labels(task)
+            )
+        )
+        await asyncio.shield(making)
+
+    async def start(self, task: Task) -> Started:
+        container = await self._get(task)
+        if container.state.status == "created":
+            await self._engine.containers.start(container.id)
+            container = await self._get(task)
+        return Started(
+            container=ContainerStatus(
+                container_id=container.id,
+                pid=container.state.pid,
+                exit_code=container.state.exit_code,
+            ),
+            host_ports=_host_ports(task, container),
+            ingress_address=_first_address(container),
+        )
+
+    async def healthy(self, task: Task) -> None:
+        container = await self._get(task)
+        if not container.state.health:
+            return
+        async with aclosing(self._health_events(container.id)) as changes:
+            while (health := container.state.health) and health.status != "healthy":
+                if health.status == "unhealthy":
+                    await self._kill(container.id)
+                    raise SkepError(f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
+                if not container.state.running:
+                    code = container.state.exit_code
+                    raise SkepError(f"task: exited ({code}) before it was healthy")
+                await anext(changes)
+                container = await self._get(task)
+
+    async def exited(self, task: Task) -> Exit:
+        container = await self._get(task)
+        waiting = asyncio.ensure_future(self._engine.containers.wait(container.id, "not-running"))
+        sickness = asyncio.ensure_future(self._unhealthy(container))
+        try:
+            await asyncio.wait({waiting, sickness}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done() and sickness.done() and sickness.result():
+                await self._kill(container.id)
+                await waiting
+                return Exit(_KILLED, f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
+            return await self._how_it_ended(task, await waiting)
+        finally:
+            waiting.cancel()
+            sickness.cancel()
+
+    async def stop(self, task: Task) -> Exit | None:
+        grace_s = stop_grace_s(container_spec(task.spec))
+        try:
+            await self._engine.containers.stop(task_name(task), timeout_s=grace_s)
+        except NotFound:
+            return None
+        except NotModified:
+            pass  # it had ended by itself
+        container = await self._find(task)
+        return Exit(container.state.exit_code) if container else None
+
+    async def remove(self, task: Task) -> None:
+        await self._remove(task_name(task))
+
+    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
+        await self._engine.networks.publish(
+            {
+                ServicePort(protocol=protocol, published_port=port): tuple(
+                    ServiceBackend(address=b.address, target_port=b.port) for b in group
+                )
+                for (protocol, port), group in backends.items()
+            }
+        )
+
+    async def task_ids(self) -> set[str]:
+        return set(await self._tasks_containers())
+
+    async def remove_stray(self, task_id: str) -> None:
+        if name := (await self._tasks_containers()).get(task_id):
+            await self._remove(name)
+
+    async def logs(self, task: Task, request: ReadLogs) -> AsyncIterator[LogFrame]:
+        chunks = await self._engine.containers.logs(
+            task_name(task),
+            follow=request.follow,
+            stdout=request.stdout,
+            stderr=request.stderr,
+            since=(request.since_ns or 0) / NS_PER_S,
+            until=(request.until_ns or 0) / NS_PER_S,
+            tail=request.tail,
+            timestamps=True,
+        )
+        async for chunk in chunks:
+            stamp, _, line = chunk.data.partition(b" ")
+            yield LogFrame(parse_rfc3339_ns(stamp.decode()), chunk.stream, line.rstrip(b"\n"))
+
+    async def _have_image(self, image: str, registry_auth: str) -> None:
+        """Pull the image unless it is here; tasks that need the same image share one pull.
+
+        An image that is here is used as it is: the client pins a digest when the registry knows
+        one, so a newer image has another name here.
+        """
+        try:
+            await self._engine.images.resolve(image)
+        except NotFound:
+            key = (image, registry_auth)
+            pull = self._pulls.get(key)
+            if pull is None:
+                pull = asyncio.create_task(self._pull(image, registry_auth), name=f"pull {image}")
+                self._pulls[key] = pull
+                pull.add_done_callback(lambda _: self._pulls.pop(key, None))
+            await asyncio.shield(pull)
+
+    async def _pull(self, image: str, registry_auth: str) -> None:
+        auth = decode_registry_auth(registry_auth)
+        async for _progress in self._engine.images.pull(image, auth):
+            pass
+
+    async def _tasks_containers(self) -> dict[str, str]:
+        """Task id -> container id of everything here that is or was a task."""
+        found = await self._engine.containers.list(all=True, filters={"label": [TASK_ID_LABEL]})
+        return {container.labels[TASK_ID_LABEL]: container.id for container in found}
+
+    async def _find(self, task: Task) -> ContainerInspect | None:
+        try:
+            return await self._engine.containers.inspect(task_name(task))
+        except NotFound:
+            return None
+
+    async def _get(self, task: Task) -> ContainerInspect:
+        container = await self._find(task)
+        if container is None:
+            raise NotFound("task: its container is gone (removed by somebody else?)")
+        return container
+
+    async def _remove(self, name: str) -> None:
+        try:
+            await self._engine.containers.remove(name, force=True, volumes=True)
+        except NotFound:
+            pass
+
+    async def _kill(self, container_id: str) -> None:
+        try:
+            await self._engine.containers.kill(container_id)
+        except (NotFound, Conflict):
+            pass  # it ended by itself
+
+    async def _how_it_ended(self, task: Task, result: WaitResult) -> Exit:
+        container = await self._find(task)
+        code = result.status_code
+        if container is not None and container.state.oom_killed:
+            return Exit(
+                code, f"task: non-zero exit ({code}): out of memory (its limit was reached)"
+            )
+        if container is not None and container.state.error:
+            return Exit(code, f"task: non-zero exit ({code}): {container.state.error}")
+        return Exit(code)
+
+    async def _unhealthy(self, container: ContainerInspect) -> bool:
+        """True as soon as the container is unhealthy; never returns without a health check."""
+        if not container.state.health:
+            await asyncio.get_running_loop().create_future()
+        async with aclosing(self._health_events(container.id)) as changes:
+            while True:
+                now = await self._engine.containers.inspect(container.id)
+                if now.state.health and now.state.health.status == "unhealthy":
+                    return True
+                await anext(changes)
+
+    async def _health_events(self, container_id: str) -> AsyncGenerator[None, None]:
+        stream = self._engine.events.stream({"type": ["container"], "container": [container_id]})
+        async for _event in stream:
+            yield
+
+
+def _first_address(container: ContainerInspect) -> str:
+    """Where the host reaches the container."""
+    for endpoint in container.network_settings.networks.values():
+        if endpoint.ip_address:
+            return endpoint.ip_address
+    return ""
+
+
+def _host_ports(task: Task, container: ContainerInspect) -> list[PortConfig]:
+    """Host-mode ports with the numbers that they really got."""
+    found = []
+    for port in task.ports:
+        if port.publish_mode == "host":
+            bindings = container.network_settings.ports.get(f"{port.target_port}/{port.protocol}")
+            for binding in bindings or ():
+                found.append(
+                    PortConfig(
+                        name=port.name,
+                        protocol=port.protocol,
+                        target_port=port.target_port,
+                        published_port=int(binding.host_port),
+                        publish_mode="host",
+                    )
+                )
+    return found
