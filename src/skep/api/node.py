@@ -1,0 +1,84 @@
+"""What the API asks of the node that it is the door of. The daemon fulfils it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from skep.model.system import Facts, SwarmInfo, SwarmInit, SwarmJoin
+
+if TYPE_CHECKING:
+    from skep.engine import Engine
+    from skep.manager.control import Control
+
+
+class LogSelector(msgspec.Struct, frozen=True):
+    """Whose logs: the tasks of a service, or single tasks. Ids, not names."""
+
+    service_ids: tuple[str, ...] = ()
+    task_ids: tuple[str, ...] = ()
+
+
+class LogOptions(msgspec.Struct, frozen=True):
+    """Which lines. `tail` counts for each task, None = all; times in ns since 1970, None = open."""
+
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    since_ns: int | None = None
+    until_ns: int | None = None
+    tail: int | None = None
+
+
+class ServiceLogLine(msgspec.Struct, frozen=True):
+    """One whole line that a task wrote, without its newline.
+
+    `stream` is 1 for stdout, 2 for stderr. `attributes` are the container's log attributes.
+    """
+
+    time_ns: int
+    stream: int
+    text: bytes
+    node_id: str
+    service_id: str
+    task_id: str
+    attributes: dict[str, str] = {}
+
+
+class Node(Protocol):
+    """One node: its engine, its place in a cluster, and on managers the cluster itself."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+    @property
+    def control(self) -> Control | None:
+        """The cluster; None where this node is no manager, or cannot act as one now."""
+
+    def swarm_info(self) -> SwarmInfo:
+        """The truth about this node and its cluster, from memory."""
+
+    async def swarm_init(self, request: SwarmInit) -> str:
+        """Start a cluster with this node as its first manager; returns the node's id.
+
+        Raises Unavailable when the node is in a cluster, InvalidArgument for a bad address or pool.
+        """
+
+    async def swarm_join(self, request: SwarmJoin) -> None:
+        """Join the cluster that listens at `remote_addrs[0]`; ends with an answer or in time."""
+
+    async def swarm_leave(self, force: bool) -> None:
+        """Leave the cluster; a manager leaves only with `force` (Unavailable otherwise)."""
+
+    def service_logs(
+        self, selector: LogSelector, options: LogOptions
+    ) -> AsyncGenerator[ServiceLogLine, None]:
+        """Lines of many tasks as they arrive; closing the iterator ends it everywhere.
+
+        Raises SkepError after the lines that could be had when some could not, saying why.
+        """

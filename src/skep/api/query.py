@@ -1,0 +1,84 @@
+"""How the Engine API writes values in a query string and in headers: texts to values, no I/O."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import datetime
+
+from skep.kit.clock import NS_PER_S, parse_duration_ns
+from skep.kit.errors import InvalidArgument
+from skep.model.image import Platform
+
+_FALSE = frozenset({"", "0", "no", "false", "none"})
+_UNIX = re.compile(r"(-?\d+)(?:\.(\d{1,9})\d*)?")
+_GO_FRACTION = re.compile(r"\.(\d{6})\d+")
+
+
+def parse_flag(text: str) -> bool:
+    """Everything but `""`, `0`, `no`, `false` and `none` is true, as dockerd has it."""
+    return text.strip().lower() not in _FALSE
+
+
+def parse_integer(text: str, name: str) -> int:
+    """A whole number, in ASCII digits; raises InvalidArgument that names the parameter."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+        raise InvalidArgument(f'invalid value for {name}: "{text}" is not a whole number')
+    return int(text)
+
+
+def parse_tail(text: str) -> int | None:
+    """How many of the last lines are wanted; None for `all` (or nothing, or a negative number)."""
+    if text in {"", "all"}:
+        return None
+    lines = parse_integer(text, "tail")
+    return lines if lines >= 0 else None
+
+
+def parse_time_ns(text: str, name: str, now_ns: int) -> int | None:
+    """A moment as ns since 1970: `1700000000[.5]`, RFC 3339, or how long ago (`10m`).
+
+    None for an empty text and for 0: no bound.
+    """
+    if text in {"", "0"}:
+        return None
+    if unix := _UNIX.fullmatch(text):
+        fraction = int((unix[2] or "").ljust(9, "0"))
+        seconds = int(unix[1])
+        return seconds * NS_PER_S + (-fraction if text.startswith("-") else fraction) or None
+    try:
+        return now_ns - parse_duration_ns(text)
+    except ValueError:
+        return _rfc3339_ns(text, name)
+
+
+def _rfc3339_ns(text: str, name: str) -> int:
+    try:
+        moment = datetime.fromisoformat(_GO_FRACTION.sub(r".\1", text))
+    except ValueError:
+        raise InvalidArgument(
+            f'invalid value for {name}: "{text}" is neither seconds since 1970, '
+            "nor a time such as 2026-01-31T10:00:00Z, nor a duration such as 10m"
+        ) from None
+    return int(moment.timestamp()) * NS_PER_S + moment.microsecond * 1000
+
+
+def parse_platform(text: str) -> Platform | None:
+    """`linux/arm64/v8`, or only an operating system; None when nothing was asked for."""
+    if not text:
+        return None
+    parts = text.split("/")
+    if len(parts) > 3 or not all(parts):
+        raise InvalidArgument(f'invalid platform "{text}": write it as in linux/amd64')
+    os, architecture, variant = [*parts, "", ""][:3]
+    return Platform(architecture=architecture, os=os, variant=variant)
+
+
+def decode_base64(text: str, header: str) -> bytes:
+    """What a header carries in base64 (docker's URL-safe form, or the standard one)."""
+    plain = text.strip().translate(str.maketrans("+/", "-_"))
+    try:
+        return base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4))
+    except (binascii.Error, ValueError):
+        raise InvalidArgument(f"invalid {header} header: it is not base64") from None

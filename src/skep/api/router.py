@@ -1,0 +1,64 @@
+"""From method and path to the handler. Patterns are `/containers/{id}/json`; a part may match more
+than one segment by `{name:.*}`, as image names have slashes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+from aiohttp.web import StreamResponse
+
+from skep.api.request import Request
+
+Handler = Callable[[Request], Awaitable[StreamResponse]]
+
+_PARAMETER = re.compile(r"\{(\w+)(?::([^}]+))?\}")
+
+
+class Route(NamedTuple):
+    """One line of the table.
+
+    A `streams` route ends when its caller hangs up. All others that change something are finished
+    whether or not the caller is still there to hear of it.
+    """
+
+    method: str
+    pattern: str
+    handler: Handler
+    streams: bool = False
+
+
+class Match(NamedTuple):
+    route: Route
+    params: dict[str, str]
+
+
+class Router:
+    """Finds the first route of the table that fits. Routes are grouped by their first segment."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._groups: dict[tuple[str, str], list[tuple[re.Pattern[str], Route]]] = {}
+        for route in routes:
+            key = route.method, _first_segment(route.pattern)
+            self._groups.setdefault(key, []).append((_compile(route.pattern), route))
+
+    def find(self, method: str, path: str) -> Match | None:
+        for pattern, route in self._groups.get((method, _first_segment(path)), ()):
+            if match := pattern.fullmatch(path):
+                return Match(route, match.groupdict())
+        return None
+
+
+def _first_segment(path: str) -> str:
+    return path[1:].partition("/")[0]
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    parts = []
+    end = 0
+    for parameter in _PARAMETER.finditer(pattern):
+        parts.append(re.escape(pattern[end : parameter.start()]))
+        parts.append(f"(?P<{parameter[1]}>{parameter[2] or '[^/]+'})")
+        end = parameter.end()
+    return re.compile("".join(parts) + re.escape(pattern[end:]))

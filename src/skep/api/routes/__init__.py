@@ -1,0 +1,1 @@
+"""The whole Engine API, a module for each noun."""

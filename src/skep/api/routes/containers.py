@@ -1,0 +1,219 @@
+"""One node's containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import cast, get_args
+
+from aiohttp.web import Response, StreamResponse
+
+from skep.api import streams
+from skep.api.answers import empty, json_answer
+from skep.api.hijack import converse
+from skep.api.query import parse_tail
+from skep.api.request import Request
+from skep.api.router import Route
+from skep.engine import WaitCondition
+from skep.kit.errors import InvalidArgument, SkepError
+from skep.model.base import encode_json
+from skep.model.container import ContainerCreate, ContainerUpdate, WaitError, WaitResult
+from skep.runtime.door import Chunk
+
+
+async def find(request: Request) -> Response:
+    containers = await request.node.engine.containers.list(
+        all=request.flag("all"),
+        filters=request.filters(),
+        limit=max(request.integer("limit", 0), 0),
+        size=request.flag("size"),
+    )
+    return json_answer(containers)
+
+
+async def create(request: Request) -> Response:
+    wish = await request.json(ContainerCreate)
+    containers = request.node.engine.containers
+    return json_answer(await containers.create(wish, request.text("name")), 201)
+
+
+async def inspect(request: Request) -> Response:
+    containers = request.node.engine.containers
+    return json_answer(await containers.inspect(request.params["id"], size=request.flag("size")))
+
+
+async def start(request: Request) -> Response:
+    await request.node.engine.containers.start(request.params["id"])
+    return empty()
+
+
+async def stop(request: Request) -> Response:
+    await request.node.engine.containers.stop(
+        request.params["id"], signal=request.text("signal"), timeout_s=_timeout_s(request)
+    )
+    return empty()
+
+
+async def restart(request: Request) -> Response:
+    await request.node.engine.containers.restart(
+        request.params["id"], signal=request.text("signal"), timeout_s=_timeout_s(request)
+    )
+    return empty()
+
+
+def _timeout_s(request: Request) -> int | None:
+    return request.integer("t") if request.text("t") else None
+
+
+async def kill(request: Request) -> Response:
+    signal = request.text("signal") or "KILL"
+    await request.node.engine.containers.kill(request.params["id"], signal)
+    return empty()
+
+
+async def pause(request: Request) -> Response:
+    await request.node.engine.containers.pause(request.params["id"])
+    return empty()
+
+
+async def unpause(request: Request) -> Response:
+    await request.node.engine.containers.unpause(request.params["id"])
+    return empty()
+
+
+async def rename(request: Request) -> Response:
+    await request.node.engine.containers.rename(request.params["id"], request.text("name"))
+    return empty()
+
+
+async def update(request: Request) -> Response:
+    wish = await request.json(ContainerUpdate)
+    return json_answer(await request.node.engine.containers.update(request.params["id"], wish))
+
+
+async def remove(request: Request) -> Response:
+    if request.flag("link"):
+        raise InvalidArgument("links between containers are not supported: use a network")
+    await request.node.engine.containers.remove(
+        request.params["id"], force=request.flag("force"), volumes=request.flag("v")
+    )
+    return empty()
+
+
+async def prune(request: Request) -> Response:
+    return json_answer(await request.node.engine.containers.prune(request.filters()))
+
+
+async def top(request: Request) -> Response:
+    ps_args = request.text("ps_args")
+    return json_answer(await request.node.engine.containers.top(request.params["id"], ps_args))
+
+
+async def stats(request: Request) -> StreamResponse:
+    readings = await request.node.engine.containers.stats(
+        request.params["id"],
+        stream=request.flag("stream", default=True),
+        one_shot=request.flag("one-shot"),
+    )
+    return await streams.json_lines(request, readings)
+
+
+async def wait(request: Request) -> StreamResponse:
+    """The headers go out as soon as the waiting has begun: `docker run` starts the container only
+    after it has seen them, and must not miss a quick end."""
+    containers = request.node.engine.containers
+    container_id = containers.resolve(request.params["id"])
+    waiting = asyncio.create_task(containers.wait(container_id, _condition(request)))
+    try:
+        await asyncio.sleep(0)
+        answer = await streams.begin(request, "application/json")
+        await answer.write(encode_json(await _result(waiting)))
+    finally:
+        waiting.cancel()
+    return answer
+
+
+async def _result(waiting: asyncio.Task[WaitResult]) -> WaitResult:
+    try:
+        return await waiting
+    except SkepError as error:
+        return WaitResult(status_code=-1, error=WaitError(message=str(error)))
+
+
+def _condition(request: Request) -> WaitCondition:
+    text = request.text("condition")
+    if text not in get_args(WaitCondition):
+        raise InvalidArgument(f'invalid condition: "{text}"')
+    return cast(WaitCondition, text)
+
+
+async def logs(request: Request) -> StreamResponse:
+    stdout, stderr = request.flag("stdout"), request.flag("stderr")
+    if not (stdout or stderr):
+        raise InvalidArgument("Bad parameters: you must choose at least one stream")
+    containers = request.node.engine.containers
+    container = await containers.inspect(request.params["id"])
+    lines = containers.logs(
+        container.id,
+        follow=request.flag("follow"),
+        stdout=stdout,
+        stderr=stderr,
+        since=request.time_s("since") or 0,
+        until=request.time_s("until") or 0,
+        tail=parse_tail(request.text("tail")),
+        timestamps=request.flag("timestamps"),
+        details=request.flag("details"),
+    )
+    return await streams.frames(request, _pieces(await lines), container.config.tty)
+
+
+async def _pieces(lines: AsyncIterator[Chunk]) -> AsyncIterator[tuple[int, bytes]]:
+    async with streams.closing(lines):
+        async for line in lines:
+            yield line.stream, line.data
+
+
+async def attach(request: Request) -> StreamResponse:
+    containers = request.node.engine.containers
+    container = await containers.inspect(request.params["id"])
+    stdin = request.flag("stdin")
+    stream = await containers.attach(
+        container.id,
+        stdin=stdin,
+        stdout=request.flag("stdout"),
+        stderr=request.flag("stderr"),
+        logs=request.flag("logs"),
+        stream=request.flag("stream"),
+        detach_keys=request.text("detachKeys"),
+    )
+    return await converse(request, stream, stdin=stdin, terminal=container.config.tty)
+
+
+async def resize(request: Request) -> Response:
+    await request.node.engine.containers.resize(
+        request.params["id"], request.integer("h"), request.integer("w")
+    )
+    return empty(200)
+
+
+ROUTES = (
+    Route("GET", "/containers/json", find),
+    Route("POST", "/containers/create", create),
+    Route("POST", "/containers/prune", prune),
+    Route("GET", "/containers/{id}/json", inspect),
+    Route("POST", "/containers/{id}/start", start),
+    Route("POST", "/containers/{id}/stop", stop),
+    Route("POST", "/containers/{id}/restart", restart),
+    Route("POST", "/containers/{id}/kill", kill),
+    Route("POST", "/containers/{id}/pause", pause),
+    Route("POST", "/containers/{id}/unpause", unpause),
+    Route("POST", "/containers/{id}/rename", rename),
+    Route("POST", "/containers/{id}/update", update),
+    Route("DELETE", "/containers/{id}", remove),
+    Route("GET", "/containers/{id}/top", top),
+    Route("GET", "/containers/{id}/stats", stats, streams=True),
+    Route("POST", "/containers/{id}/wait", wait, streams=True),
+    Route("GET", "/containers/{id}/logs", logs, streams=True),
+    Route("POST", "/containers/{id}/attach", attach, streams=True),
+    Route("POST", "/containers/{id}/resize", resize),
+)

@@ -1,0 +1,58 @@
+"""Further processes in running containers."""
+
+from __future__ import annotations
+
+from aiohttp.web import Response, StreamResponse
+
+from skep.api.answers import empty, json_answer
+from skep.api.hijack import converse, say
+from skep.api.request import Request
+from skep.api.router import Route
+from skep.api.streams import STDOUT
+from skep.kit.errors import SkepError
+from skep.model.container import ExecCreate, ExecStart
+
+
+async def create(request: Request) -> Response:
+    wish = await request.json(ExecCreate)
+    exec_id = await request.node.engine.containers.exec_create(request.params["id"], wish)
+    return json_answer({"Id": exec_id}, 201)
+
+
+async def start(request: Request) -> StreamResponse:
+    """Run it and join the caller with it, or answer at once when detached."""
+    containers = request.node.engine.containers
+    exec_id = request.params["id"]
+    wish = await request.json_or_none(ExecStart) or ExecStart()
+    described = await containers.exec_inspect(exec_id)
+    terminal = described.process_config.tty
+    try:
+        stream = await containers.exec_start(exec_id, wish)
+    except SkepError as error:
+        if wish.detach or (await containers.exec_inspect(exec_id)).exit_code is None:
+            raise
+        # It was tried, and its exit code says how it failed: docker's client reads the reason from
+        # the process's output and then asks for the code.
+        return await say(request, f"{error}\r\n".encode(), stream=STDOUT, terminal=terminal)
+    if stream is None:
+        return empty(200)
+    return await converse(request, stream, stdin=described.open_stdin, terminal=terminal)
+
+
+async def inspect(request: Request) -> Response:
+    return json_answer(await request.node.engine.containers.exec_inspect(request.params["id"]))
+
+
+async def resize(request: Request) -> Response:
+    await request.node.engine.containers.exec_resize(
+        request.params["id"], request.integer("h"), request.integer("w")
+    )
+    return empty(200)
+
+
+ROUTES = (
+    Route("POST", "/containers/{id}/exec", create),
+    Route("POST", "/exec/{id}/start", start, streams=True),
+    Route("GET", "/exec/{id}/json", inspect),
+    Route("POST", "/exec/{id}/resize", resize),
+)

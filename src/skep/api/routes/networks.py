@@ -1,0 +1,131 @@
+"""Networks: this node's own and, on a manager, the cluster's, shown as one list.
+
+A cluster network in which this node takes part is known to both rooms: the cluster says what it is,
+the node which of its containers are on it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp.web import Response
+
+from skep.api.answers import empty, json_answer
+from skep.api.request import Request
+from skep.api.router import Route
+from skep.kit.errors import Conflict, InvalidArgument, NotFound
+from skep.manager.control.filters import NO_FILTERS, Filters
+from skep.model.base import Strict
+from skep.model.container import EndpointSettings
+from skep.model.network import NetworkCreate, NetworkResource, as_resource
+
+
+class Connect(Strict, frozen=True):
+    """The body of POST /networks/{id}/connect."""
+
+    container: str = ""
+    endpoint_config: EndpointSettings | None = None
+
+
+class Disconnect(Strict, frozen=True):
+    """The body of POST /networks/{id}/disconnect."""
+
+    container: str = ""
+    force: bool = False
+
+
+async def find(request: Request) -> Response:
+    return json_answer(await _all(request, request.filters()))
+
+
+async def _all(request: Request, filters: Filters = NO_FILTERS) -> list[NetworkResource]:
+    """The cluster's networks first, then those that only this node has."""
+    control = request.node.control
+    clusters = (
+        [as_resource(network) for network in control.networks.find(filters)] if control else []
+    )
+    known = {network.id for network in clusters}
+    local = await request.node.engine.networks.list(filters)
+    return clusters + [network for network in local if network.id not in known]
+
+
+async def _choose(request: Request, scope: str = "") -> NetworkResource:
+    networks = await _all(request)
+    in_scope = [network for network in networks if scope in {"", network.scope}]
+    return choose(in_scope, request.params["id"])
+
+
+def choose(networks: list[NetworkResource], reference: str) -> NetworkResource:
+    """The one that is meant: by id, then by name, then by the start of an id."""
+    by_name = [network for network in networks if network.name == reference]
+    by_prefix = [network for network in networks if network.id.startswith(reference)]
+    if exact := [network for network in by_prefix if network.id == reference]:
+        return exact[0]
+    for found, how in ((by_name, "name"), (by_prefix, "ID prefix")):
+        if len(found) > 1:
+            raise InvalidArgument(
+                f"network {reference} is ambiguous ({len(found)} matches found based on {how})"
+            )
+        if found:
+            return found[0]
+    raise NotFound(f"network {reference} not found")
+
+
+async def inspect(request: Request) -> Response:
+    network = await _choose(request, request.text("scope"))
+    try:
+        here = await request.node.engine.networks.inspect(network.id)
+    except NotFound:
+        return json_answer(network)
+    return json_answer(msgspec.structs.replace(network, containers=here.containers))
+
+
+async def create(request: Request) -> Response:
+    wish = await request.json(NetworkCreate)
+    if any(network.name == wish.name for network in await _all(request)):
+        raise Conflict(f"network with name {wish.name} already exists")
+    if wish.driver == "overlay" or wish.scope == "swarm" or wish.ingress:
+        network_id = await request.control.networks.create(wish)
+    else:
+        network_id = await request.node.engine.networks.create(wish)
+    return json_answer({"Id": network_id, "Warning": ""}, 201)
+
+
+async def remove(request: Request) -> Response:
+    network = await _choose(request)
+    if network.scope == "swarm":
+        await request.control.networks.remove(network.id)
+    else:
+        await request.node.engine.networks.remove(network.id)
+    return empty()
+
+
+async def connect(request: Request) -> Response:
+    wish = await request.json(Connect)
+    network = await _choose(request)
+    networks = request.node.engine.networks
+    await networks.connect(network.id, wish.container, wish.endpoint_config)
+    return empty(200)
+
+
+async def disconnect(request: Request) -> Response:
+    wish = await request.json(Disconnect)
+    network = await _choose(request)
+    networks = request.node.engine.networks
+    await networks.disconnect(network.id, wish.container, force=wish.force)
+    return empty(200)
+
+
+async def prune(request: Request) -> Response:
+    deleted = await request.node.engine.networks.prune(request.filters())
+    return json_answer({"NetworksDeleted": deleted})
+
+
+ROUTES = (
+    Route("GET", "/networks", find),
+    Route("POST", "/networks/create", create),
+    Route("POST", "/networks/prune", prune),
+    Route("GET", "/networks/{id}", inspect),
+    Route("DELETE", "/networks/{id}", remove),
+    Route("POST", "/networks/{id}/connect", connect),
+    Route("POST", "/networks/{id}/disconnect", disconnect),
+)

@@ -1,0 +1,81 @@
+"""The cluster as a whole: start it, join it, leave it, look at it, change its settings."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp.web import Response
+
+from skep.api.answers import empty, json_answer
+from skep.api.request import Request
+from skep.api.router import Route
+from skep.kit.errors import Conflict
+from skep.model.cluster import ClusterSpec
+from skep.model.system import SwarmInit, SwarmInspect, SwarmJoin
+
+
+async def init(request: Request) -> Response:
+    node_id = await request.node.swarm_init(await request.json(SwarmInit))
+    return json_answer(node_id)
+
+
+async def join(request: Request) -> Response:
+    await request.node.swarm_join(await request.json(SwarmJoin))
+    return empty(200)
+
+
+async def leave(request: Request) -> Response:
+    await request.node.swarm_leave(force=request.flag("force"))
+    return empty(200)
+
+
+async def inspect(request: Request) -> Response:
+    control = request.control.cluster
+    cluster = control.get()
+    without_key = msgspec.structs.replace(cluster.spec.ca_config, signing_ca_key="")
+    return json_answer(
+        SwarmInspect(
+            id=cluster.id,
+            version=cluster.version,
+            created_at=cluster.created_at,
+            updated_at=cluster.updated_at,
+            spec=msgspec.structs.replace(cluster.spec, ca_config=without_key),
+            tls_info=cluster.tls_info,
+            root_rotation_in_progress=cluster.root_rotation_in_progress,
+            default_addr_pool=cluster.default_addr_pool,
+            subnet_size=cluster.subnet_size,
+            data_path_port=cluster.data_path_port,
+            join_tokens=control.join_tokens(),
+        )
+    )
+
+
+async def update(request: Request) -> Response:
+    await request.control.cluster.update(
+        request.object_version(),
+        await request.json(ClusterSpec),
+        rotate_worker_token=request.flag("rotateWorkerToken"),
+        rotate_manager_token=request.flag("rotateManagerToken"),
+        rotate_manager_unlock_key=request.flag("rotateManagerUnlockKey"),
+    )
+    return empty(200)
+
+
+async def unlock_key(request: Request) -> Response:
+    """No key: the managers of this cluster start without being unlocked."""
+    request.control.cluster.get()
+    return json_answer({"UnlockKey": ""})
+
+
+async def unlock(request: Request) -> Response:
+    raise Conflict("swarm is not locked")
+
+
+ROUTES = (
+    Route("POST", "/swarm/init", init),
+    Route("POST", "/swarm/join", join),
+    Route("POST", "/swarm/leave", leave),
+    Route("GET", "/swarm", inspect),
+    Route("POST", "/swarm/update", update),
+    Route("GET", "/swarm/unlockkey", unlock_key),
+    Route("POST", "/swarm/unlock", unlock),
+)

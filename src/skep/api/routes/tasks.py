@@ -1,0 +1,33 @@
+"""Tries at running a slot of a service on a node: read only."""
+
+from __future__ import annotations
+
+from aiohttp.web import Response, StreamResponse
+
+from skep.api.answers import json_answer
+from skep.api.logs import answer_logs
+from skep.api.node import LogSelector
+from skep.api.request import Request
+from skep.api.router import Route
+
+
+async def find(request: Request) -> Response:
+    return json_answer(request.control.tasks.find(request.filters()))
+
+
+async def inspect(request: Request) -> Response:
+    return json_answer(request.control.tasks.get(request.params["id"]))
+
+
+async def logs(request: Request) -> StreamResponse:
+    task = request.control.tasks.get(request.params["id"])
+    container = task.spec.container_spec
+    terminal = container is not None and container.tty
+    return await answer_logs(request, LogSelector(task_ids=(task.id,)), terminal=terminal)
+
+
+ROUTES = (
+    Route("GET", "/tasks", find),
+    Route("GET", "/tasks/{id}", inspect),
+    Route("GET", "/tasks/{id}/logs", logs, streams=True),
+)

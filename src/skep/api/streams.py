@@ -1,0 +1,116 @@
+"""Answers that are written while they are made: JSON lines, archives, logs.
+
+A source is asked for its next item only when the client took what came before (up to the socket's
+buffer), and is closed as soon as the client is gone.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from aiohttp.web import StreamResponse
+
+from skep.api.request import Request
+from skep.api.versions import HEADERS, ApiVersion
+from skep.kit.errors import SkepError
+from skep.model.base import encode_json
+
+T = TypeVar("T")
+
+STDOUT = 1
+STDERR = 2
+SYSTEM_ERROR = 3
+"""The frame kind that docker's client shows as "error from daemon in stream"."""
+
+RAW_STREAM = "application/vnd.docker.raw-stream"
+MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
+
+_FRAME_HEADER = struct.Struct(">BxxxL")
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    """Docker's `stdcopy` framing: which stream, four bytes of length, the bytes."""
+    return _FRAME_HEADER.pack(stream, len(data)) + data
+
+
+def stream_type(version: ApiVersion, terminal: bool) -> str:
+    """The content type of a process's output: clients before 1.42 know only one."""
+    return RAW_STREAM if terminal or version < (1, 42) else MULTIPLEXED_STREAM
+
+
+async def begin(request: Request, content_type: str) -> StreamResponse:
+    """Send the headers; the body follows in pieces."""
+    answer = StreamResponse(headers=HEADERS | {"Content-Type": content_type})
+    await answer.prepare(request.http)
+    return answer
+
+
+async def json_lines(request: Request, items: AsyncIterator[Any]) -> StreamResponse:
+    """One JSON value a line, the headers at once: for streams that may long be silent."""
+    answer = await begin(request, "application/json")
+    async with closing(items) as source:
+        async for item in source:
+            await answer.write(encode_json(item) + b"\n")
+    return answer
+
+
+async def progress(request: Request, items: AsyncIterator[Any]) -> StreamResponse:
+    """JSON lines of a work that may fail: before its first line with an HTTP status, after it with
+    a line that says so, as docker's clients expect."""
+    async with closing(items) as source:
+        first = await anext(source, None)
+        answer = await begin(request, "application/json")
+        try:
+            if first is not None:
+                await answer.write(encode_json(first) + b"\r\n")
+            async for item in source:
+                await answer.write(encode_json(item) + b"\r\n")
+        except SkepError as error:
+            await answer.write(_error_line(str(error)))
+    return answer
+
+
+def _error_line(message: str) -> bytes:
+    return encode_json({"errorDetail": {"message": message}, "error": message}) + b"\r\n"
+
+
+async def octets(
+    request: Request, chunks: AsyncIterator[bytes], content_type: str
+) -> StreamResponse:
+    """Bytes as they come."""
+    answer = await begin(request, content_type)
+    async with closing(chunks) as source:
+        async for chunk in source:
+            await answer.write(chunk)
+    return answer
+
+
+async def frames(
+    request: Request, pieces: AsyncIterator[tuple[int, bytes]], terminal: bool
+) -> StreamResponse:
+    """Output of processes: framed, or plain when it came from a terminal.
+
+    A SkepError from `pieces` is told within the stream: its headers are long gone.
+    """
+    answer = await begin(request, stream_type(request.version, terminal))
+    async with closing(pieces) as source:
+        try:
+            async for stream, data in source:
+                await answer.write(data if terminal else frame(stream, data))
+        except SkepError as error:
+            text = f"Error grabbing logs: {error}\n".encode()
+            await answer.write(text if terminal else frame(SYSTEM_ERROR, text))
+    return answer
+
+
+@asynccontextmanager
+async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close a generator when its reader is done, which an iterator need not support."""
+    try:
+        yield items
+    finally:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
