@@ -233,7 +233,14 @@ class SpreadOver(Strict, frozen=True):
 
 
 class PlacementPreference(Strict, frozen=True):
+    """Which of the possible nodes is better. Exactly one is set.
+
+    `spread` evens tasks out over the values of a label. `binpack` (ours, not docker's) fills the
+    node whose reserved share of that resource is the greatest.
+    """
+
     spread: SpreadOver | None = None
+    binpack: Literal["", "cpu", "memory"] = ""
 
 
 class Platform(Strict, frozen=True):
@@ -404,7 +411,6 @@ class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
     service_status: ServiceStatus | None = None
     spec_version: Version = Version()
     previous_spec_version: Version | None = None
-    deleting: bool = False
 
 
 class RegistryAuth(Object, frozen=True, kw_only=True):
