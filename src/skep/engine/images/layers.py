@@ -15,9 +15,9 @@ import asyncio
 import errno
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -124,13 +124,15 @@ class LayerStore:
             self._links[made] = await self._run(partial(self._make_link, made))
             return True
 
-    async def add_unnamed(self, blob: Path, blob_digest: str) -> tuple[str, LayerRecord]:
-        """Take an archive whose diff_id is not known yet; returns it."""
+    @asynccontextmanager
+    async def adding(self, blob: Path, blob_digest: str) -> AsyncIterator[str]:
+        """Take an archive whose diff_id is not known yet; held while the block lasts."""
         diff_id = await self._run(partial(self._make, blob, blob_digest, None))
-        async with self._locks.hold(diff_id):
-            if diff_id not in self._links:
-                self._links[diff_id] = await self._run(partial(self._make_link, diff_id))
-            return diff_id, await self._run(partial(self.record, diff_id))
+        with self.hold([diff_id]):
+            async with self._locks.hold(diff_id):
+                if diff_id not in self._links:
+                    self._links[diff_id] = await self._run(partial(self._make_link, diff_id))
+            yield diff_id
 
     async def sweep(self, claimed: Collection[str]) -> dict[str, int]:
         """Delete the layers that are neither claimed nor held; returns diff_id -> bytes freed."""

@@ -30,7 +30,7 @@ class NameTable:
         self._writing = asyncio.Lock()
 
     def open(self, is_image: Callable[[str], bool]) -> None:
-        """Read the names; those of images that are gone (a crash in a remove) drop out. Blocking."""
+        """Read the names; those of images that a crash took in a remove drop out. Blocking."""
         if not self._path.exists():
             return
         stored = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Target])

@@ -1,0 +1,133 @@
+"""Which images a list or a prune means, and how an image is shown. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from skep.engine.filters import Filters, flag, passes_labels
+from skep.kit.clock import ZERO_TIME, parse_duration_ns
+from skep.kit.errors import InvalidArgument
+from skep.model.image import HistoryEntry, HistoryItem, Image, ImageSummary
+from skep.model.reference import Reference
+
+LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An image with its names."""
+
+    image: Image
+    names: tuple[Reference, ...]
+
+    @property
+    def tags(self) -> tuple[Reference, ...]:
+        return tuple(name for name in self.names if name.tag)
+
+    @property
+    def digests(self) -> tuple[Reference, ...]:
+        return tuple(name for name in self.names if name.digest)
+
+    @property
+    def created(self) -> datetime:
+        return self.image.document.created or ZERO_TIME
+
+
+def select(
+    listed: Sequence[Listed],
+    filters: Filters,
+    now: datetime,
+    before: datetime | None = None,
+    since: datetime | None = None,
+) -> list[Listed]:
+    """The images that match, newest first. `before` and `since` are those images' times."""
+    until = _until(filters.get("until", ()), now)
+    dangling = flag(filters, "dangling")
+    limits = [moment for moment in (before, until) if moment]
+    chosen = [
+        item
+        for item in listed
+        if all(item.created < limit for limit in limits)
+        and (since is None or item.created > since)
+        and _is_dangling(item, dangling)
+        and passes_labels(item.image.config.labels or {}, filters)
+        and _is_named(item, filters.get("reference", ()))
+    ]
+    return sorted(chosen, key=lambda item: item.created, reverse=True)
+
+
+def summary(item: Listed, shared_size: int, containers: int) -> ImageSummary:
+    """The row that `docker image ls` prints."""
+    return ImageSummary(
+        id=item.image.id,
+        repo_tags=tuple(name.familiar for name in item.tags),
+        repo_digests=tuple(name.familiar for name in item.digests),
+        created=_unix(item.created),
+        size=item.image.size_bytes,
+        shared_size=shared_size,
+        labels=item.image.config.labels,
+        containers=containers,
+    )
+
+
+def history(item: Listed, layer_sizes: Sequence[int]) -> list[HistoryItem]:
+    """The build steps, newest first. Steps and layers are matched from the bottom up."""
+    steps = item.image.document.history or tuple(HistoryEntry() for _ in layer_sizes)
+    sizes = iter(layer_sizes)
+    rows = [
+        HistoryItem(
+            created=_unix(step.created or ZERO_TIME),
+            created_by=step.created_by,
+            comment=step.comment,
+            size=0 if step.empty_layer else next(sizes, 0),
+        )
+        for step in steps
+    ]
+    rows.reverse()
+    if rows:
+        tags = tuple(name.familiar for name in item.tags) or None
+        rows[0] = msgspec.structs.replace(rows[0], id=item.image.id, tags=tags)
+    return rows
+
+
+def _is_dangling(item: Listed, wanted: bool | None) -> bool:
+    return wanted is None or wanted == (not item.tags)
+
+
+def _is_named(item: Listed, patterns: Collection[str]) -> bool:
+    if not patterns:
+        return True
+    shown = {text for name in item.names for text in (name.familiar, name.familiar_repository)}
+    return any(_glob(pattern).fullmatch(text) for pattern in patterns for text in shown)
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Go's path.Match: `*` and `?` stop at slashes."""
+    parts = {"*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern))
+
+
+def _until(values: Collection[str], now: datetime) -> datetime | None:
+    """The moment of `until`: a duration before now, seconds since 1970, or a date."""
+    if not values:
+        return None
+    if len(values) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    (text,) = values
+    try:
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return datetime.fromtimestamp(float(text), UTC)
+        if re.match(r"\d{4}-", text):
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return now - timedelta(microseconds=parse_duration_ns(text) / 1000)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument(f"invalid until filter {text!r}: {error}") from None
+
+
+def _unix(moment: datetime) -> int:
+    return int(moment.timestamp())
