@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
+from msgspec.structs import replace
+
 from skep.agent.container import (
     TASK_ID_LABEL,
     container_wish,
@@ -246,18 +248,10 @@ def _first_address(container: ContainerInspect) -> str:
 
 def _host_ports(task: Task, container: ContainerInspect) -> list[PortConfig]:
     """Host-mode ports with the numbers that they really got."""
-    found = []
-    for port in task.ports:
-        if port.publish_mode == "host":
-            bindings = container.network_settings.ports.get(f"{port.target_port}/{port.protocol}")
-            for binding in bindings or ():
-                found.append(
-                    PortConfig(
-                        name=port.name,
-                        protocol=port.protocol,
-                        target_port=port.target_port,
-                        published_port=int(binding.host_port),
-                        publish_mode="host",
-                    )
-                )
-    return found
+    got = container.network_settings.ports
+    return [
+        replace(port, published_port=int(binding.host_port))
+        for port in task.ports
+        if port.publish_mode == "host"
+        for binding in got.get(f"{port.target_port}/{port.protocol}") or ()
+    ]
