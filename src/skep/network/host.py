@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from skep.kit.errors import SkepError
 from skep.network.values import (
     Attachment,
     Bridge,
@@ -30,7 +31,7 @@ class HostNetwork(Protocol):
     """
 
     async def open(self) -> None:
-        """Start: write our rule tables afresh (empty), switch on forwarding. Once, before the rest.
+        """Start: find what the kernel has, switch on forwarding. Once, before the rest.
 
         Raises Unavailable, saying which, when the kernel lacks something that cannot be missed.
         """
@@ -41,7 +42,7 @@ class HostNetwork(Protocol):
     async def ensure_bridge(self, bridge: Bridge) -> None:
         """Make the bridge exist as described, or change it to that.
 
-        Raises Conflict when its subnet or its link name is taken on this host.
+        Raises Conflict when its link's name is taken on this host.
         """
 
     async def remove_bridge(self, network_id: str) -> None:
@@ -97,9 +98,22 @@ class HostNetwork(Protocol):
     async def discover(self) -> Found:
         """Which of our bridges and sandboxes this host has."""
 
-    async def repair(self, bridges: Collection[Bridge], sandboxes: Collection[Sandbox]) -> None:
+    async def occupied_subnets(self) -> tuple[str, ...]:
+        """Subnets that this host has routes to, our own bridges' left out: not for new networks."""
+
+    async def repair(
+        self,
+        bridges: Collection[Bridge],
+        sandboxes: Collection[Sandbox],
+        published: Mapping[str, tuple[PublishedPort, ...]],
+    ) -> Mapping[str, SkepError]:
         """After a restart: make exactly these, keep what already is so, remove the rest of ours.
 
-        Resolvers answer again when it returns. Published ports, virtual addresses and zones are
-        the caller's to set again.
+        published   what each owner publishes, host ports chosen. Connections are not disturbed,
+                    and there is no moment without the rules.
+        Returns what could not be: a sandbox's id, bridge's id or owner -> why. Resolvers answer
+        again afterwards; virtual addresses and zones are the caller's to set again.
         """
+
+    async def clear(self) -> None:
+        """Remove everything of ours from this host: sandboxes, bridges, rules."""

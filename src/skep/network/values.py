@@ -12,7 +12,11 @@ from typing import Literal
 
 import msgspec
 
-Protocol = Literal["tcp", "udp", "sctp"]
+Transport = Literal["tcp", "udp", "sctp"]
+
+
+RESOLVER_ADDRESS = "127.0.0.11"
+"""Where a sandbox that has a resolver finds it."""
 
 
 class NetworkValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -114,7 +118,7 @@ class PublishedPort(NetworkValue, frozen=True):
 
     host_port: int
     backends: tuple[Backend, ...]
-    protocol: Protocol = "tcp"
+    protocol: Transport = "tcp"
     host_ip: str = ""
     host_port_end: int = 0
 

@@ -1,0 +1,107 @@
+"""Rules inside sandboxes: the way to the resolver, and virtual addresses.
+
+A sandbox that needs neither has no table, and its traffic no connection tracking.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from skep.network import netns
+from skep.network.nft import Nft
+from skep.network.rules import IPV4, no_table, sandbox_table, virtual_changes
+from skep.network.values import RESOLVER_ADDRESS
+
+_USUAL_PORT = 28653
+"""Not of the range that the kernel gives to programs that ask for any port."""
+_TABLE = "skep"
+
+ResolverSockets = tuple[socket.socket, socket.socket]
+"""UDP, TCP (listening)."""
+
+
+class SandboxRules:
+    """Knows what it wrote into which sandbox. Blocking: for one worker thread at home.
+
+    A sandbox that it was not told to be new, because the daemon was restarted, may have anything
+    in its table: that is replaced when next there is something to write.
+    """
+
+    def __init__(self) -> None:
+        self._resolver_ports: dict[str, int] = {}
+        self._virtual: dict[str, dict[str, tuple[str, ...]]] = {}
+
+    def born(self, sandbox_id: str) -> None:
+        """The sandbox was made this moment."""
+        self._virtual[sandbox_id] = {}
+
+    def open_resolver(self, sandbox_id: str, path: Path) -> ResolverSockets:
+        """Sockets in the sandbox that get what it asks at 127.0.0.11:53, not blocking."""
+        with _inside(path):
+            sockets, port = _listen()
+            _write(sandbox_table(_TABLE, port))
+        self._resolver_ports[sandbox_id] = port
+        return sockets
+
+    def set_virtual(self, sandbox_id: str, path: Path, wanted: dict[str, tuple[str, ...]]) -> None:
+        """Make `wanted` (address -> backends) all the virtual addresses of the sandbox."""
+        before = self._virtual.get(sandbox_id)
+        if before == wanted:
+            return
+        commands = virtual_changes(_TABLE, before or {}, wanted)
+        if not before:
+            commands = sandbox_table(_TABLE, self._resolver_ports.get(sandbox_id, 0)) + commands
+        if before is None:
+            commands = no_table(IPV4, _TABLE) + commands
+        with _inside(path):
+            _write(commands)
+        self._virtual[sandbox_id] = wanted
+
+    def forget(self, sandbox_id: str) -> None:
+        """The sandbox is gone, and its rules with it."""
+        self._resolver_ports.pop(sandbox_id, None)
+        self._virtual.pop(sandbox_id, None)
+
+
+@contextmanager
+def _inside(path: Path) -> Iterator[None]:
+    fd = netns.open_at(path)
+    try:
+        with netns.inside(fd):
+            yield
+    finally:
+        os.close(fd)
+
+
+def _write(commands: str) -> None:
+    nft = Nft()
+    try:
+        nft.run(commands)
+    finally:
+        nft.close()
+
+
+def _listen() -> tuple[ResolverSockets, int]:
+    """Both sockets on one port: the usual one, or any when a program in the sandbox has it."""
+    for port in (_USUAL_PORT, 0):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind((RESOLVER_ADDRESS, port))
+            chosen: int = tcp.getsockname()[1]
+            udp.bind((RESOLVER_ADDRESS, chosen))
+            tcp.listen(64)
+        except OSError as error:
+            udp.close()
+            tcp.close()
+            if error.errno != errno.EADDRINUSE or port == 0:
+                raise
+        else:
+            return (udp, tcp), chosen
+    raise AssertionError("the last round returns or raises")

@@ -1,0 +1,189 @@
+"""A laboratory: a host of our own (a network namespace) and another machine beside it.
+
+Sockets belong to the namespace in which they are made, so servers and clients of all namespaces
+live in the test's own event loop. Nothing here touches the machine's own network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from skep.network import netns
+from skep.network.kernel import KernelNetwork
+from skep.network.netlink import Netlink, Request, text, u32
+from skep.network.values import Attachment, Bridge, Sandbox, Subnet
+
+HOST = "10.77.0.1"
+NEIGHBOUR = "10.77.0.2"
+_PATIENCE_S = 2.0
+
+
+@dataclass
+class Lab:
+    """The namespaces of a test; the test's thread is in the host's."""
+
+    root: Path
+    host: int
+    neighbour: int
+    network: KernelNetwork
+    _servers: list[asyncio.AbstractServer] = field(default_factory=list)
+
+    def path(self, sandbox_id: str) -> Path:
+        return self.network.netns_path(sandbox_id)
+
+    @contextlib.contextmanager
+    def inside(self, sandbox_id: str) -> Iterator[None]:
+        fd = netns.open_at(self.path(sandbox_id))
+        try:
+            with netns.inside(fd):
+                yield
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def at_neighbour(self) -> Iterator[None]:
+        with netns.inside(self.neighbour):
+            yield
+
+    def run(self, *words: str) -> str:
+        """A program in the namespace that the thread is in now."""
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    async def serve_tcp(self, address: str, port: int, name: str = "") -> None:
+        """Answer each connection with our name and the caller's address, where we are now."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, port))
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(f"{name} {writer.get_extra_info('peername')[0]}".strip().encode())
+            writer.close()
+
+        self._servers.append(await asyncio.start_server(answer, sock=listening))
+
+    async def serve_udp(self, address: str, port: int, name: str = "") -> None:
+        loop = asyncio.get_running_loop()
+
+        class Answer(asyncio.DatagramProtocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                assert isinstance(transport, asyncio.DatagramTransport)
+                self.transport = transport
+
+            def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+                self.transport.sendto(f"{name} {addr[0]}".strip().encode(), addr)
+
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        bound.bind((address, port))
+        transport, _ = await loop.create_datagram_endpoint(Answer, sock=bound)
+        self._servers.append(transport)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+async def _exchange(asking: socket.socket, address: str, port: int, data: bytes) -> str:
+    loop = asyncio.get_running_loop()
+    with asking:
+        async with asyncio.timeout(_PATIENCE_S):
+            await loop.sock_connect(asking, (address, port))
+            if data:
+                await loop.sock_sendall(asking, data)
+            return (await loop.sock_recv(asking, 4096)).decode()
+
+
+def call_tcp(address: str, port: int, source: str = "") -> asyncio.Task[str]:
+    """Ask from the namespace that the thread is in now; raises OSError or TimeoutError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    asking = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    if source:
+        asking.bind((source, 0))
+    return asyncio.create_task(_exchange(asking, address, port, b""))
+
+
+def call_udp(address: str, port: int) -> asyncio.Task[str]:
+    asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    return asyncio.create_task(_exchange(asking, address, port, b"?"))
+
+
+def _new_namespace(path: Path) -> int:
+    home = netns.open_own()
+    thread = threading.Thread(target=netns.make, args=(path, home))
+    thread.start()
+    thread.join()
+    os.close(home)
+    return netns.open_at(path)
+
+
+def _ip(*words: str) -> None:
+    """`ip` in the namespace that the thread is in now."""
+    subprocess.run(["ip", *words], check=True)
+
+
+def _wire(host: int, neighbour: int) -> None:
+    """A cable between the two namespaces; the thread is in the first."""
+    _ip("link", "add", "wire", "type", "veth", "peer", "name", "wire1")
+    move = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + text(3, "wire1") + u32(28, neighbour)
+    with Netlink() as netlink:
+        netlink.apply(Request(16, move, "move wire1"))
+    for place, name, address in ((host, "wire", HOST), (neighbour, "wire1", NEIGHBOUR)):
+        with netns.inside(place):
+            _ip("addr", "add", f"{address}/24", "dev", name)
+            _ip("link", "set", name, "up")
+            _ip("link", "set", "lo", "up")
+
+
+@contextlib.contextmanager
+def two_machines(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """The namespaces of a host and of its neighbour; the thread is in the host's."""
+    root = netns.open_own()
+    netns.prepare_directory(tmp_path / "lab")
+    paths = [tmp_path / "lab" / name for name in ("host", "neighbour")]
+    host, neighbour = (_new_namespace(path) for path in paths)
+    netns.enter(host)
+    try:
+        _wire(host, neighbour)
+        yield host, neighbour
+    finally:
+        netns.enter(root)
+        for fd in (root, host, neighbour):
+            os.close(fd)
+        for path in paths:
+            netns.release(path)
+        netns.remove_directory(tmp_path / "lab")
+
+
+def bridge(number: int = 17, **changes: Any) -> Bridge:
+    """The network `net<number>`, 172.<number>.0.0/16."""
+    subnet = Subnet(subnet=f"172.{number}.0.0/16", gateway=f"172.{number}.0.1")
+    return msgspec.structs.replace(Bridge(id=f"net{number}", subnets=(subnet,)), **changes)
+
+
+def attachment(last: int, number: int = 17, ifname: str = "eth0", **changes: Any) -> Attachment:
+    """172.<number>.0.<last> on the network `net<number>`."""
+    plain = Attachment(
+        network_id=f"net{number}",
+        ifname=ifname,
+        interface_addresses=(f"172.{number}.0.{last}/16",),
+        gateways=(f"172.{number}.0.1",),
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def sandbox(last: int, number: int = 17, **changes: Any) -> Sandbox:
+    """The sandbox `box<number>-<last>`, attached once."""
+    plain = Sandbox(id=f"box{number}-{last}", attachments=(attachment(last, number),))
+    return msgspec.structs.replace(plain, **changes)
