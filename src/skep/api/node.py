@@ -5,46 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
+from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.system import Facts, SwarmInfo, SwarmInit, SwarmJoin
 
 if TYPE_CHECKING:
     from skep.engine import Engine
     from skep.manager.control import Control
-
-
-class LogSelector(msgspec.Struct, frozen=True):
-    """Whose logs: the tasks of a service, or single tasks. Ids, not names."""
-
-    service_ids: tuple[str, ...] = ()
-    task_ids: tuple[str, ...] = ()
-
-
-class LogOptions(msgspec.Struct, frozen=True):
-    """Which lines. `tail` counts for each task, None = all; times in ns since 1970, None = open."""
-
-    stdout: bool = True
-    stderr: bool = True
-    follow: bool = False
-    since_ns: int | None = None
-    until_ns: int | None = None
-    tail: int | None = None
-
-
-class ServiceLogLine(msgspec.Struct, frozen=True):
-    """One whole line that a task wrote, without its newline.
-
-    `stream` is 1 for stdout, 2 for stderr. `attributes` are the container's log attributes.
-    """
-
-    time_ns: int
-    stream: int
-    text: bytes
-    node_id: str
-    service_id: str
-    task_id: str
-    attributes: dict[str, str] = {}
 
 
 class Node(Protocol):

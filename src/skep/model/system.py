@@ -134,10 +134,10 @@ class DiskUsage(Value, frozen=True, omit_defaults=False):
 
 
 class PluginsInfo(Value, frozen=True, omit_defaults=False):
-    volume: list[str] = ["local"]
-    network: list[str] = ["bridge", "host", "none", "overlay"]
-    authorization: list[str] | None = None
-    log: list[str] = ["json-file", "none"]
+    volume: tuple[str, ...] = ("local",)
+    network: tuple[str, ...] = ("bridge", "host", "null", "overlay")
+    authorization: tuple[str, ...] | None = None
+    log: tuple[str, ...] = ("json-file", "none")
 
 
 class IndexInfo(Value, frozen=True, omit_defaults=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import cast, get_args
+from typing import TYPE_CHECKING
 
 from aiohttp.web import Response, StreamResponse
 
@@ -14,11 +14,15 @@ from skep.api.hijack import converse
 from skep.api.query import parse_tail
 from skep.api.request import Request
 from skep.api.router import Route
-from skep.engine import WaitCondition
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.base import encode_json
 from skep.model.container import ContainerCreate, ContainerUpdate, WaitError, WaitResult
 from skep.runtime.door import Chunk
+
+if TYPE_CHECKING:
+    from skep.engine import WaitCondition
+
+_CONDITIONS: tuple[WaitCondition, ...] = ("", "not-running", "next-exit", "removed")
 
 
 async def find(request: Request) -> Response:
@@ -142,9 +146,10 @@ async def _result(waiting: asyncio.Task[WaitResult]) -> WaitResult:
 
 def _condition(request: Request) -> WaitCondition:
     text = request.text("condition")
-    if text not in get_args(WaitCondition):
-        raise InvalidArgument(f'invalid condition: "{text}"')
-    return cast(WaitCondition, text)
+    for condition in _CONDITIONS:
+        if condition == text:
+            return condition
+    raise InvalidArgument(f'invalid condition: "{text}"')
 
 
 async def logs(request: Request) -> StreamResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp.web import Response, StreamResponse
 
 from skep.api import streams
@@ -9,8 +11,10 @@ from skep.api.answers import empty, json_answer
 from skep.api.query import parse_platform
 from skep.api.request import Request
 from skep.api.router import Route
-from skep.engine.images import LoadedImage
 from skep.kit.errors import InvalidArgument, Unimplemented
+
+if TYPE_CHECKING:
+    from skep.engine.images import LoadedImage
 
 _TAR = "application/x-tar"
 
