@@ -106,11 +106,12 @@ class LayerStore:
     @contextmanager
     def hold(self, diff_ids: Collection[str]) -> Iterator[None]:
         """Keep layers that no image claims yet from being swept."""
-        self._held.update(diff_ids)
+        held = Counter(iter(diff_ids))
+        self._held += held
         try:
             yield
         finally:
-            self._held.subtract(diff_ids)
+            self._held -= held
 
     async def add(self, diff_id: str, blob: Path, blob_digest: str) -> bool:
         """Take the archive `blob` (a file in tmp/) as layer `diff_id`, unless it is here already.
@@ -139,7 +140,7 @@ class LayerStore:
         freed: dict[str, int] = {}
         for diff_id in [d for d in self._links if d not in claimed]:
             async with self._locks.hold(diff_id):
-                if diff_id in self._links and self._held[diff_id] <= 0:
+                if diff_id in self._links and diff_id not in self._held:
                     link = self._links.pop(diff_id)
                     freed[diff_id] = await self._run(partial(self._delete, diff_id, link))
         return freed

@@ -5,13 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
 from skep.engine.filters import Filters, flag, passes_labels
 from skep.kit.clock import ZERO_TIME, parse_duration_ns
 from skep.kit.errors import InvalidArgument
-from skep.model.image import HistoryEntry, HistoryItem, Image, ImageSummary
+from skep.model.image import (
+    GraphDriver,
+    HistoryEntry,
+    HistoryItem,
+    Image,
+    ImageInspect,
+    ImageMetadata,
+    ImageSummary,
+    RootFSSummary,
+)
 from skep.model.reference import Reference
 
 LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
@@ -66,12 +76,45 @@ def summary(item: Listed, shared_size: int, containers: int) -> ImageSummary:
         id=item.image.id,
         repo_tags=tuple(name.familiar for name in item.tags),
         repo_digests=tuple(name.familiar for name in item.digests),
-        created=_unix(item.created),
+        created=_unix(item.image.document.created),
         size=item.image.size_bytes,
         shared_size=shared_size,
         labels=item.image.config.labels,
         containers=containers,
     )
+
+
+def details(item: Listed, folders: Sequence[Path], named_at: datetime) -> ImageInspect:
+    """What `docker image inspect` prints. `folders` are the unpacked layers, topmost first."""
+    document = item.image.document
+    return ImageInspect(
+        id=item.image.id,
+        repo_tags=tuple(name.familiar for name in item.tags),
+        repo_digests=tuple(name.familiar for name in item.digests),
+        comment=document.comment,
+        created=document.created,
+        docker_version=document.docker_version,
+        author=document.author,
+        config=item.image.config,
+        architecture=document.architecture,
+        variant=document.variant,
+        os=document.os,
+        os_version=document.os_version,
+        size=item.image.size_bytes,
+        graph_driver=_graph_driver(folders),
+        root_fs=RootFSSummary(layers=item.image.diff_ids),
+        metadata=ImageMetadata(last_tag_time=named_at),
+    )
+
+
+def _graph_driver(folders: Sequence[Path]) -> GraphDriver:
+    """docker's keys: the top layer is UpperDir, those below it LowerDir."""
+    data = {}
+    if folders[1:]:
+        data["LowerDir"] = ":".join(map(str, folders[1:]))
+    if folders:
+        data["UpperDir"] = str(folders[0])
+    return GraphDriver(data=data)
 
 
 def history(item: Listed, layer_sizes: Sequence[int]) -> list[HistoryItem]:
@@ -80,7 +123,7 @@ def history(item: Listed, layer_sizes: Sequence[int]) -> list[HistoryItem]:
     sizes = iter(layer_sizes)
     rows = [
         HistoryItem(
-            created=_unix(step.created or ZERO_TIME),
+            created=_unix(step.created),
             created_by=step.created_by,
             comment=step.comment,
             size=0 if step.empty_layer else next(sizes, 0),
@@ -129,5 +172,5 @@ def _until(values: Collection[str], now: datetime) -> datetime | None:
         raise InvalidArgument(f"invalid until filter {text!r}: {error}") from None
 
 
-def _unix(moment: datetime) -> int:
-    return int(moment.timestamp())
+def _unix(moment: datetime | None) -> int:
+    return int(moment.timestamp()) if moment else 0

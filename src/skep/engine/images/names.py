@@ -50,8 +50,8 @@ class NameTable:
         return target.image_id if target else None
 
     def of(self, image_id: str) -> list[Reference]:
-        """All names of an image, sorted."""
-        return sorted(self._by_image.get(image_id, ()))
+        """All names of an image, sorted, tags before digests."""
+        return sorted(self._by_image.get(image_id, ()), key=lambda r: (r.digest, r))
 
     def last_named(self, image_id: str) -> datetime | None:
         """When the image got its newest tag."""

@@ -96,10 +96,10 @@ class ImageRecords:
         try:
             yield
         finally:
-            self._held[image_id] -= 1
+            self._held -= Counter([image_id])
 
     def is_held(self, image_id: str) -> bool:
-        return self._held[image_id] > 0
+        return image_id in self._held
 
     def document(self, image_id: str) -> bytes:
         """The config document's own bytes. Blocking."""

@@ -25,7 +25,7 @@ async def spool(stream: AsyncIterable[bytes], path: Path) -> None:
 async def stream(chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
     """A blocking generator as an asynchronous one, a thread for each step."""
     try:
-        while chunk := await asyncio.to_thread(next, chunks, b""):
+        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             yield chunk
     finally:
         await asyncio.to_thread(chunks.close)

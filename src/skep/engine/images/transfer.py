@@ -1,11 +1,11 @@
-"""Pulling: from a name to layers on disk, each unpacked as soon as it has arrived."""
+"""One transfer: from a name to layers on disk, each unpacked as soon as it has arrived."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -151,6 +151,7 @@ class _Transfer:
         await asyncio.to_thread(self._prepare)
         try:
             async with (
+                one_error(),
                 self._registries.copying(
                     self._remote.reference, self._auth, self._layout, self._blobs
                 ) as process,
@@ -162,8 +163,6 @@ class _Transfer:
                 self._take_arrived(unpacking)
                 if self._waiting:
                     raise RegistryError(f"layer {self._waiting[0].blob.digest} did not arrive")
-        except BaseExceptionGroup as group:
-            raise first_error(group) from None
         finally:
             await asyncio.to_thread(remove_trees, [self._folder])
 
@@ -227,7 +226,15 @@ class _Transfer:
         self._report(Progress("Pull complete", layer.short))
 
 
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """One cause is enough for a person; the others are its echoes."""
+@asynccontextmanager
+async def one_error() -> AsyncIterator[None]:
+    """Around a task group: one cause is enough for a person, the others are its echoes."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
-    return first_error(first) if isinstance(first, BaseExceptionGroup) else first
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
