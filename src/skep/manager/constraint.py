@@ -161,7 +161,7 @@ def _holds_of_address(constraint: Constraint, address: str) -> bool:
     """`node.ip` against addresses and networks; what is not an address never matches (Swarm)."""
     try:
         node_address = ip_address(address)
-        wanted = [ip_network(value) for value in constraint.values]
+        wanted = [ip_network(value, strict=False) for value in constraint.values]
     except ValueError:
         return False
     inside = any(node_address in network for network in wanted)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import datetime
 
 import msgspec
@@ -83,13 +84,14 @@ class Dispatcher:
             if self._sessions.get(node_id) is session:
                 del self._sessions[node_id]
 
-    async def call(self, node_id: str, request: Request) -> AsyncIterator[list[LogFrame]]:
+    async def call(self, node_id: str, request: Request) -> AsyncGenerator[list[LogFrame], None]:
         """Ask a node's engine. Raises Unavailable when the node has no session."""
         session = self._sessions.get(node_id)
         if session is None:
             raise Unavailable(f"node {node_id} is not available")
-        async for frames in session.call(request):
-            yield frames
+        async with aclosing(session.call(request)) as answers:
+            async for frames in answers:
+                yield frames
 
     def heartbeat_s(self) -> float:
         return liveness.heartbeat_s(len(self._heard_at), self._configured_ns())

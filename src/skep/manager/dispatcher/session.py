@@ -7,7 +7,7 @@ stuck gets the sum of what it missed, and holds up nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from itertools import count
 
 from skep.kit.errors import SkepError
@@ -91,7 +91,7 @@ class Session:
             if answers is not None:
                 answers.put_nowait(message)  # bounded by the credit we gave
 
-    async def call(self, request: Request) -> AsyncIterator[list[LogFrame]]:
+    async def call(self, request: Request) -> AsyncGenerator[list[LogFrame], None]:
         """Ask the node's engine; yields what it answers. Raises LinkClosed or the node's error."""
         call_id = next(self._call_ids)
         answers: asyncio.Queue[Chunk | Done] = asyncio.Queue()

@@ -1,0 +1,90 @@
+"""The process around a node: its log, its pid file, its locks, and an end without loose ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from skep.daemon.node import serve
+from skep.daemon.settings import DaemonSettings
+from skep.kit.errors import SkepError
+
+log = logging.getLogger("skep")
+
+_LEVELS = {"warn": logging.WARNING, "fatal": logging.CRITICAL}
+
+
+def main(settings: DaemonSettings) -> int:
+    _configure_log(settings)
+    try:
+        with _sole_owner(settings), _pid_file(settings.pidfile):
+            gc.freeze()
+            asyncio.run(serve(settings))
+    except SkepError as error:
+        log.critical("%s", error)
+        return 1
+    except OSError as error:
+        log.critical("the daemon cannot start: %s", error)
+        return 1
+    return 0
+
+
+def _configure_log(settings: DaemonSettings) -> None:
+    level = "debug" if settings.debug else settings.log_level
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=_LEVELS.get(level) or level.upper(),
+        format="time=%(asctime)s.%(msecs)03d level=%(levelname)s room=%(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def _sole_owner(settings: DaemonSettings) -> Iterator[None]:
+    """Two daemons over one state folder would undo each other's work: the second is refused."""
+    with contextlib.ExitStack() as locks:
+        for folder in (Path(settings.data_root), Path(settings.exec_root)):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+            lock = locks.enter_context((folder / "lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SkepError(
+                    f"another skep daemon works in {folder}: give this one its own --data-root "
+                    "and --exec-root"
+                ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _pid_file(path: str) -> Iterator[None]:
+    if not path:
+        yield
+        return
+    file = Path(path)
+    if _is_alive(file):
+        raise SkepError(f"pid file {path} names a process that runs: is a daemon there already?")
+    file.write_text(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _is_alive(file: Path) -> bool:
+    try:
+        pid = int(file.read_text())
+        os.kill(pid, 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
