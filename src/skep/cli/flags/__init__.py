@@ -1,0 +1,1 @@
+"""Command lines in docker's manner: flags, commands, help, as values and pure functions."""

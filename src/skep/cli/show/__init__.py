@@ -1,0 +1,1 @@
+"""What people see: lists as tables, templates or JSON; numbers and times in their words."""

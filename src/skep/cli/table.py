@@ -1,0 +1,204 @@
+"""Every command, one line each: its words, where it is built, what help says of it.
+
+Nothing here imports a command: help and completion read this table alone, and a run imports one
+module. `home` is `module:NAME` below `skep.cli.commands`; a group has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+COMMON = "Common Commands"
+MANAGEMENT = "Management Commands"
+SWARM = "Swarm Commands"
+NODE = "Daemon Commands"
+PLAIN = "Commands"
+SECTIONS = (COMMON, MANAGEMENT, SWARM, NODE, PLAIN)
+
+
+class Entry(NamedTuple):
+    """`path` is the words after `skep`; `aliases` are other last words for it."""
+
+    path: str
+    home: str
+    sentence: str
+    section: str = PLAIN
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(" ")[2]
+
+    @property
+    def parent(self) -> str:
+        return self.path.rpartition(" ")[0]
+
+    @property
+    def is_group(self) -> bool:
+        return not self.home
+
+
+_LIST = ("list",)
+_REMOVE = ("remove",)
+
+TABLE: tuple[Entry, ...] = (
+    Entry("run", "run:RUN", "Create and run a new container from an image", COMMON),
+    Entry("exec", "execute:EXEC", "Execute a command in a running container", COMMON),
+    Entry("ps", "container_list:LS", "List containers", COMMON),
+    Entry("pull", "image_transfer:PULL", "Download an image from a registry", COMMON),
+    Entry("images", "image_list:LS", "List images", COMMON),
+    Entry("login", "login:LOGIN", "Authenticate to a registry", COMMON),
+    Entry("logout", "login:LOGOUT", "Log out from a registry", COMMON),
+    Entry("version", "version:VERSION", "Show the version of client and daemon", COMMON),
+    Entry("info", "info:INFO", "Display system-wide information", COMMON),
+    Entry("container", "", "Manage containers", MANAGEMENT),
+    Entry("image", "", "Manage images", MANAGEMENT),
+    Entry("network", "", "Manage networks", MANAGEMENT),
+    Entry("system", "", "Manage the daemon's data", MANAGEMENT),
+    Entry("volume", "", "Manage volumes", MANAGEMENT),
+    Entry("config", "", "Manage Swarm configs", SWARM),
+    Entry("node", "", "Manage Swarm nodes", SWARM),
+    Entry("secret", "", "Manage Swarm secrets", SWARM),
+    Entry("service", "", "Manage Swarm services", SWARM),
+    Entry("swarm", "", "Manage Swarm", SWARM),
+    Entry("daemon", "daemon:DAEMON", "Run the daemon of this machine", NODE),
+    Entry("completion", "completion:COMPLETION", "Print a completion script for a shell", NODE),
+    Entry("attach", "attach:ATTACH", "Attach this terminal to a running container"),
+    Entry("cp", "copy:CP", "Copy files between a container and this machine"),
+    Entry("create", "run:CREATE", "Create a new container"),
+    Entry("events", "events:EVENTS", "Get real time events from the daemon"),
+    Entry("import", "image_transfer:IMPORT", "Make an image of a file system in a tar archive"),
+    Entry("inspect", "inspect:INSPECT", "Return low-level information on objects"),
+    Entry("kill", "container_state:KILL", "Kill one or more running containers"),
+    Entry("load", "image_transfer:LOAD", "Load an image from a tar archive or STDIN"),
+    Entry("logs", "container_logs:LOGS", "Fetch the logs of a container"),
+    Entry("pause", "container_state:PAUSE", "Pause all processes within one or more containers"),
+    Entry("port", "container_facts:PORT", "List port mappings of a container, or one of them"),
+    Entry("rename", "container_state:RENAME", "Rename a container"),
+    Entry("restart", "container_state:RESTART", "Restart one or more containers"),
+    Entry("rm", "container_state:RM", "Remove one or more containers"),
+    Entry("rmi", "image_manage:RM", "Remove one or more images"),
+    Entry("save", "image_transfer:SAVE", "Save one or more images to a tar archive"),
+    Entry("start", "start:START", "Start one or more stopped containers"),
+    Entry("stats", "stats:STATS", "Display a live stream of containers' resource usage"),
+    Entry("stop", "container_state:STOP", "Stop one or more running containers"),
+    Entry("tag", "image_manage:TAG", "Give an image another name"),
+    Entry("top", "container_facts:TOP", "Display the running processes of a container"),
+    Entry("unpause", "container_state:UNPAUSE", "Unpause all processes within containers"),
+    Entry("update", "container_update:UPDATE", "Update the limits of one or more containers"),
+    Entry("wait", "container_state:WAIT", "Wait until containers stop, then print exit codes"),
+    Entry("container attach", "attach:ATTACH", "Attach this terminal to a running container"),
+    Entry("container cp", "copy:CP", "Copy files between a container and this machine"),
+    Entry("container create", "run:CREATE", "Create a new container"),
+    Entry("container exec", "execute:EXEC", "Execute a command in a running container"),
+    Entry("container inspect", "inspect:CONTAINER", "Display detailed information on containers"),
+    Entry("container kill", "container_state:KILL", "Kill one or more running containers"),
+    Entry("container logs", "container_logs:LOGS", "Fetch the logs of a container"),
+    Entry("container ls", "container_list:LS", "List containers", aliases=("list", "ps")),
+    Entry("container pause", "container_state:PAUSE", "Pause all processes within containers"),
+    Entry("container port", "container_facts:PORT", "List port mappings of a container"),
+    Entry("container prune", "prune:CONTAINERS", "Remove all stopped containers"),
+    Entry("container rename", "container_state:RENAME", "Rename a container"),
+    Entry("container restart", "container_state:RESTART", "Restart one or more containers"),
+    Entry("container rm", "container_state:RM", "Remove one or more containers", aliases=_REMOVE),
+    Entry("container run", "run:RUN", "Create and run a new container from an image"),
+    Entry("container start", "start:START", "Start one or more stopped containers"),
+    Entry("container stats", "stats:STATS", "Display a live stream of resource usage"),
+    Entry("container stop", "container_state:STOP", "Stop one or more running containers"),
+    Entry("container top", "container_facts:TOP", "Display the processes of a container"),
+    Entry("container unpause", "container_state:UNPAUSE", "Unpause all processes"),
+    Entry("container update", "container_update:UPDATE", "Update the limits of containers"),
+    Entry("container wait", "container_state:WAIT", "Wait until containers stop"),
+    Entry("image import", "image_transfer:IMPORT", "Make an image of a tar archive"),
+    Entry("image inspect", "inspect:IMAGE", "Display detailed information on images"),
+    Entry("image load", "image_transfer:LOAD", "Load an image from a tar archive or STDIN"),
+    Entry("image ls", "image_list:LS", "List images", aliases=_LIST),
+    Entry("image prune", "prune:IMAGES", "Remove unused images"),
+    Entry("image pull", "image_transfer:PULL", "Download an image from a registry"),
+    Entry("image rm", "image_manage:RM", "Remove one or more images", aliases=_REMOVE),
+    Entry("image save", "image_transfer:SAVE", "Save one or more images to a tar archive"),
+    Entry("image tag", "image_manage:TAG", "Give an image another name"),
+    Entry("network connect", "network:CONNECT", "Connect a container to a network"),
+    Entry("network create", "network:CREATE", "Create a network"),
+    Entry("network disconnect", "network:DISCONNECT", "Disconnect a container from a network"),
+    Entry("network inspect", "inspect:NETWORK", "Display detailed information on networks"),
+    Entry("network ls", "network_list:LS", "List networks", aliases=_LIST),
+    Entry("network prune", "prune:NETWORKS", "Remove all unused networks"),
+    Entry("network rm", "network:RM", "Remove one or more networks", aliases=_REMOVE),
+    Entry("system df", "disk_usage:DF", "Show disk usage"),
+    Entry("system events", "events:EVENTS", "Get real time events from the daemon"),
+    Entry("system info", "info:INFO", "Display system-wide information"),
+    Entry("system prune", "prune:SYSTEM", "Remove unused data"),
+    Entry("volume create", "volume:CREATE", "Create a volume"),
+    Entry("volume inspect", "inspect:VOLUME", "Display detailed information on volumes"),
+    Entry("volume ls", "volume:LS", "List volumes", aliases=_LIST),
+    Entry("volume prune", "prune:VOLUMES", "Remove unused local volumes"),
+    Entry("volume rm", "volume:RM", "Remove one or more volumes", aliases=_REMOVE),
+    Entry("volume update", "volume:UPDATE", "Update a volume (cluster volumes only)"),
+    Entry("config create", "config:CREATE", "Create a config from a file or STDIN"),
+    Entry("config inspect", "config:INSPECT", "Display detailed information on configs"),
+    Entry("config ls", "config:LS", "List configs", aliases=_LIST),
+    Entry("config rm", "config:RM", "Remove one or more configs", aliases=_REMOVE),
+    Entry("node demote", "node:DEMOTE", "Make managers workers"),
+    Entry("node inspect", "node_inspect:INSPECT", "Display detailed information on nodes"),
+    Entry("node ls", "node_list:LS", "List nodes in the swarm", aliases=_LIST),
+    Entry("node promote", "node:PROMOTE", "Make workers managers"),
+    Entry("node ps", "task_list:NODE_PS", "List tasks running on one or more nodes"),
+    Entry("node rm", "node:RM", "Remove one or more nodes from the swarm", aliases=_REMOVE),
+    Entry("node update", "node:UPDATE", "Update a node"),
+    Entry("secret create", "secret:CREATE", "Create a secret from a file or STDIN"),
+    Entry("secret inspect", "secret:INSPECT", "Display detailed information on secrets"),
+    Entry("secret ls", "secret:LS", "List secrets", aliases=_LIST),
+    Entry("secret rm", "secret:RM", "Remove one or more secrets", aliases=_REMOVE),
+    Entry("service create", "service_create:CREATE", "Create a new service"),
+    Entry("service inspect", "service_inspect:INSPECT", "Display information on services"),
+    Entry("service logs", "service_logs:LOGS", "Fetch the logs of a service or task"),
+    Entry("service ls", "service_list:LS", "List services", aliases=_LIST),
+    Entry("service ps", "task_list:SERVICE_PS", "List the tasks of one or more services"),
+    Entry("service rm", "service_scale:RM", "Remove one or more services", aliases=_REMOVE),
+    Entry("service rollback", "service_update:ROLLBACK", "Go back to a service's previous spec"),
+    Entry("service scale", "service_scale:SCALE", "Scale one or more replicated services"),
+    Entry("service update", "service_update:UPDATE", "Update a service"),
+    Entry("swarm ca", "swarm_ca:CA", "Display and rotate the root CA"),
+    Entry("swarm init", "swarm:INIT", "Initialize a swarm"),
+    Entry("swarm join", "swarm:JOIN", "Join a swarm as a node and/or manager"),
+    Entry("swarm join-token", "swarm_keys:JOIN_TOKEN", "Manage join tokens"),
+    Entry("swarm leave", "swarm:LEAVE", "Leave the swarm"),
+    Entry("swarm unlock", "swarm_keys:UNLOCK", "Unlock swarm"),
+    Entry("swarm unlock-key", "swarm_keys:UNLOCK_KEY", "Manage the unlock key"),
+    Entry("swarm update", "swarm:UPDATE", "Update the swarm"),
+)
+
+
+def find(words: list[str]) -> tuple[Entry | None, list[str]]:
+    """The entry that `words` begin with, and the words after it; None when the first is unknown."""
+    found: Entry | None = None
+    rest = words
+    while rest and (found is None or found.is_group):
+        parent = found.path if found else ""
+        entry = next((e for e in children(parent) if rest[0] in (e.name, *e.aliases)), None)
+        if entry is None:
+            break
+        found, rest = entry, rest[1:]
+    return found, rest
+
+
+def children(parent: str) -> Iterator[Entry]:
+    """The entries right below the group `parent` (empty: the program)."""
+    return (entry for entry in TABLE if entry.parent == parent)
+
+
+def all_names(entry: Entry) -> list[str]:
+    """Every way to call what `entry` calls, as help lists them."""
+    paths = []
+    for other in sorted((e for e in TABLE if e.home == entry.home), key=_longest_first):
+        paths += [
+            " ".join(filter(None, ("skep", other.parent, name)))
+            for name in (other.name, *other.aliases)
+        ]
+    return paths
+
+
+def _longest_first(entry: Entry) -> int:
+    return -entry.path.count(" ")

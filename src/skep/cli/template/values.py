@@ -1,0 +1,154 @@
+"""How Go writes, measures and compares values, for values that came from JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from skep.cli.template.errors import TemplateError
+
+
+class Missing:
+    """What a map answers for a key that it does not have; printed as Go does."""
+
+    def __repr__(self) -> str:
+        return "<no value>"
+
+
+MISSING = Missing()
+
+
+def show(value: Any) -> str:
+    """A value as `{{.}}` prints it (Go's %v)."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return show_float(value)
+        case Mapping():
+            items = (f"{show(key)}:{show(value[key])}" for key in sorted(value))
+            return f"map[{' '.join(items)}]"
+        case list() | tuple():
+            return f"[{' '.join(map(show, value))}]"
+    return str(value)
+
+
+def show_float(number: float) -> str:
+    """Go's shortest form: an exponent below 1e-4 and from 1e21 on, two digits of it at least."""
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "+Inf" if number > 0 else "-Inf"
+    digits = repr(number)
+    mantissa, mark, exponent = digits.partition("e")
+    if mark and -5 < int(exponent) < 21:
+        return f"{number:.0f}" if int(exponent) > 0 else f"{number:f}"
+    if mark:
+        sign, power = exponent[0], exponent.lstrip("+-")
+        return f"{mantissa.removesuffix('.0')}e{'-' if sign == '-' else '+'}{power:0>2}"
+    return digits.removesuffix(".0")
+
+
+def true(value: Any) -> bool:
+    """Go's truth: false for false, 0, nil, and anything empty."""
+    if value is MISSING or value is None:
+        return False
+    if isinstance(value, bool | int | float):
+        return value != 0
+    if isinstance(value, str | list | tuple | Mapping):
+        return len(value) > 0
+    return True
+
+
+def to_json(value: Any) -> str:
+    """Go's encoding/json without HTML escapes: compact, the keys of plain maps in order."""
+    return json.dumps(
+        None if value is MISSING else value,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        default=_plain,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def field(value: Any, name: str) -> Any:
+    """`.name` of a value: a key of a map; of nothing, nothing."""
+    if isinstance(value, Mapping):
+        return value[name] if name in value else MISSING
+    if value is None:
+        raise TemplateError(f"nil data; no entry for key {json.dumps(name)}")
+    if value is MISSING:
+        raise TemplateError(f"nil pointer evaluating interface {{}}.{name}")
+    raise TemplateError(f"can't evaluate field {name} in type {go_type(value)}")
+
+
+def go_type(value: Any) -> str:
+    """The Go type a JSON value would have, for messages."""
+    match value:
+        case bool():
+            return "bool"
+        case int() | float():
+            return "json.Number"
+        case str():
+            return "string"
+        case list() | tuple():
+            return "[]interface {}"
+        case Mapping():
+            return "map[string]interface {}"
+    return "interface {}"
+
+
+def length(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, list | tuple | Mapping):
+        return len(value)
+    raise TemplateError(f"len of type {go_type(value)}")
+
+
+def index(value: Any, *keys: Any) -> Any:
+    """`index x 1 2`: x[1][2]."""
+    for key in keys:
+        if isinstance(value, Mapping):
+            value = value.get(key, "")
+        elif isinstance(value, list | tuple | str) and isinstance(key, int):
+            if not 0 <= key < len(value):
+                raise TemplateError(f"index out of range: {key}")
+            value = value[key]
+        elif value is None or value is MISSING:
+            raise TemplateError("index of untyped nil")
+        else:
+            raise TemplateError(f"cannot index {go_type(value)} with {show(key)}")
+    return value
+
+
+def compare(name: str, holds: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """An ordering function of two numbers or two strings."""
+
+    def function(left: Any, right: Any) -> bool:
+        numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (left, right))
+        if numbers or (isinstance(left, str) and isinstance(right, str)):
+            return holds(left, right)
+        raise TemplateError(f"error calling {name}: incompatible types for comparison")
+
+    return function
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Equality of the same kind of value; Go refuses to compare apples with pears."""
+    if left is None or right is None or MISSING in (left, right):
+        return left is right or (left in (None, MISSING) and right in (None, MISSING))
+    same = isinstance(left, type(right)) or isinstance(right, type(left))
+    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (left, right))
+    if not (same or numbers) or isinstance(left, bool) != isinstance(right, bool):
+        raise TemplateError("error calling eq: incompatible types for comparison")
+    return bool(left == right)
