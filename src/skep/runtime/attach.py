@@ -26,6 +26,7 @@ class AttachStream:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._reading = False
+        self._closed = False
 
     async def read(self) -> Chunk | None:
         self._reading = True
@@ -33,6 +34,8 @@ class AttachStream:
             return await self._next_chunk()
         finally:
             self._reading = False
+            if self._closed:
+                self._line.close()
 
     async def _next_chunk(self) -> Chunk | None:
         loop = asyncio.get_running_loop()
@@ -62,11 +65,12 @@ class AttachStream:
             return
 
     def close(self) -> None:
-        """A read that waits sees the end; then the descriptor goes with this object."""
+        """A read that waits sees the end, and closes the descriptor on its way out."""
+        self._closed = True
         try:
             self._line.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass
+            pass  # the other side was first
         if not self._reading:
             self._line.close()
 
