@@ -1,0 +1,62 @@
+"""The few words that somebody without a certificate may say on the managers' port.
+
+    stranger  RootRequest()
+    manager   Root(certificates)          compared with the digest in the join token
+    stranger  JoinRequest(token, signing request)      on a new line that now trusts the root
+    manager   Joined(node id, certificate, …)  or  Refused(reason)
+
+One question for each connection; the manager answers and hangs up.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from skep.model.node import Availability, Role
+from skep.protocol.messages import PROTOCOL_VERSION, Message
+
+
+class RootRequest(Message, frozen=True):
+    """Which cluster is this?"""
+
+    version: int = PROTOCOL_VERSION
+
+
+class Root(Message, frozen=True):
+    """The root certificate, PEM."""
+
+    certificate: str
+
+
+class JoinRequest(Message, frozen=True):
+    """Let me in: the whole join token, and a signing request (PEM) for the node's own key.
+
+    `now_s` is the node's clock, seconds since 1970: a certificate is worth nothing where the clock
+    is far off.
+    """
+
+    token: str
+    signing_request: str
+    now_s: float
+    availability: Availability = "active"
+    version: int = PROTOCOL_VERSION
+
+
+class Joined(Message, frozen=True):
+    """A member now. Certificates are PEM."""
+
+    node_id: str
+    cluster_id: str
+    role: Role
+    certificate: str
+    roots: str
+
+
+class Refused(Message, frozen=True):
+    """The answer is no, and why, for the person who asked."""
+
+    reason: str
+
+
+FromStranger: TypeAlias = RootRequest | JoinRequest
+ToStranger: TypeAlias = Root | Joined | Refused

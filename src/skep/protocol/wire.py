@@ -1,0 +1,161 @@
+"""Messages as bytes on a stream: a length of four bytes, then tagged msgpack.
+
+The form is the plainest that works (measured beside aiohttp's websockets and grpc: a fifth to a
+tenth of their cost for each message). A frame has a bound that depends on who sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import sslproto
+from collections import deque
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from skep.protocol.link import LinkClosed
+from skep.protocol.messages import Message
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out", bound=Message)
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+MAX_STRANGER_FRAME_BYTES = 64 * 1024
+_LENGTH_BYTES = 4
+_READ_AHEAD = 64
+_WRITE_AHEAD_BYTES = 256 * 1024
+
+# A TLS connection of asyncio keeps a read buffer of 256 KiB: 1.5 GB for 5,000 agents. Frames here
+# are small, so 16 KiB (one TLS record) is enough. A private detail of CPython, held by a test.
+sslproto.SSLProtocol.max_size = 16 * 1024  # type: ignore[attr-defined]
+
+
+def pack(message: Message) -> bytes:
+    """One frame. Raises ValueError when it is larger than any reader takes."""
+    body = msgspec.msgpack.encode(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise ValueError(f"a message of {len(body)} bytes is too large for the line")
+    return len(body).to_bytes(_LENGTH_BYTES) + body
+
+
+class BadFrame(LinkClosed):
+    """The other end sent what is no message of this protocol."""
+
+
+class FrameReader:
+    """Cuts a stream into frames. Keeps at most one unfinished frame of `max_bytes`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that are whole now. Raises BadFrame as soon as a length is too large."""
+        self._buffer += data
+        frames = []
+        start = 0
+        while len(self._buffer) - start >= _LENGTH_BYTES:
+            body = start + _LENGTH_BYTES
+            length = int.from_bytes(self._buffer[start:body])
+            if length > self.max_bytes:
+                raise BadFrame(f"a frame of {length} bytes: at most {self.max_bytes} are taken")
+            if len(self._buffer) < body + length:
+                break
+            frames.append(bytes(self._buffer[body : body + length]))
+            start = body + length
+        del self._buffer[:start]
+        return frames
+
+
+class WireLink(asyncio.Protocol, Generic[_Out, _In]):
+    """A `Link` over a stream. Reading stops while nobody takes messages, writing waits while the
+    other end does not read."""
+
+    def __init__(self, incoming: Any, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._decoder: msgspec.msgpack.Decoder[_In] = msgspec.msgpack.Decoder(incoming)
+        self._frames = FrameReader(max_frame_bytes)
+        self._messages: deque[_In] = deque()
+        self._arrived = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._transport: asyncio.Transport | None = None
+        self._end: LinkClosed | None = None
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise LinkClosed
+        return self._transport
+
+    def welcome(self, incoming: Any, max_frame_bytes: int) -> None:
+        """From now on, take these messages, up to this size: the other end proved who it is."""
+        self._decoder = msgspec.msgpack.Decoder(incoming)
+        self._frames.max_bytes = max_frame_bytes
+
+    async def send(self, message: _Out) -> None:
+        frame = pack(message)
+        if not self._writable.is_set():
+            await self._writable.wait()
+        if self._end is not None:
+            raise self._end
+        self.transport.write(frame)
+
+    async def receive(self) -> _In:
+        while not self._messages:
+            if self._end is not None:
+                raise self._end
+            self._arrived.clear()
+            await self._arrived.wait()
+        message = self._messages.popleft()
+        if len(self._messages) < _READ_AHEAD and self._transport is not None:
+            self._transport.resume_reading()
+        return message
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+        self._finish(LinkClosed())
+
+    def abort(self) -> None:
+        """Close without waiting for what is still to be written."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._finish(LinkClosed())
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_AHEAD_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._frames.feed(data):
+                self._messages.append(self._decoder.decode(frame))
+        except BadFrame as error:
+            self._refuse(error)
+            return
+        except msgspec.MsgspecError as error:
+            self._refuse(BadFrame(f"not a message of this protocol: {error}"))
+            return
+        self._arrived.set()
+        if len(self._messages) >= _READ_AHEAD and self._transport is not None:
+            self._transport.pause_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._finish(LinkClosed(f"the line broke: {error}") if error else LinkClosed())
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def _refuse(self, error: BadFrame) -> None:
+        self._finish(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _finish(self, end: LinkClosed) -> None:
+        self._end = self._end or end
+        self._arrived.set()
+        self._writable.set()
