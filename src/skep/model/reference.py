@@ -19,7 +19,7 @@ DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
 
 _LEGACY_DOMAIN = "index.docker.io"
-_OFFICIAL_PREFIX = "library/"
+_OFFICIAL_USER = "library"
 _NAME_MAX_CHARS = 255
 
 _DOMAIN_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -49,11 +49,11 @@ class Reference(msgspec.Struct, frozen=True, order=True):
 
     @property
     def familiar_repository(self) -> str:
-        """`nginx`: the repository as people write it."""
-        if self.domain != DEFAULT_DOMAIN:
+        """`nginx`: the repository as people write it, in full where short would mean another."""
+        first, _, rest = self.path.partition("/")
+        if self.domain != DEFAULT_DOMAIN or _is_domain(first):
             return self.repository
-        official = self.path.removeprefix(_OFFICIAL_PREFIX)
-        return self.path if "/" in official else official
+        return rest if first == _OFFICIAL_USER and "/" not in rest else self.path
 
     @property
     def familiar(self) -> str:
@@ -130,7 +130,7 @@ def _split_domain(name: str) -> tuple[str, str]:
     if domain == _LEGACY_DOMAIN:
         domain = DEFAULT_DOMAIN
     if domain == DEFAULT_DOMAIN and "/" not in path:
-        path = _OFFICIAL_PREFIX + path
+        path = f"{_OFFICIAL_USER}/{path}"
     return domain, path
 
 

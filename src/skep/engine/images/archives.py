@@ -39,9 +39,9 @@ class Archives:
     async def load(self, archive: AsyncIterable[bytes]) -> list[LoadedImage]:
         shelf = self._shelf
         async with self._spooled(archive) as path:
-            await shelf.run(partial(spool.expand, path, shelf.limits.plain_bytes))
-            reader = await shelf.run(partial(ImageArchive, path))
-            images = await shelf.run(reader.images)
+            await shelf.workers.run(partial(spool.expand, path, shelf.limits.plain_bytes))
+            reader = await shelf.workers.run(partial(ImageArchive, path))
+            images = await shelf.workers.run(reader.images)
             layers = {layer.diff_id: layer for image in images for layer in image.layers}
             async with shelf.making(layers):
                 async with one_error(), asyncio.TaskGroup() as unpacking:
@@ -55,7 +55,7 @@ class Archives:
             return
         blob = layers.scratch("blob")
         try:
-            digest = await self._shelf.run(partial(reader.copy, layer, blob))
+            digest = await self._shelf.workers.run(partial(reader.copy, layer, blob))
             await layers.add(layer.diff_id, blob, digest)
         finally:
             blob.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ class Archives:
     async def _exported(self, image_id: str, tags: list[Reference]) -> export.ExportedImage:
         records = self._shelf.records
         image = await records.get(image_id)
-        document = await self._shelf.run(partial(records.document, image_id))
+        document = await self._shelf.workers.run(partial(records.document, image_id))
         return export.ExportedImage(document, image.diff_ids, tuple(dict.fromkeys(tags)))
 
     async def _save(
@@ -100,7 +100,7 @@ class Archives:
         names = [tag_reference(name)] if name else []
         config = apply_changes(ImageConfig(), changes)
         async with self._spooled(rootfs) as path:
-            digest = await self._shelf.run(partial(_file_digest, path))
+            digest = await self._shelf.workers.run(partial(_file_digest, path))
             async with self._shelf.layers.adding(path, digest) as diff_id:
                 document = _imported(diff_id, config, platform, message, utc_now())
                 image = await self._shelf.put(msgspec.json.encode(document))

@@ -11,8 +11,8 @@ import lzma
 import subprocess
 import zlib
 from collections.abc import Generator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from skep.kit.errors import InvalidArgument, Unimplemented
 
@@ -38,7 +38,7 @@ def plain_chunks(path: Path) -> Generator[bytes, None, None]:
 
     Raises InvalidArgument when the compressed data is corrupt or ends early.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:  # a child process goes on where we stopped
         magic = file.read(6)
         file.seek(0)
         try:
@@ -58,12 +58,12 @@ def plain_chunks(path: Path) -> Generator[bytes, None, None]:
             raise InvalidArgument(f"corrupt compressed archive: {error}") from None
 
 
-def _read(file: BinaryIO) -> Generator[bytes, None, None]:
+def _read(file: FileIO) -> Generator[bytes, None, None]:
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
 
-def _gunzip(file: BinaryIO) -> Generator[bytes, None, None]:
+def _gunzip(file: FileIO) -> Generator[bytes, None, None]:
     """zlib's own loop: gzip.GzipFile of Python 3.11 reads 8 KiB at a time."""
     stream = zlib.decompressobj(_GZIP_WBITS)
     packed = b""
@@ -82,7 +82,7 @@ def _gunzip(file: BinaryIO) -> Generator[bytes, None, None]:
 
 
 def _decompress(
-    file: BinaryIO, start: type[lzma.LZMADecompressor] | type[bz2.BZ2Decompressor]
+    file: FileIO, start: type[lzma.LZMADecompressor] | type[bz2.BZ2Decompressor]
 ) -> Generator[bytes, None, None]:
     stream = start()
     packed = file.read(CHUNK_BYTES)
@@ -100,7 +100,7 @@ def _decompress(
     raise InvalidArgument("corrupt compressed archive: unexpected end of data")
 
 
-def _unzstd(file: BinaryIO) -> Generator[bytes, None, None]:
+def _unzstd(file: FileIO) -> Generator[bytes, None, None]:
     """By zstd(1): Python 3.11 has no zstd of its own."""
     command = ["zstd", "--decompress", "--stdout", "--quiet", f"--memory={_ZSTD_WINDOW_MIB}MiB"]
     try:

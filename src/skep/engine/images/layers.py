@@ -11,26 +11,23 @@ A layer is made in tmp/ and renamed into place whole, so what is under layers/ i
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import secrets
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from skep.engine.images.compression import is_compressed
 from skep.engine.images.unpack import Limits, Unpacked, unpack
+from skep.engine.images.workers import Workers
 from skep.kit.errors import Internal, InvalidArgument
 from skep.kit.files import remove_trees
 from skep.kit.locks import KeyedLocks
-
-T = TypeVar("T")
 
 _MIN_LINK_CHARS = 4
 
@@ -48,7 +45,7 @@ class LayerRecord(msgspec.Struct, frozen=True):
 class LayerStore:
     """All unpacked layers under `root`, by diff_id (`sha256:…` of the uncompressed archive)."""
 
-    def __init__(self, root: Path, workers: Executor, limits: Limits) -> None:
+    def __init__(self, root: Path, workers: Workers, limits: Limits) -> None:
         self.tmp = root / "tmp"
         self._folders = root / "layers"
         self._links_folder = root / "l"
@@ -113,26 +110,20 @@ class LayerStore:
         finally:
             self._held -= held
 
-    async def add(self, diff_id: str, blob: Path, blob_digest: str) -> bool:
+    async def add(self, diff_id: str, blob: Path, blob_digest: str) -> None:
         """Take the archive `blob` (a file in tmp/) as layer `diff_id`, unless it is here already.
 
-        Returns whether it was new. Raises InvalidArgument when its bytes are another layer's.
+        Raises InvalidArgument when its bytes are another layer's.
         """
         async with self._locks.hold(diff_id):
-            if diff_id in self._links:
-                return False
-            made = await self._run(partial(self._make, blob, blob_digest, diff_id))
-            self._links[made] = await self._run(partial(self._make_link, made))
-            return True
+            if diff_id not in self._links:
+                await self._make(blob, blob_digest, diff_id)
 
     @asynccontextmanager
     async def adding(self, blob: Path, blob_digest: str) -> AsyncIterator[str]:
         """Take an archive whose diff_id is not known yet; held while the block lasts."""
-        diff_id = await self._run(partial(self._make, blob, blob_digest, None))
+        diff_id = await self._make(blob, blob_digest, None)
         with self.hold([diff_id]):
-            async with self._locks.hold(diff_id):
-                if diff_id not in self._links:
-                    self._links[diff_id] = await self._run(partial(self._make_link, diff_id))
             yield diff_id
 
     async def sweep(self, claimed: Collection[str]) -> dict[str, int]:
@@ -142,23 +133,24 @@ class LayerStore:
             async with self._locks.hold(diff_id):
                 if diff_id in self._links and diff_id not in self._held:
                     link = self._links.pop(diff_id)
-                    freed[diff_id] = await self._run(partial(self._delete, diff_id, link))
+                    freed[diff_id] = await self._workers.run(partial(self._delete, diff_id, link))
         return freed
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        """In a thread; work that was begun is finished even when nobody waits any more."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+    async def _make(self, blob: Path, blob_digest: str, expected: str | None) -> str:
+        """Make a layer in a thread that gives up when nobody waits any more."""
+        abandoned = threading.Event()
+        work = partial(self._make_blocking, blob, blob_digest, expected, abandoned)
+        return await self._workers.run(work, abandoned)
 
-    def _folder(self, diff_id: str) -> Path:
-        return self._folders / diff_id.removeprefix("sha256:")
-
-    def _make(self, blob: Path, blob_digest: str, expected: str | None) -> str:
+    def _make_blocking(
+        self, blob: Path, blob_digest: str, expected: str | None, abandoned: threading.Event
+    ) -> str:
         """Unpack in tmp/ and rename into place; returns the diff_id. The blob moves along."""
         draft = self.scratch("layer")
         (draft / "diff").mkdir(parents=True)
         (draft / "diff").chmod(0o755)
         try:
-            unpacked = unpack(blob, draft / "diff", self._limits)
+            unpacked = unpack(blob, draft / "diff", self._limits, abandoned.is_set)
             if expected not in (None, unpacked.diff_id):
                 raise InvalidArgument(
                     f"layer verification failed: its digest is {unpacked.diff_id}, "
@@ -169,7 +161,12 @@ class LayerStore:
             _rename_unless_there(draft, self._folder(unpacked.diff_id))
         finally:
             remove_trees([draft])
+        if unpacked.diff_id not in self._links:
+            self._links[unpacked.diff_id] = self._make_link(unpacked.diff_id)
         return unpacked.diff_id
+
+    def _folder(self, diff_id: str) -> Path:
+        return self._folders / diff_id.removeprefix("sha256:")
 
     def _make_link(self, diff_id: str) -> Path:
         name = diff_id.removeprefix("sha256:")

@@ -6,28 +6,24 @@ always leads to a whole image, whenever the machine stops.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from skep.engine.images.layers import LayerStore
 from skep.engine.images.listing import Listed
 from skep.engine.images.names import NameTable
 from skep.engine.images.records import ImageRecords, parse_document
 from skep.engine.images.unpack import Limits
+from skep.engine.images.workers import Workers
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, NotFound
 from skep.model.image import Image
 from skep.model.reference import Reference, parse_reference
 
-T = TypeVar("T")
 OnEvent = Callable[[str, str, str], None]
 
-_WORKERS = 4
 _WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _ID_PREFIX = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 
@@ -36,10 +32,10 @@ class Shelf:
     """The stored images of one node."""
 
     def __init__(self, root: Path, limits: Limits, on_event: OnEvent) -> None:
-        self._workers = ThreadPoolExecutor(_WORKERS, "images")
+        self.workers = Workers()
         self.limits = limits
         self.on_event = on_event
-        self.layers = LayerStore(root, self._workers, limits)
+        self.layers = LayerStore(root, self.workers, limits)
         self.records = ImageRecords(root, self.layers.tmp)
         self.names = NameTable(root)
 
@@ -48,14 +44,6 @@ class Shelf:
         self.layers.open()
         self.records.open()
         self.names.open(self.records.__contains__)
-
-    def close(self) -> None:
-        """Let the threads end; work that was not begun is dropped."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Long file work, in threads of our own: it must not use up those that starts need."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
     def locate(self, name: str) -> tuple[str, Reference | None]:
         """The id of the named image, and the reference that named it (None: it was named by id).
@@ -92,7 +80,7 @@ class Shelf:
 
     async def layer_sizes(self, diff_ids: Iterable[str]) -> list[int]:
         """Bytes of the files of each layer."""
-        return await self.run(lambda: [self.layers.record(d).size_bytes for d in diff_ids])
+        return await self.workers.run(lambda: [self.layers.record(d).size_bytes for d in diff_ids])
 
     async def sweep(self) -> dict[str, int]:
         """Delete the layers of no image; returns diff_id -> bytes freed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Generator
+from contextlib import closing
 from pathlib import Path
 
 from skep.engine.images.compression import CHUNK_BYTES, is_compressed, plain_chunks
@@ -40,10 +41,13 @@ def expand(path: Path, limit_bytes: int) -> None:
         return
     plain = path.with_name(path.name + "-plain")
     written = 0
-    with plain.open("xb") as file:
-        for chunk in plain_chunks(path):
-            written += len(chunk)
-            if written > limit_bytes:
-                raise InvalidArgument(f"archive is larger than {limit_bytes} bytes")
-            file.write(chunk)
-    plain.rename(path)
+    try:
+        with plain.open("xb") as file, closing(plain_chunks(path)) as chunks:
+            for chunk in chunks:
+                written += len(chunk)
+                if written > limit_bytes:
+                    raise InvalidArgument(f"archive is larger than {limit_bytes} bytes")
+                file.write(chunk)
+        plain.rename(path)
+    finally:
+        plain.unlink(missing_ok=True)

@@ -64,12 +64,12 @@ class ImageStore:
 
     async def open(self) -> None:
         """Remove what a crash left half made and read the names. Call once, before all else."""
-        await self._shelf.run(self._shelf.open)
+        await self._shelf.workers.run(self._shelf.open)
 
     async def close(self) -> None:
         """End running transfers and helper threads."""
         await self._pulls.close()
-        self._shelf.close()
+        self._shelf.workers.close()
 
     # What there is
 

@@ -14,6 +14,7 @@ import hashlib
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -54,16 +55,27 @@ class Unpacked(msgspec.Struct, frozen=True):
     """Bytes of the files on disk."""
 
 
-def unpack(archive: Path, folder: Path, limits: Limits) -> Unpacked:
+class Abandoned(Exception):
+    """Nobody wants the result any more."""
+
+
+def unpack(
+    archive: Path,
+    folder: Path,
+    limits: Limits,
+    is_abandoned: Callable[[], bool] = lambda: False,
+) -> Unpacked:
     """Extract the (perhaps compressed) tar `archive` into the empty `folder`. Blocking.
 
     Raises InvalidArgument when it is corrupt, hostile or over the limits, Internal when the disk
-    refuses; the folder is then left for the caller to remove.
+    refuses, Abandoned; the folder is then left for the caller to remove.
     """
     digest = hashlib.sha256()
     tar_bytes = 0
     with _Tar(folder, limits.entries) as tar, closing(plain_chunks(archive)) as chunks:
         for chunk in chunks:
+            if is_abandoned():
+                raise Abandoned
             digest.update(chunk)
             tar_bytes += len(chunk)
             if tar_bytes > limits.plain_bytes:
