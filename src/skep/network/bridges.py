@@ -25,7 +25,7 @@ def ensure_bridge(netlink: Netlink, names: Names, bridge: Bridge) -> Port:
         raise Internal(f"bridge {link} vanished while it was set up")
     _settings(link, bridge)
     _set_addresses(netlink, index, link, bridge)
-    return Port(index=index, mtu=bridge.mtu, icc=bridge.icc)
+    return Port(link=link, index=index, mtu=bridge.mtu, icc=bridge.icc)
 
 
 def _check_free(netlink: Netlink, names: Names, link: str, alias: str) -> None:
@@ -39,8 +39,10 @@ def _check_free(netlink: Netlink, names: Names, link: str, alias: str) -> None:
 
 def _settings(link: str, bridge: Bridge) -> None:
     """Packets of the host to 127.0.0.1 may be led to a container; the rules guard the way back."""
-    sysctl.write(f"net.ipv4.conf.{link.replace('.', '/')}.route_localnet", "1")
+    name = link.replace(".", "/")
+    sysctl.write(f"net.ipv4.conf.{name}.route_localnet", "1")
     if any(":" in each.subnet for each in bridge.subnets):
+        sysctl.write(f"net.ipv6.conf.{name}.accept_dad", "0")  # or the first second is mute
         forward_ipv6()
 
 

@@ -20,9 +20,10 @@ from skep.kit.batch import Batch
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
 from skep.network import bridges as bridge_links
 from skep.network import links, netns
+from skep.network.conntrack import Flows, forget, stale_flows
 from skep.network.firewall import Firewall
 from skep.network.names import Names
-from skep.network.netlink import Netlink
+from skep.network.netlink import NETLINK_NETFILTER, Netlink
 from skep.network.nft import Nft
 from skep.network.passage import close_passage, open_passage
 from skep.network.ports import HostPorts
@@ -72,7 +73,7 @@ class KernelNetwork:
         self._home = netns.open_own()
         self._link_thread = self._thread("links")
         self._rule_thread = self._thread("rules")
-        self._netlink, self._maker = await self._on(self._link_thread, self._open_links)
+        await self._on(self._link_thread, self._open_links)
         self._nft = await self._on(self._rule_thread, Nft)
         families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
         self._firewall = Firewall(families, self._names.table, self._run_nft)
@@ -84,11 +85,11 @@ class KernelNetwork:
     def _thread(self, name: str) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(1, f"network-{name}", netns.enter, (self._home,))
 
-    def _open_links(self) -> tuple[Netlink, SandboxMaker]:
+    def _open_links(self) -> None:
         netns.prepare_directory(self._directory)
         bridge_links.forward_ipv4()
-        netlink = Netlink()
-        return netlink, SandboxMaker(self._home, netlink, self._names)
+        self._netlink, self._conntrack = Netlink(), Netlink(NETLINK_NETFILTER)
+        self._maker = SandboxMaker(self._home, self._netlink, self._names)
 
     async def close(self) -> None:
         if self._watch is None:
@@ -99,6 +100,7 @@ class KernelNetwork:
         await self._resolvers.close_all()
         self._host_ports.release_all()
         await self._on(self._link_thread, self._netlink.close)
+        await self._on(self._link_thread, self._conntrack.close)
         await self._on(self._rule_thread, self._nft.close)
         self._link_thread.shutdown()
         self._rule_thread.shutdown()
@@ -290,11 +292,19 @@ class KernelNetwork:
             self._host_ports.keep_only(owner, before)
             raise
         self._host_ports.keep_only(owner, chosen)
+        await self._forget_flows(stale_flows(before, chosen))
         return chosen
 
     async def unpublish(self, owner: str) -> None:
+        before = self._firewall.published(owner)
         await self._firewall.set_ports(owner, ())
         self._host_ports.keep_only(owner, ())
+        await self._forget_flows(stale_flows(before, ()))
+
+    async def _forget_flows(self, stale: frozenset[Flows]) -> None:
+        requests = [request for flows in stale for request in forget(flows)]
+        if requests:
+            await self._on(self._link_thread, self._conntrack.apply, *requests)
 
     async def set_virtual_addresses(
         self, sandbox_id: str, addresses: tuple[VirtualAddress, ...]

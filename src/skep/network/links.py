@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import struct
+import time
 from dataclasses import dataclass
 
 from skep.network.netlink import (
@@ -26,6 +27,7 @@ _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 
 _ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _IFALIAS = 1, 3, 4, 10, 18, 20
+_OPERSTATE = 16
 _AF_SPEC, _GROUP, _NET_NS_FD, _TX_QUEUES, _RX_QUEUES = 26, 27, 28, 31, 32
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_PEER = 1
@@ -39,6 +41,8 @@ _RT_TABLE_MAIN, _RTPROT_BOOT, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 3, 0, 1
 
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 1
+_OPERATIONAL = (b"\0", b"\6")  # unknown (a link without the notion), up
+_UP_TRIES, _UP_PAUSE_S = 500, 0.001
 
 _LINK = struct.Struct("=BxHiII")  # family, device type, index, flags, mask of flags to change
 _ADDR = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
@@ -221,6 +225,18 @@ def index_of(netlink: Netlink, name: str) -> int | None:
     )
     body = netlink.get(asked)
     return None if body is None else _parse_link(body).index
+
+
+def wait_until_up(netlink: Netlink, name: str) -> None:
+    """Until a link really carries packets: switched on, it drops some until the kernel's link watch
+    has run, and a lost first packet costs its sender a second. Asking hurries it (Linux 6.8)."""
+    asked = Request(_GETLINK, _link() + text(_IFNAME, name), f"look up link {name}")
+    for _ in range(_UP_TRIES):
+        body = netlink.get(asked)
+        state = attributes((body or b"")[_LINK.size :]).get(_OPERSTATE)
+        if state in _OPERATIONAL:
+            return
+        time.sleep(_UP_PAUSE_S)
 
 
 def all_links(netlink: Netlink) -> list[Link]:

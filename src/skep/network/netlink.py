@@ -27,6 +27,7 @@ _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_ACK_TLVS = 0x200
 _NLMSGERR_ATTR_MSG = 1
+_NLA_F_NESTED = 0x8000
 _NLA_TYPE_MASK = 0x3FFF  # the two bits above say "nested" and "big endian"
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
@@ -65,7 +66,7 @@ def text(kind: int, value: str) -> bytes:
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    return attribute(kind, b"".join(parts))
+    return attribute(kind | _NLA_F_NESTED, b"".join(parts))
 
 
 def attributes(data: bytes) -> dict[int, bytes]:

@@ -32,6 +32,7 @@ _NO_IPV6 = "net.ipv6.conf.default.disable_ipv6"
 class Port:
     """A bridge as its ports need it."""
 
+    link: str
     index: int
     mtu: int
     icc: bool
@@ -137,6 +138,10 @@ class SandboxMaker:
             self._interface_settings(attachment)
             requests += _addresses(index, attachment)
         inside.apply(*requests, *self._routes(inside, sandbox.attachments, indexes))
+        for attachment in sandbox.attachments:
+            links.wait_until_up(inside, attachment.ifname)
+            links.wait_until_up(self._host, self._names.veth(sandbox.id, attachment.network_id))
+            links.wait_until_up(self._host, ports[attachment.network_id].link)
 
     def _make_veth(self, fd: int, sandbox_id: str, attachment: Attachment, port: Port) -> None:
         name = self._names.veth(sandbox_id, attachment.network_id)
@@ -161,6 +166,7 @@ class SandboxMaker:
     def _interface_settings(self, attachment: Attachment) -> None:
         name = attachment.ifname
         if self._has_ipv6 and any(":" in each for each in attachment.interface_addresses):
+            sysctl.write(f"net.ipv6.conf.{name}.accept_dad", "0")  # or the first second is mute
             sysctl.write(f"net.ipv6.conf.{name}.disable_ipv6", "0")
         for key, value in attachment.sysctls.items():
             sysctl.write(key.replace("IFNAME", name), value)

@@ -20,14 +20,15 @@ from typing import Any
 
 import msgspec
 
-from skep.network import netns
+from skep.network import netns, sysctl
 from skep.network.kernel import KernelNetwork
 from skep.network.netlink import Netlink, Request, text, u32
 from skep.network.values import Attachment, Bridge, Sandbox, Subnet
 
 HOST = "10.77.0.1"
 NEIGHBOUR = "10.77.0.2"
-_PATIENCE_S = 2.0
+_PATIENCE_S = 1.0
+"""Packets here take microseconds; a lost one is sent again after a second."""
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Lab:
     neighbour: int
     network: KernelNetwork
     _servers: list[asyncio.AbstractServer] = field(default_factory=list)
+    _sockets: list[socket.socket] = field(default_factory=list)
 
     def path(self, sandbox_id: str) -> Path:
         return self.network.netns_path(sandbox_id)
@@ -66,7 +68,7 @@ class Lab:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address, port))
+        _bind(listening, address, port)
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(f"{name} {writer.get_extra_info('peername')[0]}".strip().encode())
@@ -75,24 +77,42 @@ class Lab:
         self._servers.append(await asyncio.start_server(answer, sock=listening))
 
     async def serve_udp(self, address: str, port: int, name: str = "") -> None:
-        loop = asyncio.get_running_loop()
+        """The same for datagrams."""
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        _bind(bound, address, port)
+        self._sockets.append(bound)
 
-        class Answer(asyncio.DatagramProtocol):
-            def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                assert isinstance(transport, asyncio.DatagramTransport)
-                self.transport = transport
+        def answer() -> None:
+            _, sender = bound.recvfrom(4096)
+            bound.sendto(f"{name} {sender[0]}".strip().encode(), sender)
 
-            def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-                self.transport.sendto(f"{name} {addr[0]}".strip().encode(), addr)
+        asyncio.get_running_loop().add_reader(bound, answer)
 
-        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        bound.bind((address, port))
-        transport, _ = await loop.create_datagram_endpoint(Answer, sock=bound)
-        self._servers.append(transport)  # type: ignore[arg-type]
+    def route_loopback_via(self, gateway: str, link: str) -> None:
+        """Send packets to 127.0.0.1 out to a neighbour, as an attacker would, where we are now."""
+        sysctl.write(f"net.ipv4.conf.{link}.route_localnet", "1")
+        self.run("ip", "route", "flush", "table", "local", "127.0.0.0/8")
+        self.run("ip", "route", "add", "127.0.0.0/8", "via", gateway, "dev", link)
+
+    def bridge_netfilter(self, *, on: bool) -> None:
+        """Whether the host shows bridged frames to its IP firewalls."""
+        for version in ("iptables", "ip6tables"):
+            sysctl.write(f"net.bridge.bridge-nf-call-{version}", str(int(on)))
 
     def close(self) -> None:
         for server in self._servers:
             server.close()
+        for each in self._sockets:
+            asyncio.get_running_loop().remove_reader(each)
+            each.close()
+
+
+def _bind(unbound: socket.socket, address: str, port: int) -> None:
+    try:
+        unbound.bind((address, port))
+    except OSError:
+        unbound.close()
+        raise
 
 
 async def _exchange(asking: socket.socket, address: str, port: int, data: bytes) -> str:
@@ -112,6 +132,15 @@ def call_tcp(address: str, port: int, source: str = "") -> asyncio.Task[str]:
     if source:
         asking.bind((source, 0))
     return asyncio.create_task(_exchange(asking, address, port, b""))
+
+
+async def unreachable(call: asyncio.Task[str]) -> bool:
+    """Whether nobody answered."""
+    try:
+        await call
+    except (OSError, TimeoutError):
+        return True
+    return False
 
 
 def call_udp(address: str, port: int) -> asyncio.Task[str]:
