@@ -5,27 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from skep.agent.calls import Calls
 from skep.agent.disk import Disk
 from skep.agent.executor import Executor
+from skep.agent.identity import Identity
 from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
 from skep.kit.backoff import Backoff
 from skep.kit.errors import SkepError
+from skep.model.node import NodeDescription
 from skep.protocol.link import AgentLink, LinkClosed
 from skep.protocol.messages import (
     Assignments,
     Call,
     Cancel,
     Credit,
+    Described,
     FromManager,
     Goodbye,
     Heartbeat,
     Hello,
-    NodeChanged,
+    Renew,
+    Renewed,
+    Standing,
+    StandingChanged,
     Statuses,
     Welcome,
 )
@@ -33,6 +43,7 @@ from skep.protocol.messages import (
 log = logging.getLogger(__name__)
 
 _WELCOME_S = 10.0
+_RENEW_S = 30.0
 _BEATS_A_PERIOD = 2.2
 """Two beats fit into a period, so that one may be lost on the way."""
 
@@ -42,13 +53,23 @@ Connect = Callable[[], Awaitable[AgentLink]]
 class Agent:
     """`start`, then `run` until cancelled, then `close`. Containers outlive all of it."""
 
-    def __init__(self, node_id: str, executor: Executor, state: Path, connect: Connect) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        executor: Executor,
+        identity: Identity,
+        state: Path,
+        connect: Connect,
+    ) -> None:
         self._executor = executor
+        self._identity = identity
         self._connect = connect
         self._disk = Disk(state / "agent.db")
         self._reporter = Reporter(self._disk, self._send)
         self._link: AgentLink | None = None
         self._heartbeat_s = 1.0
+        self._renewing: asyncio.Future[Renewed] | None = None
+        self._renew_now = asyncio.Event()
         self.worker = Worker(node_id, executor, self._disk, self._reporter)
         self.managers: list[str] = []
         self.connected = asyncio.Event()
@@ -83,7 +104,8 @@ class Agent:
     async def _session(self, link: AgentLink, backoff: Backoff) -> None:
         calls = Calls(self.worker.logs, link.send)
         try:
-            await link.send(Hello(await self._executor.describe()))
+            self._identity.check_valid(time.time())
+            await link.send(Hello(await self._description()))
             welcome = await asyncio.wait_for(link.receive(), _WELCOME_S)
             await self._welcomed(welcome)
             backoff.reset()
@@ -91,6 +113,7 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._beat(link))
                 group.create_task(self._listen(link, calls))
+                group.create_task(self._keep_renewed(link))
         except TimeoutError:
             raise LinkClosed(f"the manager did not answer within {_WELCOME_S:g} s") from None
         except BaseExceptionGroup as errors:
@@ -106,12 +129,18 @@ class Agent:
             raise LinkClosed(message.reason)
         if not isinstance(message, Welcome):
             raise LinkClosed(f"expected Welcome, got {type(message).__name__}")
-        await self._changed(message)
+        await self._stand(message.standing)
 
-    async def _changed(self, message: Welcome | NodeChanged) -> None:
-        self._heartbeat_s = message.heartbeat_s
-        self.managers = message.managers
-        await self.worker.set_node(message.node)
+    async def _stand(self, standing: Standing) -> None:
+        self._heartbeat_s = standing.heartbeat_s
+        self.managers = standing.managers
+        await self._identity.trust(standing.roots)
+        await self.worker.set_node(standing.node)
+        if standing.renew:
+            self._renew_now.set()
+
+    async def _description(self) -> NodeDescription:
+        return replace(await self._executor.describe(), tls_info=self._identity.issuer)
 
     async def _listen(self, link: AgentLink, calls: Calls) -> None:
         sequence = -1
@@ -127,8 +156,11 @@ class Agent:
                         await link.send(Statuses(self.worker.reports()))
                         self.connected.set()
                         self.problem = ""
-                case NodeChanged():
-                    await self._changed(message)
+                case StandingChanged():
+                    await self._stand(message.standing)
+                case Renewed():
+                    if self._renewing is not None and not self._renewing.done():
+                        self._renewing.set_result(message)
                 case Call() | Credit() | Cancel():
                     await calls.take(message)
                 case Goodbye():
@@ -140,6 +172,26 @@ class Agent:
         while True:
             await asyncio.sleep(self._heartbeat_s / _BEATS_A_PERIOD)
             await link.send(Heartbeat())
+
+    async def _keep_renewed(self, link: AgentLink) -> None:
+        """Renew the certificate in good time, or when the manager asks; the session goes on."""
+        while True:
+            due_s = self._identity.renew_in_s(time.time())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._renew_now.wait(), due_s)
+            key, signing_request = await self._identity.request()
+            self._renewing = asyncio.get_running_loop().create_future()
+            await link.send(Renew(signing_request))
+            try:
+                answer = await asyncio.wait_for(self._renewing, _RENEW_S)
+            except TimeoutError:
+                raise LinkClosed(
+                    f"the manager did not renew the certificate within {_RENEW_S:g} s"
+                ) from None
+            install = self._identity.install
+            await asyncio.to_thread(install, key, answer.certificate, answer.roots)
+            self._renew_now.clear()
+            await link.send(Described(await self._description()))
 
     async def _send(self, statuses: Statuses) -> None:
         """Without a session nothing is lost: a new one begins with all statuses."""

@@ -10,6 +10,7 @@ import msgspec
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
 from skep.model.service import PortConfig
+from skep.model.service import Protocol as ProtocolName
 from skep.model.task import ContainerStatus, Task
 from skep.protocol.messages import LogFrame, ReadLogs
 
@@ -37,7 +38,7 @@ class Backend(msgspec.Struct, frozen=True, order=True):
     port: int
 
 
-PublishedKey = tuple[str, int]
+PublishedKey = tuple[ProtocolName, int]
 """Protocol and published port."""
 
 

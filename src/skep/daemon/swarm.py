@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from skep.agent.agent import Agent
 from skep.agent.containers import ContainerExecutor
+from skep.agent.identity import Identity
 from skep.daemon.member import Member, MemberFolder
 from skep.engine import Engine
 from skep.kit.addresses import default_address, is_address, join_host_port, split_host_port
@@ -20,8 +22,11 @@ from skep.manager.ca import authority
 from skep.manager.control.cluster import Birth, init_changes
 from skep.manager.manager import Manager
 from skep.model.node import ManagerStatus, Node, NodeDescription, NodeSpec, NodeStatus
-from skep.model.system import ClusterInfo, Peer, SwarmInfo, SwarmInit
+from skep.model.system import ClusterInfo, Peer, SwarmInfo, SwarmInit, SwarmJoin
+from skep.protocol.join import ask_to_join
 from skep.protocol.link import AgentLink, local_link
+from skep.protocol.messages import FromManager
+from skep.protocol.tls import connect, server_context
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ class Swarm:
         self._changing = asyncio.Lock()
         self._jobs: set[asyncio.Task[None]] = set()
         self._agent: Agent | None = None
+        self._tries = -1
         self.member: Member | None = None
         self.manager: Manager | None = None
 
@@ -79,15 +85,53 @@ class Swarm:
             member, birth = self._born(request)
             changes = init_changes(birth)
             self._folder.prepare()
+            identity = self._identity()
             manager = Manager(self._folder.path)
             await manager.start()
             try:
                 await manager.store.commit(changes)
             finally:
                 await manager.close()
+            key, signing_request = await identity.request()
+            certificate = authority.sign(
+                birth.secrets,
+                signing_request,
+                member.node_id,
+                "manager",
+                birth.spec.ca_config.node_cert_expiry,
+                utc_now(),
+            )
+            identity.install(key, certificate, authority.roots(birth.secrets))
             self._folder.write(member)
             await self._run(member)
             return member.node_id
+
+    async def join(self, request: SwarmJoin) -> None:
+        """Ask a manager, then be a member. Nothing is changed here until the manager said yes."""
+        async with self._changing:
+            if self.member is not None:
+                raise Unavailable(_ALREADY)
+            if not request.remote_addrs:
+                raise InvalidArgument(
+                    "at least 1 address of a manager is needed: skep swarm join --token … HOST:2377"
+                )
+            advertise = _advertise_address(request.advertise_addr)
+            key, joined = await ask_to_join(
+                request.remote_addrs[0], request.join_token, request.availability or "active"
+            )
+            self._folder.prepare()
+            self._identity().install(key, joined.certificate, joined.roots)
+            member = Member(
+                node_id=joined.node_id,
+                cluster_id=joined.cluster_id,
+                role=joined.role,
+                advertise_addr=advertise,
+                listen_addr=request.listen_addr or f"0.0.0.0:{PORT}",
+                data_path_addr=request.data_path_addr,
+                managers=request.remote_addrs,
+            )
+            self._folder.write(member)
+            await self._run(member)
 
     async def leave(self, force: bool) -> None:
         async with self._changing:
@@ -178,23 +222,44 @@ class Swarm:
         return member, birth
 
     async def _run(self, member: Member) -> None:
+        identity = self._identity()
+        identity.load()
         self.member = member
         if member.role == "manager":
-            self.manager = Manager(self._folder.path)
-            await self.manager.start()
-            self._job(self.manager.run(), "manager")
-        agent = Agent(member.node_id, self._executor, self._folder.path, self._connect)
+            manager = Manager(self._folder.path)
+            await manager.start()
+            context = identity.keep(server_context(identity.files))
+            await manager.listen(member.listen_addr, context)
+            self.manager = manager
+            self._job(manager.run(), "manager")
+        agent = Agent(
+            member.node_id,
+            self._executor,
+            identity,
+            self._folder.path,
+            lambda: self._connect(identity),
+        )
         await agent.start()
         self._agent = agent
         self._job(agent.run(), "agent")
 
-    async def _connect(self) -> AgentLink:
-        member, manager = self.member, self.manager
-        if member is None or manager is None:
+    async def _connect(self, identity: Identity) -> AgentLink:
+        """A line to a manager: our own, or the next of those that we know."""
+        member, manager, agent = self.member, self.manager, self._agent
+        if member is None:
             raise Unavailable(_NOT_PART)
-        near, far = local_link()
-        self._job(manager.dispatcher.serve(far, member.node_id, member.advertise_addr), "session")
-        return near
+        if manager is not None:
+            near, far = local_link()
+            session = manager.dispatcher.serve(far, member.node_id, member.advertise_addr)
+            self._job(session, "session")
+            return near
+        known = (agent.managers if agent is not None else []) or member.managers
+        self._tries += 1
+        address = known[self._tries % len(known)]
+        return await connect(address, identity.client_context(), FromManager)
+
+    def _identity(self) -> Identity:
+        return Identity(self._folder.path, random.Random())
 
     def _job(self, work: Coroutine[Any, Any, None], name: str) -> None:
         job = asyncio.create_task(work, name=name)

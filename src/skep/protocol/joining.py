@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from skep.model.node import Availability, Role
-from skep.protocol.messages import PROTOCOL_VERSION, Message
+from skep.protocol.messages import PROTOCOL_VERSION, Certificate, Message
 
 
 class RootRequest(Message, frozen=True):
@@ -43,12 +43,12 @@ class JoinRequest(Message, frozen=True):
 
 
 class Joined(Message, frozen=True):
-    """A member now. Certificates are PEM."""
+    """A member now. `roots` are the certificates (PEM) to trust."""
 
     node_id: str
     cluster_id: str
     role: Role
-    certificate: str
+    certificate: Certificate
     roots: str
 
 

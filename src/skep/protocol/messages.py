@@ -3,7 +3,7 @@
 A session, as a transcript:
 
     agent    Hello(description)
-    manager  Welcome(session, node, heartbeat)
+    manager  Welcome(session, standing)
     manager  Assignments(complete, results_in=1)
     agent    Statuses(accepted …)
     agent    Heartbeat()
@@ -22,7 +22,7 @@ from typing import TypeAlias
 import msgspec
 
 from skep.model.network import Network
-from skep.model.node import Node, NodeDescription
+from skep.model.node import Node, NodeDescription, TLSInfo
 from skep.model.task import Task, TaskStatus
 
 PROTOCOL_VERSION = 1
@@ -39,21 +39,54 @@ class Hello(Message, frozen=True):
     version: int = PROTOCOL_VERSION
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What a node must know of its cluster beside its tasks.
+
+    The agent speaks at least every `heartbeat_s`. `managers` are addresses (host:port). `roots` are
+    the certificates (PEM) that it may trust from now on; `renew` asks it to renew its own now.
+    """
+
+    node: Node
+    heartbeat_s: float
+    managers: list[str] = []
+    roots: str = ""
+    renew: bool = False
+
+
 class Welcome(Message, frozen=True):
-    """The session is open; the agent sends a heartbeat at least every `heartbeat_s`."""
+    """The session is open."""
 
     session_id: str
-    node: Node
-    heartbeat_s: float
-    managers: list[str] = []
+    standing: Standing
 
 
-class NodeChanged(Message, frozen=True):
-    """The node's own object, the heartbeat or the managers changed."""
+class StandingChanged(Message, frozen=True):
+    """Something of what the Welcome said is different now."""
 
-    node: Node
-    heartbeat_s: float
-    managers: list[str] = []
+    standing: Standing
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """A node's certificate and what links it to the root (PEM), and when it is valid, in seconds
+    since 1970. `issuer` is what the API shows of the root that signed it."""
+
+    pem: str
+    valid_from_s: float
+    valid_until_s: float
+    issuer: TLSInfo
+
+
+class Renew(Message, frozen=True):
+    """A signing request (PEM) for a new key of the node that the line belongs to."""
+
+    signing_request: str
+
+
+class Renewed(Message, frozen=True):
+    """The answer to Renew."""
+
+    certificate: Certificate
+    roots: str
 
 
 class Heartbeat(Message, frozen=True):
@@ -154,5 +187,7 @@ class Goodbye(Message, frozen=True):
     reason: str
 
 
-FromAgent: TypeAlias = Hello | Heartbeat | Described | Statuses | Chunk | Done
-FromManager: TypeAlias = Welcome | NodeChanged | Assignments | Call | Credit | Cancel | Goodbye
+FromAgent: TypeAlias = Hello | Heartbeat | Described | Statuses | Renew | Chunk | Done
+FromManager: TypeAlias = (
+    Welcome | StandingChanged | Renewed | Assignments | Call | Credit | Cancel | Goodbye
+)

@@ -34,11 +34,10 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class CertificateFiles(msgspec.Struct, frozen=True):
-    """Where a node keeps its identity. All are PEM; the key's mode is 0600."""
+    """Where a node keeps its identity, as PEM. The second file's mode is 0600."""
 
     roots: Path
-    certificate: Path
-    key: Path
+    key_and_certificate: Path
 
 
 def server_context(files: CertificateFiles) -> ssl.SSLContext:
@@ -61,7 +60,7 @@ def member_context(files: CertificateFiles) -> ssl.SSLContext:
 
 def reload(context: ssl.SSLContext, files: CertificateFiles) -> None:
     """Use renewed certificates for the connections to come; those that stand go on."""
-    context.load_cert_chain(files.certificate, files.key)
+    context.load_cert_chain(files.key_and_certificate)
     context.load_verify_locations(files.roots)
 
 

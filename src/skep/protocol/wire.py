@@ -27,7 +27,7 @@ _WRITE_AHEAD_BYTES = 256 * 1024
 
 # A TLS connection of asyncio keeps a read buffer of 256 KiB: 1.5 GB for 5,000 agents. Frames here
 # are small, so 16 KiB (one TLS record) is enough. A private detail of CPython, held by a test.
-sslproto.SSLProtocol.max_size = 16 * 1024  # type: ignore[attr-defined]
+sslproto.SSLProtocol.max_size = 16 * 1024
 
 
 def pack(message: Message) -> bytes:

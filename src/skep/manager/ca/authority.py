@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument
-from skep.manager.ca.tokens import join_tokens, new_secret
 from skep.model.cluster import ClusterSecrets, JoinTokens
 from skep.model.node import Role, TLSInfo
+from skep.protocol.messages import Certificate
+from skep.protocol.tokens import join_tokens, new_secret
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -64,7 +65,7 @@ def sign(
     role: Role,
     life_ns: int,
     now: datetime,
-) -> str:
+) -> Certificate:
     """A certificate for the key in a signing request, followed by what links it to the root.
 
     The subject is ours, whatever the request says: CN node id, OU swarm-<role>, O cluster id.
@@ -99,7 +100,17 @@ def sign(
         .add_extension(_both_ends(), critical=False)
         .sign(issuer_key, hashes.SHA256())  # type: ignore[arg-type]
     )
-    return _pem(certificate) + secrets.rotation_cross_certificate
+    return Certificate(
+        pem=_pem(certificate) + secrets.rotation_cross_certificate,
+        valid_from_s=now.timestamp(),
+        valid_until_s=(now + life).timestamp(),
+        issuer=tls_info(issuer_pem),
+    )
+
+
+def roots(secrets: ClusterSecrets) -> str:
+    """What nodes may trust: the root, and during a rotation its successor too."""
+    return secrets.root_certificate + secrets.rotation_certificate
 
 
 def begin_rotation(secrets: ClusterSecrets, now: datetime) -> ClusterSecrets:
@@ -149,22 +160,6 @@ class Authority:
 
     def rotate_manager_token(self, secrets: ClusterSecrets) -> ClusterSecrets:
         return replace(secrets, manager_secret=new_secret())
-
-
-def new_request() -> tuple[str, str]:
-    """A new P-256 key and a signing request for it, both PEM: what a joining node makes."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    request = (
-        x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name([]))
-        .sign(key, hashes.SHA256())
-    )
-    return _key_pem(key), request.public_bytes(Encoding.PEM).decode()
 
 
 def _request(pem: str) -> x509.CertificateSigningRequest:

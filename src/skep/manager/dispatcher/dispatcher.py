@@ -14,6 +14,8 @@ import msgspec
 from skep.kit.clock import utc_now
 from skep.kit.errors import OutOfSequence, SkepError, Unavailable
 from skep.kit.ids import new_id
+from skep.manager.ca.registrar import Registrar
+from skep.manager.ca.rotation import must_renew
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.reports import Reports
 from skep.manager.dispatcher.session import Session
@@ -26,7 +28,9 @@ from skep.protocol.messages import (
     FromAgent,
     Hello,
     LogFrame,
+    Renew,
     Request,
+    Standing,
     Statuses,
 )
 from skep.store.change import Event, Update
@@ -41,8 +45,14 @@ _HELLO_S = 10.0
 class Dispatcher:
     """`run` for as long as this manager leads; `serve` once for each line that an agent opens."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registrar: Registrar,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._store = store
+        self._registrar = registrar
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._heard_at: dict[str, float] = {}
@@ -71,9 +81,9 @@ class Dispatcher:
             return
         await self._replace(node_id, session)
         try:
-            node = await self._arrived(node_id, hello.description, addr)
+            await self._arrived(node_id, hello.description, addr)
             async with asyncio.TaskGroup() as group:
-                group.create_task(session.tell(node, self.heartbeat_s))
+                group.create_task(session.tell(lambda: self._standing(node_id)))
                 group.create_task(self._listen(session))
         except* LinkClosed:
             pass
@@ -93,8 +103,19 @@ class Dispatcher:
             async for frames in answers:
                 yield frames
 
-    def heartbeat_s(self) -> float:
-        return liveness.heartbeat_s(len(self._heard_at), self._configured_ns())
+    def _standing(self, node_id: str) -> Standing:
+        """What a node must know of the cluster now. Raises LinkClosed when it was removed."""
+        view = self._store.view
+        node, secrets = view.node(node_id), view.cluster_secrets()
+        if node is None or secrets is None:
+            raise LinkClosed(f"node {node_id} was removed from the cluster")
+        return Standing(
+            node=node,
+            heartbeat_s=liveness.heartbeat_s(len(self._heard_at), self._configured_ns()),
+            managers=[n.manager_status.addr for n in view.nodes() if n.manager_status],
+            roots=self._registrar.roots(),
+            renew=must_renew(node, secrets),
+        )
 
     def _configured_ns(self) -> int:
         cluster = self._store.view.cluster()
@@ -127,6 +148,10 @@ class Dispatcher:
                     self._reports.take(session.node_id, report.task_id, report.status)
             elif isinstance(message, Described):
                 await self._describe(session.node_id, message.description)
+            elif isinstance(message, Renew):
+                await session.renewed(
+                    await self._registrar.renew(session.node_id, message.signing_request)
+                )
 
     async def _arrived(self, node_id: str, description: NodeDescription, addr: str) -> Node:
         self._heard_at[node_id] = time.monotonic()
@@ -134,9 +159,7 @@ class Dispatcher:
         def ready(node: Node) -> Node:
             return msgspec.structs.replace(
                 node,
-                description=msgspec.structs.replace(
-                    description, tls_info=node.description.tls_info
-                ),
+                description=description,
                 status=NodeStatus(state="ready", addr=addr),
                 down_since=None,
             )
@@ -182,9 +205,9 @@ class Dispatcher:
                 session.task_changed(stored.id)
         if event.kind == "node" and isinstance(event.old or event.new, Node):
             await self._route_node(event)
-        elif event.kind == "cluster":
+        elif event.kind in {"cluster", "cluster-secrets"}:
             for session in self._sessions.values():
-                session.node_changed()
+                session.standing_changed()
 
     async def _route_node(self, event: Event) -> None:
         node = event.new or event.old
@@ -196,7 +219,7 @@ class Dispatcher:
         elif event.old is None:
             self._heard_at[node.id] = time.monotonic()
         elif session := self._sessions.get(node.id):
-            session.node_changed()
+            session.standing_changed()
 
     async def _expect_everyone(self) -> None:
         """A new leader heard nobody yet: nodes that were ready become unknown, not down."""

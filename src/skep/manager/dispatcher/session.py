@@ -12,7 +12,6 @@ from itertools import count
 
 from skep.kit.errors import SkepError
 from skep.manager.dispatcher.assignments import Told, complete, difference
-from skep.model.node import Node
 from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
     Call,
@@ -23,8 +22,10 @@ from skep.protocol.messages import (
     FromAgent,
     Goodbye,
     LogFrame,
-    NodeChanged,
+    Renewed,
     Request,
+    Standing,
+    StandingChanged,
     Welcome,
 )
 from skep.store.change import View
@@ -44,7 +45,7 @@ class Session:
         self._link = link
         self._view = view
         self._dirty: set[str] = set()
-        self._node_dirty = False
+        self._standing_dirty = False
         self._news = asyncio.Event()
         self._told = Told()
         self._calls: dict[int, asyncio.Queue[Chunk | Done]] = {}
@@ -54,26 +55,25 @@ class Session:
         self._dirty.add(task_id)
         self._news.set()
 
-    def node_changed(self) -> None:
-        self._node_dirty = True
+    def standing_changed(self) -> None:
+        self._standing_dirty = True
         self._news.set()
 
-    async def tell(self, node: Node, heartbeat: Callable[[], float]) -> None:
+    async def tell(self, standing: Callable[[], Standing]) -> None:
         """Welcome the agent, then keep it informed. Raises LinkClosed at the end."""
-        await self._link.send(Welcome(self.id, node, heartbeat()))
+        await self._link.send(Welcome(self.id, standing()))
         message, self._told = complete(self._view(), self.node_id)
         await self._link.send(message)
         while True:
             await self._news.wait()
             self._news.clear()
-            await self._tell_node(heartbeat)
+            if self._standing_dirty:
+                self._standing_dirty = False
+                await self._link.send(StandingChanged(standing()))
             await self._tell_tasks()
 
-    async def _tell_node(self, heartbeat: Callable[[], float]) -> None:
-        node = self._view().node(self.node_id)
-        if self._node_dirty and node is not None:
-            self._node_dirty = False
-            await self._link.send(NodeChanged(node, heartbeat()))
+    async def renewed(self, answer: Renewed) -> None:
+        await self._link.send(answer)
 
     async def _tell_tasks(self) -> None:
         dirty, self._dirty = self._dirty, set()

@@ -1,0 +1,152 @@
+"""Lets nodes in and renews their certificates: tokens are checked, nodes recorded, keys signed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from skep.kit.clock import utc_now
+from skep.kit.errors import Forbidden, InvalidArgument, SkepError, Unavailable
+from skep.kit.ids import new_id
+from skep.manager.ca import authority
+from skep.model.cluster import Cluster, ClusterSecrets
+from skep.model.node import Node, NodeDescription, NodeSpec, NodeStatus, Role
+from skep.protocol import tokens
+from skep.protocol.joining import (
+    FromStranger,
+    Joined,
+    JoinRequest,
+    Refused,
+    Root,
+    RootRequest,
+    ToStranger,
+)
+from skep.protocol.messages import PROTOCOL_VERSION, Certificate, Renewed
+from skep.store.change import Create
+from skep.store.store import Store
+
+_JOINS_PER_S = 20.0
+_JOINS_AT_ONCE = 200.0
+_CLOCK_TOLERANCE_S = 3600.0
+_WRONG_TOKEN_WAIT_S = 0.5
+
+
+class Allowance:
+    """A token bucket: `burst` at once, `rate` a second in the long run."""
+
+    def __init__(
+        self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._left = burst
+        self._at = clock()
+
+    def take(self) -> bool:
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Registrar:
+    """What the managers' port and the dispatcher ask of the cluster's identity."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._clock = clock
+        self._allowance = Allowance(_JOINS_PER_S, _JOINS_AT_ONCE)
+
+    async def answer(self, question: FromStranger) -> ToStranger:
+        """What a caller without a certificate is told; never raises for what they asked."""
+        try:
+            if question.version != PROTOCOL_VERSION:
+                raise InvalidArgument(
+                    f"this manager speaks version {PROTOCOL_VERSION} of the protocol, you speak "
+                    f"{question.version}: run the same version of skep on both"
+                )
+            if isinstance(question, RootRequest):
+                return Root(self._secrets().root_certificate)
+            return await self._admit(question)
+        except SkepError as error:
+            return Refused(str(error))
+
+    async def renew(self, node_id: str, signing_request: str) -> Renewed:
+        """A new certificate for a member. Raises Forbidden for a node that was removed."""
+        node = self._store.view.node(node_id)
+        if node is None:
+            raise Forbidden("the node is not a member of this cluster any more")
+        certificate = await self._sign(signing_request, node_id, node.spec.role)
+        return Renewed(certificate, self.roots())
+
+    def roots(self) -> str:
+        return authority.roots(self._secrets())
+
+    async def _admit(self, request: JoinRequest) -> ToStranger:
+        if not self._allowance.take():
+            raise Unavailable("too many nodes ask to join at once: try again in a moment")
+        role = tokens.role_of(tokens.parse(request.token), self._secrets())
+        if role is None:
+            await asyncio.sleep(_WRONG_TOKEN_WAIT_S)  # guessing stays slow
+            raise Forbidden(
+                "A valid join token is necessary to join this cluster: this one is not, or was "
+                "rotated. `skep swarm join-token worker` on a manager prints the right one"
+            )
+        if role == "manager":
+            raise Forbidden(
+                "this cluster has one manager and cannot have several yet: join as a worker "
+                "(`skep swarm join-token worker` on the manager prints the token)"
+            )
+        self._check_clock(request.now_s)
+        node_id = new_id()
+        certificate = await self._sign(request.signing_request, node_id, role)
+        await self._store.commit([Create(self._new_node(node_id, role, request), "joined")])
+        return Joined(node_id, self._cluster().id, role, certificate, self.roots())
+
+    async def _sign(self, signing_request: str, node_id: str, role: Role) -> Certificate:
+        life_ns = self._cluster().spec.ca_config.node_cert_expiry
+        return await asyncio.to_thread(
+            authority.sign,
+            self._secrets(),
+            signing_request,
+            node_id,
+            role,
+            life_ns,
+            self._clock(),
+        )
+
+    def _check_clock(self, their_now_s: float) -> None:
+        ahead = their_now_s - self._clock().timestamp()
+        if abs(ahead) > _CLOCK_TOLERANCE_S:
+            side = "ahead of" if ahead > 0 else "behind"
+            raise InvalidArgument(
+                f"the node's clock is {abs(ahead):.0f} s {side} the manager's: set both right "
+                "(certificates depend on it)"
+            )
+
+    def _new_node(self, node_id: str, role: Role, request: JoinRequest) -> Node:
+        return Node(
+            id=node_id,
+            spec=NodeSpec(role=role, availability=request.availability),
+            description=NodeDescription(),
+            status=NodeStatus(state="unknown", message="joined, not yet heard"),
+            certificate_role=role,
+        )
+
+    def _cluster(self) -> Cluster:
+        cluster = self._store.view.cluster()
+        if cluster is None:
+            raise Unavailable("there is no cluster here")
+        return cluster
+
+    def _secrets(self) -> ClusterSecrets:
+        secrets = self._store.view.cluster_secrets()
+        if secrets is None:
+            raise Unavailable("there is no cluster here")
+        return secrets

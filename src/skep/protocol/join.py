@@ -1,0 +1,66 @@
+"""A node asks to be let in: first whose cluster this is, then, trusting its root, to join it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from skep.kit.errors import Forbidden, InvalidArgument, Unavailable
+from skep.model.node import Availability
+from skep.protocol.joining import Joined, JoinRequest, Refused, Root, RootRequest, ToStranger
+from skep.protocol.link import LinkClosed
+from skep.protocol.messages import Message
+from skep.protocol.signing import new_request
+from skep.protocol.tls import connect, stranger_context
+from skep.protocol.tokens import parse, root_digest
+
+_ANSWER_S = 15.0
+
+
+async def ask_to_join(manager: str, token: str, availability: Availability) -> tuple[str, Joined]:
+    """The node's new key (PEM) and what the manager at `manager` (host:port) gave for it.
+
+    Raises InvalidArgument (no token), Forbidden (not this cluster, or refused, with the manager's
+    reason), Unavailable (no answer in time).
+    """
+    expected = parse(token).root_digest
+    answer = await _ask(manager, None, RootRequest())
+    if not isinstance(answer, Root):
+        raise _refusal(answer)
+    if root_digest(answer.certificate) != expected:
+        raise Forbidden(
+            f"remote CA does not match fingerprint: the manager at {manager} is of another cluster "
+            "than the join token, or the cluster's root was rotated since the token was printed"
+        )
+    key, signing_request = await asyncio.to_thread(new_request)
+    request = JoinRequest(token, signing_request, time.time(), availability)
+    answer = await _ask(manager, answer.certificate, request)
+    if not isinstance(answer, Joined):
+        raise _refusal(answer)
+    return key, answer
+
+
+async def _ask(manager: str, root: str | None, question: Message) -> ToStranger:
+    link: Any = await connect(manager, stranger_context(root), ToStranger)
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            await link.send(question)
+            answer: ToStranger = await link.receive()
+            return answer
+    except TimeoutError:
+        raise Unavailable(
+            f"the manager at {manager} did not answer within {_ANSWER_S:g} s: is it overloaded?"
+        ) from None
+    except LinkClosed as error:
+        raise Unavailable(
+            f"{manager} hung up ({error}): is a manager of the same version of skep there?"
+        ) from None
+    finally:
+        link.close()
+
+
+def _refusal(answer: ToStranger) -> InvalidArgument:
+    if isinstance(answer, Refused):
+        return InvalidArgument(answer.reason)
+    return InvalidArgument(f"the manager answered {type(answer).__name__}: is it another version?")
