@@ -257,10 +257,16 @@ class ConmonRuntime:
         if watched.ended.done():
             raise Conflict(f"Container {container_id} is not running")
         cgroup = self._cgroup(container_id)
-        cgroup.freeze(frozen)
-        await until(
-            lambda: cgroup.is_frozen() == frozen, _FREEZE_TIMEOUT_S, "a process cannot be frozen"
-        )
+
+        def settled() -> bool:
+            """A program that is just being executed freezes halfway (v1): let go, try again."""
+            if cgroup.is_frozen() == frozen:
+                return True
+            cgroup.freeze(False)
+            cgroup.freeze(frozen)
+            return cgroup.is_frozen() == frozen
+
+        await until(settled, _FREEZE_TIMEOUT_S, "a process cannot be frozen")
 
     async def _end_processes(self, container_id: str, place: Place) -> None:
         """Kill what lives. A conmon that nobody waits for goes first: it may be making more."""
@@ -273,8 +279,8 @@ class ConmonRuntime:
             pids = cgroup.processes()
             for pid in pids:
                 send(pid, signal.SIGKILL)
-            if pids and cgroup.is_frozen():
-                cgroup.freeze(False)
+            if pids:
+                cgroup.freeze(False)  # the frozen cannot die (v1)
             return not pids
 
         await until(killed, _KILL_TIMEOUT_S, "a process does not die: a device or a disk hangs")

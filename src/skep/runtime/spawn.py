@@ -120,11 +120,14 @@ class Conmon:
         return process.spawn(argv, {**self._runc.environment, **names}, keep_fds=pipes.values())
 
     async def _told_pid(self, verb: str, child: int, sync: int) -> int:
-        """conmon's first process ends as soon as its pid file is written; its child tells."""
+        """conmon's first process ends as soon as its pid file is written; its child tells.
+
+        A quick exec's exit code may follow on a second line; the exit file has it too.
+        """
         code = await process.reaped(child)
-        line = await process.read_until(sync, b"\n")
+        lines = await process.read_until(sync, b"\n")
         try:
-            told = msgspec.json.decode(line, type=_Told)
+            told = msgspec.json.decode(lines.partition(b"\n")[0], type=_Told)
         except msgspec.DecodeError:
             raise Internal(
                 f"{Path(self._program).name} ended before the container was made (exit code {code})"

@@ -26,6 +26,7 @@ _APPLETS = (
 
 def make_busybox_rootfs(root: Path) -> None:
     """An image's files, from the static busybox that Debian installs as /bin/busybox."""
+    root.chmod(0o755)
     for name in ("bin", "sbin", "proc", "sys", "dev", "etc", "tmp", "run"):
         (root / name).mkdir()
     shutil.copy("/bin/busybox", root / "bin/busybox")
