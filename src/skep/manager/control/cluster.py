@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
-from skep.manager.control.writer import Store
+from skep.kit.clock import NS_PER_S
+from skep.kit.errors import InvalidArgument, Unavailable, Unimplemented
+from skep.manager.control.writer import Store, check_version, commit
 from skep.model.cluster import Cluster, ClusterSecrets, ClusterSpec, JoinTokens
+from skep.model.network import Network, NetworkSpec
 from skep.model.node import Node
-from skep.store.change import Create
+from skep.store.change import Change, Create, Stored, Update
+
+PREDEFINED_NETWORKS = ("host", "bridge")
+"""Each node's own; services name them, so the cluster knows them (not shown in listings)."""
+
+_SHORTEST_CERTIFICATE_NS = 3600 * NS_PER_S
+_SMALLEST_SUBNET = 29
+_DATA_PATH_PORTS = range(1024, 49152)
 
 
 class Birth(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a new cluster is made of: its ids and keys are given, not made here.
 
     `first_node` is the manager that runs `swarm init`, as it should be stored.
-    `network_ids` are the ids of the ingress, host and bridge networks.
+    `network_ids` are the ids of the ingress, host and bridge networks. An empty pool is
+    10.0.0.0/8.
     """
 
     cluster_id: str
@@ -34,7 +47,66 @@ def init_changes(birth: Birth) -> list[Create]:
 
     Raises InvalidArgument when the address pool, the port or the spec make no sense.
     """
-    raise NotImplementedError
+    check_spec(birth.spec)
+    check_pools(birth.default_addr_pool, birth.subnet_size)
+    if birth.data_path_port not in _DATA_PATH_PORTS:
+        raise InvalidArgument(
+            f"invalid data path port {birth.data_path_port}: it must be from "
+            f"{_DATA_PATH_PORTS[0]} to {_DATA_PATH_PORTS[-1]}"
+        )
+    cluster = Cluster(
+        id=birth.cluster_id,
+        spec=birth.spec,
+        tls_info=birth.first_node.description.tls_info,
+        data_path_port=birth.data_path_port,
+        default_addr_pool=birth.default_addr_pool or ["10.0.0.0/8"],
+        subnet_size=birth.subnet_size,
+    )
+    ingress_id, *own_ids = birth.network_ids
+    ingress = Network(id=ingress_id, spec=NetworkSpec(name="ingress", ingress=True))
+    nodes_own = [
+        Network(id=network_id, spec=NetworkSpec(name=name, driver=name))
+        for network_id, name in zip(own_ids, PREDEFINED_NETWORKS, strict=True)
+    ]
+    born: list[Stored] = [cluster, birth.secrets, birth.first_node, ingress, *nodes_own]
+    return [Create(new, why="swarm init") for new in born]
+
+
+def check_spec(spec: ClusterSpec) -> None:
+    """Refuse settings that make no sense, and by name those that are not there yet."""
+    if spec.name != "default":
+        raise InvalidArgument('the name of the cluster is "default" and cannot be changed')
+    if spec.ca_config.node_cert_expiry < _SHORTEST_CERTIFICATE_NS:
+        raise InvalidArgument("minimum certificate expiry time is: 1h0m0s")
+    if spec.encryption_config.auto_lock_managers:
+        raise Unimplemented("autolock is not supported yet: leave AutoLockManagers off")
+    if spec.ca_config.external_cas:
+        raise Unimplemented("external certificate authorities are not supported")
+    if spec.ca_config.signing_ca_cert or spec.ca_config.signing_ca_key:
+        raise Unimplemented("a certificate authority of your own is not supported")
+    if spec.task_defaults.log_driver is not None:
+        raise Unimplemented("a default log driver for the cluster is not supported")
+
+
+def check_pools(pools: list[str], subnet_size: int) -> None:
+    """Refuse address pools that cannot be cut into subnets of that size."""
+    networks = []
+    for pool in pools:
+        try:
+            networks.append(ip_network(pool))
+        except ValueError as error:
+            raise InvalidArgument(f"invalid default address pool {pool}: {error}") from None
+    for i, network in enumerate(networks):
+        if network.version != 4:
+            raise Unimplemented(f"default address pool {network}: only IPv4 is supported")
+        if not network.prefixlen <= subnet_size <= _SMALLEST_SUBNET:
+            raise InvalidArgument(
+                f"invalid subnet size /{subnet_size}: it must be from /{network.prefixlen} "
+                f"(the default address pool {network}) to /{_SMALLEST_SUBNET}"
+            )
+        for other in networks[:i]:
+            if network.overlaps(other):
+                raise InvalidArgument(f"default address pools {other} and {network} overlap")
 
 
 class CertificateAuthority(Protocol):
@@ -54,10 +126,13 @@ class ClusterControl:
 
     def get(self) -> Cluster:
         """Raises Unavailable (503) when there is no cluster."""
-        raise NotImplementedError
+        cluster = self._store.view.cluster()
+        if cluster is None:
+            raise _no_cluster()
+        return cluster
 
     def join_tokens(self) -> JoinTokens:
-        raise NotImplementedError
+        return self._ca.join_tokens(self._secrets())
 
     async def update(
         self,
@@ -69,4 +144,32 @@ class ClusterControl:
         rotate_manager_unlock_key: bool = False,
     ) -> None:
         """Replace the settings read at `version`, and make new join tokens where asked."""
-        raise NotImplementedError
+        cluster = self.get()
+        check_version(cluster, version)
+        check_spec(spec)
+        if spec.ca_config.force_rotate != cluster.spec.ca_config.force_rotate:
+            raise Unimplemented("rotating the root certificate is not supported yet")
+        if rotate_manager_unlock_key:
+            raise Unimplemented("autolock is not supported yet: there is no unlock key")
+        old = secrets = self._secrets()
+        if rotate_worker_token:
+            secrets = self._ca.rotate_worker_token(secrets)
+        if rotate_manager_token:
+            secrets = self._ca.rotate_manager_token(secrets)
+        changes: list[Change] = [Update(replace(cluster, spec=spec))]
+        if secrets != old:
+            changes.append(Update(secrets, why="join token rotated"))
+        await commit(self._store, changes)
+
+    def _secrets(self) -> ClusterSecrets:
+        secrets = self._store.view.cluster_secrets()
+        if secrets is None:
+            raise _no_cluster()
+        return secrets
+
+
+def _no_cluster() -> Unavailable:
+    return Unavailable(
+        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+        "to connect this node to swarm and try again."
+    )

@@ -93,3 +93,9 @@ def has_labels(filters: Filters, key: str, labels: Mapping[str, str]) -> bool:
 def _has_label(wish: str, labels: Mapping[str, str]) -> bool:
     name, equals, value = wish.partition("=")
     return name in labels and (not equals or labels[name] == value)
+
+
+def contains(filters: Filters, key: str, value: str) -> bool:
+    """No wish, or `value` has one of those given in it (docker's network names)."""
+    given = filters.get(key)
+    return not given or any(part in value for part in given)

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
+from skep.kit.errors import InvalidArgument, Unimplemented
+from skep.kit.pools import overlap, parse_subnet
+from skep.manager.control import filters as by
+from skep.manager.control import resolve, words
+from skep.manager.control.cluster import PREDEFINED_NETWORKS
 from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import Store
+from skep.manager.control.writer import Store, commit
 from skep.manager.room import NewId
-from skep.model.network import Network, NetworkCreate
+from skep.model import defaults
+from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
+from skep.model.service import Service
+from skep.model.states import TaskState
+from skep.model.task import Task
+from skep.store.change import Create, Delete, View
+
+_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
 
 class Networks:
@@ -20,16 +34,142 @@ class Networks:
         self._new_id = new_id
 
     def get(self, reference: str) -> Network:
-        raise NotImplementedError
+        return resolve.network(self._store.view, reference)
 
     def find(self, filters: Filters = NO_FILTERS) -> list[Network]:
         """Networks by name; filters dangling, driver, id, label, name, scope, type."""
-        raise NotImplementedError
+        by.check_keys(filters, _FILTERS)
+        scopes = by.one_of(filters, "scope", ("swarm", "global", "local"))
+        types = by.one_of(filters, "type", ("custom", "builtin"))
+        dangling = by.boolean(filters, "dangling")
+        view = self._store.view
+        found = [
+            network
+            for network in view.networks()
+            if not is_predefined(network)
+            and by.has_prefix(filters, "id", network.id)
+            and by.contains(filters, "name", network.spec.name)
+            and by.is_among(filters, "driver", network.spec.driver)
+            and by.has_labels(filters, "label", network.spec.labels)
+            and (not scopes or "swarm" in scopes)
+            and (not types or "custom" in types)
+            and (dangling is None or (_user(view, network) is None) is dangling)
+        ]
+        return sorted(found, key=lambda network: network.spec.name)
 
     async def create(self, request: NetworkCreate) -> str:
         """Store a cluster network (driver overlay); returns its id. Its subnet comes later."""
-        raise NotImplementedError
+        view = self._store.view
+        _check_request(request)
+        if view.network_named(request.name) is not None:
+            raise words.name_taken("network", request.name)
+        ipam = request.ipam or IPAM()
+        for config in ipam.config:
+            _check_subnet(view, config)
+        if request.ingress and (other := ingress_network(view)) is not None:
+            raise words.not_possible_now(f"ingress network ({other.id}) is already present")
+        network = Network(
+            id=self._new_id(),
+            spec=NetworkSpec(
+                name=request.name,
+                labels=request.labels,
+                options=request.options,
+                internal=request.internal,
+                attachable=request.attachable,
+                ingress=request.ingress,
+                ipam=ipam,
+            ),
+        )
+        await commit(self._store, [Create(network, why="network create")])
+        return network.id
 
     async def remove(self, reference: str) -> None:
         """Forget a network that no service or task uses."""
-        raise NotImplementedError
+        network = self.get(reference)
+        if is_predefined(network):
+            raise InvalidArgument(
+                f"{network.spec.name} is a pre-defined network and cannot be removed"
+            )
+        user = _user(self._store.view, network)
+        if user is not None:
+            kind = "service" if isinstance(user, Service) else "task"
+            raise words.not_possible_now(f"network {network.id} is in use by {kind} {user.id}")
+        await commit(self._store, [Delete(network, why="network rm")])
+
+
+def is_predefined(network: Network) -> bool:
+    return network.spec.name in PREDEFINED_NETWORKS and network.spec.driver == network.spec.name
+
+
+def ingress_network(view: View) -> Network | None:
+    return next((network for network in view.networks() if network.spec.ingress), None)
+
+
+def _user(view: View, network: Network) -> Service | Task | None:
+    """A service, or else a task that still runs, for which the network must stay."""
+    for service in view.services():
+        if _asks_for(service, network):
+            return service
+    for task in view.tasks():
+        if task.status.state.dead or task.desired_state > TaskState.RUNNING:
+            continue
+        if any(joined.network.id == network.id for joined in task.networks_attachments):
+            return task
+    return None
+
+
+def _asks_for(service: Service, network: Network) -> bool:
+    if network.spec.ingress and defaults.publishes_on_ingress(service.spec):
+        return True
+    return any(wish.target == network.id for wish in defaults.networks(service.spec))
+
+
+def _check_request(request: NetworkCreate) -> None:
+    if not request.name.strip():
+        raise InvalidArgument("network name cannot be empty")
+    if "/" in request.name:
+        raise InvalidArgument(f'network name "{request.name}" is invalid: it must not have a slash')
+    if request.driver not in ("", "overlay"):
+        raise InvalidArgument(
+            f"a network of the whole swarm needs the driver overlay, not {request.driver}"
+        )
+    if request.scope not in ("", "swarm"):
+        raise InvalidArgument(f"an overlay network has the scope swarm, not {request.scope}")
+    if request.enable_ipv6:
+        raise Unimplemented("IPv6 on networks of the swarm is not supported yet")
+    if request.enable_ipv4 is False:
+        raise Unimplemented("a network of the swarm without IPv4 is not supported")
+    if request.config_only or request.config_from is not None:
+        raise InvalidArgument("a network of the swarm cannot be, or come from, a config-only one")
+    for option in sorted(request.options):
+        raise Unimplemented(f'the option "{option}" of overlay networks is not supported')
+    if request.ipam is not None and request.ipam.driver not in ("", "default"):
+        raise Unimplemented(f"the IPAM driver {request.ipam.driver} is not supported: use default")
+
+
+def _check_subnet(view: View, config: IPAMConfig) -> None:
+    """Refuse a subnet that is none, that others have, or that its own settings do not fit."""
+    if not config.subnet:
+        if config.gateway or config.ip_range or config.aux_addresses:
+            raise InvalidArgument("every ip-range, gateway or aux-address needs its --subnet")
+        return
+    try:
+        subnet = parse_subnet(config.subnet)
+        inside = parse_subnet(config.ip_range) if config.ip_range else subnet
+        addresses = [a for a in (config.gateway, *config.aux_addresses.values()) if a]
+        strangers = [a for a in addresses if ip_address(a) not in subnet]
+    except ValueError as error:
+        raise InvalidArgument(f"invalid subnet configuration: {error}") from None
+    if subnet.version != 4:
+        raise Unimplemented("IPv6 on networks of the swarm is not supported yet")
+    if not inside.subnet_of(subnet):  # type: ignore[arg-type]
+        raise InvalidArgument(f"the ip-range {config.ip_range} is not inside {config.subnet}")
+    if strangers:
+        raise InvalidArgument(f"no matching subnet for address {strangers[0]}")
+    for other in view.networks():
+        for taken in (*other.ipam.config, *other.spec.ipam.config):
+            if taken.subnet and overlap(taken.subnet, config.subnet):
+                raise InvalidArgument(
+                    "invalid pool request: Pool overlaps with other one on this address space: "
+                    f"{config.subnet} and {taken.subnet} of network {other.spec.name}"
+                )

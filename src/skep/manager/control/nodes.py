@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from skep.kit.errors import Unimplemented
+from skep.manager.control import filters as by
+from skep.manager.control import resolve, words
 from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import Store
+from skep.manager.control.writer import Store, check_version, commit
 from skep.model.node import Node, NodeSpec
+from skep.store.change import Delete, Update, View
+
+_FILTERS = ("id", "label", "membership", "name", "node.label", "role")
 
 
 class Nodes:
@@ -14,16 +22,56 @@ class Nodes:
         self._store = store
 
     def get(self, reference: str) -> Node:
-        raise NotImplementedError
+        return resolve.node(self._store.view, reference)
 
     def find(self, filters: Filters = NO_FILTERS) -> list[Node]:
         """Nodes by id; filters id, label (the engine's), membership, name, node.label, role."""
-        raise NotImplementedError
+        by.check_keys(filters, _FILTERS)
+        roles = by.one_of(filters, "role", ("worker", "manager"))
+        membership = by.one_of(filters, "membership", ("accepted", "pending"))
+        if membership and "accepted" not in membership:
+            return []
+        return [
+            node
+            for node in self._store.view.nodes()
+            if by.has_prefix(filters, "id", node.id)
+            and by.has_prefix(filters, "name", node.description.hostname)
+            and by.has_labels(filters, "label", node.description.engine.labels)
+            and by.has_labels(filters, "node.label", node.spec.labels)
+            and (not roles or node.certificate_role in roles)
+        ]
 
     async def update(self, reference: str, version: int, spec: NodeSpec) -> None:
         """Replace the node's spec: labels, availability, role."""
-        raise NotImplementedError
+        node = self.get(reference)
+        check_version(node, version)
+        _check_role(self._store.view, node, spec)
+        await commit(self._store, [Update(replace(node, spec=spec), why="node update")])
 
     async def remove(self, reference: str, force: bool = False) -> None:
         """Forget a node that is down, or any worker with `force`."""
-        raise NotImplementedError
+        node = self.get(reference)
+        if node.spec.role == "manager" or node.manager_status is not None:
+            raise words.not_possible_now(
+                f"node {node.id} is a cluster manager and is a member of the raft cluster. "
+                "It must be demoted to worker before removal"
+            )
+        if node.status.state != "down" and not force:
+            raise words.not_possible_now(
+                f"node {node.id} is not down and can't be removed: run skep swarm leave on it, "
+                "or use --force"
+            )
+        await commit(self._store, [Delete(node, why="node rm")])
+
+
+def _check_role(view: View, node: Node, spec: NodeSpec) -> None:
+    if spec.role == node.spec.role:
+        return
+    if spec.role == "manager":
+        raise Unimplemented(
+            f"node {node.id} cannot be promoted: a cluster has one manager until several "
+            "managers are supported"
+        )
+    managers = [other for other in view.nodes() if other.spec.role == "manager"]
+    if len(managers) <= 1:
+        raise words.not_possible_now("attempting to demote the last manager of the swarm")

@@ -3,7 +3,9 @@
 Looks at a node when its labels, role or resources change, and at the active ones only: a paused
 node keeps what it has, a drained one is emptied by the orchestrators. The service's constraints of
 now count, not those that the task was made with: an update that changes only constraints leaves
-the tasks that still fit alone. (Source: swarmkit orchestrator/constraintenforcer.)
+the tasks that still fit alone. Only the state is written: the wish for the task is the
+orchestrator's, which replaces what was rejected as it does whatever died. (Source: swarmkit
+orchestrator/constraintenforcer.)
 """
 
 from __future__ import annotations
@@ -97,4 +99,4 @@ def _rejected(task: Task, now: datetime) -> Task:
         err=_REASON,
         container_status=task.status.container_status,
     )
-    return replace(task, status=status, desired_state=TaskState.SHUTDOWN, cause_of_end=_REASON)
+    return replace(task, status=status)
