@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from skep.network.kernel import KernelNetwork
-from skep.testing.netlab import Lab, two_machines
+from skep.testing.netlab import Lab, open_network, two_machines
 
 
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     """A host with our network open on it."""
     with two_machines(tmp_path) as (host, neighbour):
-        network = KernelNetwork(tmp_path / "exec", "t")
+        network = open_network(tmp_path)
         await network.open()
         lab = Lab(tmp_path, host, neighbour, network)
         try:
             yield lab
         finally:
             lab.close()
-            await network.clear()
-            await network.close()
+            await lab.network.clear()
+            await lab.network.close()

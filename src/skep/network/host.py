@@ -116,4 +116,4 @@ class HostNetwork(Protocol):
         """
 
     async def clear(self) -> None:
-        """Remove everything of ours from this host: sandboxes, bridges, rules."""
+        """Remove all of ours from this host: sandboxes, bridges, rules. Then only `close`."""

@@ -31,6 +31,7 @@ from skep.network.resolver import Client, Resolvers
 from skep.network.rules import IPV4, IPV6, BridgeRules, bridge_rules
 from skep.network.sandboxes import Port, SandboxMaker
 from skep.network.translation import SandboxRules
+from skep.network.upstream import Forwarder
 from skep.network.values import (
     Attachment,
     Bridge,
@@ -53,13 +54,20 @@ class KernelNetwork:
 
     exec_root   where this instance keeps what does not outlive a boot.
     suffix      tells instances on one host apart: a few characters of [a-z0-9].
+    resolv_conf names the servers that sandboxes' questions go to in the end.
     """
 
-    def __init__(self, exec_root: Path, suffix: str = "") -> None:
+    def __init__(
+        self,
+        exec_root: Path,
+        suffix: str = "",
+        resolv_conf: Path = Path("/etc/resolv.conf"),
+    ) -> None:
         if not _SUFFIX.fullmatch(suffix):
             raise InvalidArgument(f'invalid instance suffix "{suffix}": use a-z and 0-9')
         self._names = Names(suffix)
         self._directory = exec_root / "netns"
+        self._resolv_conf = resolv_conf
         self._bridges: dict[str, Bridge] = {}
         self._ports: dict[str, Port] = {}
         self._sandboxes: dict[str, Sandbox] = {}
@@ -79,7 +87,7 @@ class KernelNetwork:
         self._firewall = Firewall(families, self._names.table, self._run_nft)
         self._sandbox_rules = SandboxRules()
         self._host_ports = HostPorts(self._home)
-        self._resolvers = Resolvers(self._home)
+        self._resolvers = Resolvers(Forwarder(self._home, self._resolv_conf))
         self._watch = asyncio.create_task(self._keep_passage())
 
     def _thread(self, name: str) -> ThreadPoolExecutor:
@@ -326,6 +334,8 @@ class KernelNetwork:
         )
 
     def _found_sandboxes(self) -> list[str]:
+        if not self._directory.is_dir():
+            return []
         return [path.name for path in self._directory.iterdir()]
 
     async def repair(

@@ -91,11 +91,11 @@ class _Open:
 
 
 class Resolvers:
-    """Answers all sandboxes of this host. `home` is the host's namespace."""
+    """Answers all sandboxes of this host; what it does not know it asks `forwarder`."""
 
-    def __init__(self, home: int) -> None:
+    def __init__(self, forwarder: Forwarder) -> None:
         self.zones = Zones()
-        self._forwarder = Forwarder(home)
+        self._forwarder = forwarder
         self._open: dict[str, _Open] = {}
         self._chance = random.Random()
 

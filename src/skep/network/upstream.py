@@ -27,7 +27,7 @@ class Forwarder:
     """Asks other name servers for sandboxes: at most three, 4 s each, 1,024 questions at once
     (docker's numbers). `home` is the host's namespace, `resolv_conf` the host's file."""
 
-    def __init__(self, home: int, resolv_conf: Path = Path("/etc/resolv.conf")) -> None:
+    def __init__(self, home: int, resolv_conf: Path) -> None:
         self._home = home
         self._resolv_conf = resolv_conf
         self._read_at: tuple[int, int] | None = None

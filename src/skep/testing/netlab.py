@@ -99,6 +99,17 @@ class Lab:
         for version in ("iptables", "ip6tables"):
             sysctl.write(f"net.bridge.bridge-nf-call-{version}", str(int(on)))
 
+    def adopt(self, bound: socket.socket, server: asyncio.AbstractServer) -> None:
+        """Close these when the test ends; the socket's reader too."""
+        self._sockets.append(bound)
+        self._servers.append(server)
+
+    async def restart(self) -> None:
+        """The daemon was killed and is here again: nothing was cleaned up, nothing is known."""
+        await self.network.close()
+        self.network = open_network(self.root)
+        await self.network.open()
+
     def close(self) -> None:
         for server in self._servers:
             server.close()
@@ -173,6 +184,11 @@ def _wire(host: int, neighbour: int) -> None:
             _ip("addr", "add", f"{address}/24", "dev", name)
             _ip("link", "set", name, "up")
             _ip("link", "set", "lo", "up")
+
+
+def open_network(root: Path) -> KernelNetwork:
+    """The network of the test's instance."""
+    return KernelNetwork(root / "exec", "t", root / "resolv.conf")
 
 
 @contextlib.contextmanager
