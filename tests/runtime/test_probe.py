@@ -12,7 +12,7 @@ from skep.testing.container_host import ContainerHost
 
 
 def test_a_program_that_is_not_installed_is_named_with_its_package(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match='"no-such-runc" is not installed.*apt install'):
+    with pytest.raises(Unavailable, match=r'"no-such-runc" is not installed.*apt install'):
         ConmonRuntime(tmp_path, cgroup_parent="/skep-none", runtime="no-such-runc")
 
 
@@ -26,9 +26,7 @@ async def test_a_runtime_that_refuses_this_host_is_quoted(
     runtime = ConmonRuntime(
         host.root / "other", cgroup_parent=host.cgroup_parent, runtime=str(refusing)
     )
-    with pytest.raises(
-        Unavailable, match=r"crun cannot run .* hybrid mode not supported.*use runc"
-    ):
+    with pytest.raises(Unavailable, match=r"crun cannot run .*hybrid mode.*use runc"):
         await runtime.probe()
     assert await runtime.discover() == []
     await runtime.close()
