@@ -29,13 +29,14 @@ def allowance(limit: int, slots: Iterable[Slot]) -> int | None:
 def replace_holder(slot: Slot, start_first: bool, origin: Origin, cause: str, draft: Draft) -> Slot:
     """The slot with a new task; what held it stops now, or once the new one runs.
 
-    Swarm's two orders. A holder that does not run yet is never worth waiting for.
+    Swarm's two orders. Start-first keeps only what serves: a holder that does not run yet, such as
+    the new task of an earlier update, stops in any case.
     """
-    keep_serving = start_first and any(running(task) for task in slot.holders)
-    if not keep_serving:
-        for task in slot.holders:
+    serving = [task for task in slot.holders if running(task)][-1:] if start_first else []
+    for task in slot.holders:
+        if task not in serving:
             draft.end(task, TaskState.SHUTDOWN, cause)
     before = slot.holders[-1] if slot.holders else slot.tasks[-1]
     inherited = restart.carried(draft.scene, before)
     born = draft.birth(slot, origin, f"replaces task {before.id}: {cause}", restarts=inherited)
-    return slot._replace(holders=[*slot.holders, born] if keep_serving else [born])
+    return slot._replace(holders=[*serving, born])

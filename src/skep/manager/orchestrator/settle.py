@@ -77,4 +77,8 @@ def _quiet(slot: Slot) -> bool:
 
 
 def _superseded(task: Task, keeper: Task) -> str:
-    return f"task {keeper.id} runs in its place: {keeper.cause or task.cause}"
+    """Why the keeper was made, if it was made in the task's place."""
+    prefix = f"replaces task {task.id}: "
+    if keeper.cause.startswith(prefix):
+        return keeper.cause.removeprefix(prefix)
+    return f"task {keeper.id} runs in its place"
