@@ -20,7 +20,7 @@ from skep.engine.images.unpack import Limits, Unpacked, unpack
 from skep.kit.errors import InvalidArgument
 from skep.testing.images import make_tar
 
-FILES = {"a/b/c": b"hello", "d": bytes(3_000_000), "e": os.urandom(2_000_000)}
+FILES = {"a/b/c": b"hello", "d": bytes(1_500_000), "e": os.urandom(200_000)}
 
 
 def zstd(content: bytes) -> bytes:

@@ -10,23 +10,22 @@ import base64
 import ipaddress
 import os
 import re
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+import signal
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
 
-from skep.kit.errors import Forbidden, InvalidArgument, NotFound, SkepError
+from skep.kit.errors import Forbidden, InvalidArgument, NotFound, SkepError, Unavailable
+from skep.kit.process import find_program, reaped, spawn
 from skep.model.image import RegistryAuth
-from skep.model.reference import Reference
+from skep.model.reference import DEFAULT_DOMAIN, Reference
 
 _REQUEST_TIMEOUT_S = 60
 _MAX_DOCUMENT_BYTES = 8 << 20
 _MAX_COMPLAINT_BYTES = 16 << 10
-# setpriv: a transfer must not outlive a daemon that was killed.
-_SKOPEO = ("setpriv", "--pdeathsig", "KILL", "skopeo", "--insecure-policy")
-_HUB_AUTH_KEYS = ("docker.io", "https://index.docker.io/v1/")
+_HUB_AUTH_KEYS = (DEFAULT_DOMAIN, "https://index.docker.io/v1/")
 
 
 class RegistryError(SkepError):
@@ -51,61 +50,100 @@ class Registries:
     @asynccontextmanager
     async def copying(
         self, reference: Reference, auth: RegistryAuth | None, layout: Path, blobs: Path
-    ) -> AsyncIterator[Process]:
+    ) -> AsyncIterator[Skopeo]:
         """A running transfer of an image into an OCI layout with its blobs in `blobs`/sha256/.
 
         Blobs that are there already are not transferred. Each new one appears there whole and
-        checked against its digest. The process is killed when the block ends; `verdict` judges it.
+        checked against its digest. The process is killed when the block ends.
         """
         arguments = [
             f"--tmpdir={self._tmp}", "copy", "--quiet", f"--src-tls-verify={self._tls(reference)}",
             "--dest-oci-accept-uncompressed-layers", f"--dest-shared-blob-dir={blobs}",
             _url(reference), f"oci:{layout}",
         ]  # fmt: skip
-        with _auth_file(reference, auth) as (path, descriptor):
-            process = await asyncio.create_subprocess_exec(
-                *_SKOPEO, *arguments, f"--authfile={path}",
-                stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, pass_fds=[descriptor],
-            )  # fmt: skip
-        try:
-            yield process
-        finally:
-            await _end(process)
+        async with _running(arguments, reference, auth) as skopeo:
+            yield skopeo
 
     async def _read(self, reference: Reference, auth: RegistryAuth | None, *options: str) -> bytes:
         arguments = ["inspect", f"--tls-verify={self._tls(reference)}", *options, _url(reference)]
-        with _auth_file(reference, auth) as (path, descriptor):
-            process = await asyncio.create_subprocess_exec(
-                *_SKOPEO, *arguments, f"--authfile={path}",
-                stdin=DEVNULL, stdout=PIPE, stderr=PIPE, pass_fds=[descriptor],
-                limit=_MAX_DOCUMENT_BYTES,
-            )  # fmt: skip
         try:
-            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                assert process.stdout is not None
-                document, _ = await asyncio.gather(
-                    _read_bounded(process.stdout, _MAX_DOCUMENT_BYTES),
-                    verdict(process, reference, auth),
-                )
+            async with (
+                asyncio.timeout(_REQUEST_TIMEOUT_S),
+                _running(arguments, reference, auth) as skopeo,
+            ):
+                return await skopeo.document()
         except TimeoutError:
             raise RegistryError(
                 f"{reference.domain} did not answer in {_REQUEST_TIMEOUT_S} s"
             ) from None
-        finally:
-            await _end(process)
-        return document
 
     def _tls(self, reference: Reference) -> str:
         plain = is_loopback(reference.domain) or reference.domain in self._insecure
         return "false" if plain else "true"
 
 
-async def verdict(process: Process, reference: Reference, auth: RegistryAuth | None) -> None:
-    """Wait for skopeo's end; raises its failure in docker's words."""
-    assert process.stderr is not None
-    complaint = await _read_bounded(process.stderr, _MAX_COMPLAINT_BYTES)
-    if await process.wait():
-        raise explain(complaint.decode(errors="replace"), reference, auth is not None)
+class Skopeo:
+    """A running skopeo. It writes into memory, so it never waits for us to read."""
+
+    def __init__(
+        self, pid: int, output: int, complaints: int, reference: Reference, with_auth: bool
+    ) -> None:
+        self._pid = pid
+        self._output = output
+        self._complaints = complaints
+        self._reference = reference
+        self._with_auth = with_auth
+        self._code: int | None = None
+
+    async def success(self) -> None:
+        """Wait for its end; raises its failure in docker's words."""
+        self._code = await reaped(self._pid)
+        if self._code:
+            complaint = os.pread(self._complaints, _MAX_COMPLAINT_BYTES, 0)
+            raise explain(complaint.decode(errors="replace"), self._reference, self._with_auth)
+
+    async def document(self) -> bytes:
+        """Wait for its end; what it printed. Registries' documents are of 4 MiB at most."""
+        await self.success()
+        return os.pread(self._output, _MAX_DOCUMENT_BYTES, 0)
+
+    async def end(self) -> None:
+        """Kill it, unless it has ended."""
+        if self._code is None:
+            os.kill(self._pid, signal.SIGKILL)
+            await reaped(self._pid)
+
+
+@asynccontextmanager
+async def _running(
+    arguments: Sequence[str], reference: Reference, auth: RegistryAuth | None
+) -> AsyncIterator[Skopeo]:
+    with (
+        _memory_file(_auth_file(reference, auth)) as credentials,
+        _memory_file() as output,
+        _memory_file() as complaints,
+    ):
+        pid = spawn(
+            [*_skopeo(), *arguments, f"--authfile=/proc/self/fd/{credentials}"],
+            os.environ,  # proxies
+            keep_fds=[credentials],
+            stdout=output,
+            stderr=complaints,
+        )
+        skopeo = Skopeo(pid, output, complaints, reference, auth is not None)
+        try:
+            yield skopeo
+        finally:
+            await skopeo.end()
+
+
+def _skopeo() -> list[str]:
+    """skopeo, tied to this process's life: no transfer outlives a daemon that was killed."""
+    programs = [find_program(name) for name in ("setpriv", "skopeo")]
+    if None in programs:
+        raise Unavailable("pulling needs the programs skopeo and setpriv: install skopeo")
+    setpriv, skopeo = map(str, programs)
+    return [setpriv, "--pdeathsig", "KILL", skopeo, "--insecure-policy"]
 
 
 def is_loopback(domain: str) -> bool:
@@ -127,12 +165,12 @@ def explain(complaint: str, reference: Reference, with_auth: bool) -> SkepError:
         return NotFound(f"manifest for {name} not found: manifest unknown: manifest unknown")
     if "name unknown" in cause or "repository name not known" in cause:
         return NotFound(f"repository {repository} not found: name unknown: {cause}")
-    if "denied" in cause:
+    if "denied:" in cause or "resource is denied" in cause:
         return NotFound(
             f"pull access denied for {repository}, repository does not exist or may require "
             "'docker login': denied: requested access to the resource is denied"
         )
-    if "unauthorized" in cause or "authentication required" in cause or "401" in cause:
+    if re.search(r"unauthorized|authentication required|\b401\b", cause):
         reason = "unauthorized: authentication required"
         hint = "check the user name and password" if with_auth else f"log in to {reference.domain}"
         return Forbidden(f"{name}: {reason} ({hint})")
@@ -158,39 +196,24 @@ def _url(reference: Reference) -> str:
     return f"docker://{reference}"
 
 
-@contextmanager
-def _auth_file(reference: Reference, auth: RegistryAuth | None) -> Iterator[tuple[str, int]]:
-    """An authfile for a child process: its path there and the descriptor to pass on.
-
-    Without credentials it is empty, so that skopeo does not take root's own.
-    """
+def _auth_file(reference: Reference, auth: RegistryAuth | None) -> bytes:
+    """An authfile's content. Without credentials it is empty: skopeo must not take root's own."""
     entry = {}
     if auth and (auth.username or auth.auth):
         plain = f"{auth.username}:{auth.password}".encode()
         entry["auth"] = auth.auth or base64.b64encode(plain).decode()
     if auth and auth.identity_token:
         entry["identitytoken"] = auth.identity_token
-    hub = reference.domain == _HUB_AUTH_KEYS[0]
-    keys = _HUB_AUTH_KEYS if hub else (reference.domain,)
-    content = msgspec.json.encode({"auths": dict.fromkeys(keys, entry) if entry else {}})
-    descriptor = os.memfd_create("registry-auth")
+    keys = _HUB_AUTH_KEYS if reference.domain == DEFAULT_DOMAIN else (reference.domain,)
+    return msgspec.json.encode({"auths": dict.fromkeys(keys, entry) if entry else {}})
+
+
+@contextmanager
+def _memory_file(content: bytes = b"") -> Iterator[int]:
+    """A nameless file in memory, by its descriptor."""
+    descriptor = os.memfd_create("skopeo")
     try:
         os.write(descriptor, content)
-        yield f"/proc/self/fd/{descriptor}", descriptor
+        yield descriptor
     finally:
         os.close(descriptor)
-
-
-async def _read_bounded(stream: asyncio.StreamReader, limit: int) -> bytes:
-    """Read to the end, keep the first `limit` bytes."""
-    kept = bytearray()
-    while chunk := await stream.read(1 << 16):
-        kept += chunk[: limit - len(kept)]
-    return bytes(kept)
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -19,7 +19,7 @@ from skep.engine.images.manifests import (
     parse_manifest,
     sha256_digest,
 )
-from skep.engine.images.registry import Registries, RegistryError, verdict
+from skep.engine.images.registry import Registries, RegistryError
 from skep.kit.errors import InvalidArgument
 from skep.kit.files import remove_trees
 from skep.model.image import Descriptor, Platform, Progress, ProgressDetail, RegistryAuth
@@ -154,11 +154,11 @@ class _Transfer:
                 one_error(),
                 self._registries.copying(
                     self._remote.reference, self._auth, self._layout, self._blobs
-                ) as process,
+                ) as skopeo,
                 asyncio.TaskGroup() as unpacking,
             ):
                 arrival = unpacking.create_task(self._watch(unpacking))
-                await verdict(process, self._remote.reference, self._auth)
+                await skopeo.success()
                 arrival.cancel()
                 self._take_arrived(unpacking)
                 if self._waiting:

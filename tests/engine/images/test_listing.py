@@ -1,0 +1,120 @@
+"""Which images a list shows, and what it says of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from skep.engine.images.listing import Listed, history, select, summary
+from skep.kit.errors import InvalidArgument
+from skep.model.image import (
+    HistoryEntry,
+    HistoryItem,
+    Image,
+    ImageConfig,
+    ImageDocument,
+    ImageSummary,
+    RootFS,
+)
+from skep.model.reference import parse_reference
+
+from .conftest import Store, load_image
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def listed(letter: str, age_h: float, *names: str, **labels: str) -> Listed:
+    document = ImageDocument(
+        created=NOON - timedelta(hours=age_h), config=ImageConfig(labels=labels or None)
+    )
+    image = Image(id=f"sha256:{letter * 64}", document=document, size_bytes=10)
+    return Listed(image, tuple(parse_reference(name) for name in names))
+
+
+NEW = listed("a", 1, "web:2", "r.io/team/web:2", tier="front")
+MIDDLE = listed("b", 2, "web:1", tier="back", team="x")
+OLD = listed("c", 3, f"web@sha256:{'d' * 64}")
+ALL = [MIDDLE, NEW, OLD]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, [NEW, MIDDLE, OLD]),
+        ({"dangling": ["true"]}, [OLD]),
+        ({"dangling": ["0"]}, [NEW, MIDDLE]),
+        ({"label": ["tier"]}, [NEW, MIDDLE]),
+        ({"label": ["tier=back", "team"]}, [MIDDLE]),
+        ({"label!": ["tier=back"]}, [NEW, OLD]),
+        ({"reference": ["web"]}, [NEW, MIDDLE, OLD]),
+        ({"reference": ["web:1"]}, [MIDDLE]),
+        ({"reference": ["*:2"]}, [NEW]),
+        ({"reference": ["r.io/*/web"]}, [NEW]),
+        ({"reference": ["r.io/*"]}, []),
+        ({"reference": ["w?b:1", "nope"]}, [MIDDLE]),
+        ({"until": ["90m"]}, [MIDDLE, OLD]),
+        ({"until": ["2026-11-22T09:30:00Z"]}, [OLD]),
+        ({"until": [str(int(NOON.timestamp()))]}, [NEW, MIDDLE, OLD]),
+    ],
+)
+def test_a_filter_keeps_the_matching_images_newest_first(
+    filters: dict[str, list[str]], expected: list[Listed]
+) -> None:
+    assert select(ALL, filters, NOON) == expected
+
+
+def test_before_and_since_are_other_images_times() -> None:
+    assert select(ALL, {}, NOON, before=MIDDLE.created) == [OLD]
+    assert select(ALL, {}, NOON, since=MIDDLE.created) == [NEW]
+
+
+@pytest.mark.parametrize(
+    "filters", [{"dangling": ["maybe"]}, {"until": ["yesterday"]}, {"until": ["1h", "2h"]}]
+)
+def test_a_filter_that_makes_no_sense_is_refused(filters: dict[str, list[str]]) -> None:
+    with pytest.raises(InvalidArgument):
+        select(ALL, filters, NOON)
+
+
+def test_a_row_has_familiar_names() -> None:
+    assert summary(NEW, shared_size=-1, containers=3) == ImageSummary(
+        id=NEW.image.id,
+        repo_tags=("web:2", "r.io/team/web:2"),
+        created=int(NEW.created.timestamp()),
+        size=10,
+        labels={"tier": "front"},
+        containers=3,
+    )
+
+
+def test_history_matches_steps_with_layers_from_the_bottom_up() -> None:
+    steps = (
+        HistoryEntry(created_by="ADD base", created=NOON),
+        HistoryEntry(created_by="ENV a=b", empty_layer=True),
+        HistoryEntry(created_by="COPY x", comment="buildkit"),
+    )
+    document = ImageDocument(rootfs=RootFS(("1", "2")), history=steps)
+    item = Listed(Image(id="sha256:e", document=document, size_bytes=7), (NEW.names[0],))
+    assert history(item, [5, 2]) == [
+        HistoryItem(
+            id="sha256:e", created_by="COPY x", size=2, comment="buildkit", tags=("web:2",)
+        ),
+        HistoryItem(created_by="ENV a=b"),
+        HistoryItem(created_by="ADD base", size=5, created=int(NOON.timestamp())),
+    ]
+
+
+async def test_an_unknown_filter_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidArgument, match="invalid filter 'colour'"):
+        await store.images.summaries({"colour": ["red"]})
+
+
+async def test_before_and_since_name_stored_images(store: Store) -> None:
+    for hour in range(3):
+        await load_image(store, f"x:{hour}", created=NOON + timedelta(hours=hour))
+    shown = {
+        key: [row.repo_tags for row in await store.images.summaries({key: ["x:1"]})]
+        for key in ("before", "since")
+    }
+    assert shown == {"before": [("x:0",)], "since": [("x:2",)]}
