@@ -106,7 +106,7 @@ class KernelNetwork:
         await asyncio.wait({self._watch})
         self._watch = None
         await self._resolvers.close_all()
-        self._host_ports.release_all()
+        self._host_ports.release_others(())
         await self._on(self._link_thread, self._netlink.close)
         await self._on(self._link_thread, self._conntrack.close)
         await self._on(self._rule_thread, self._nft.close)
@@ -346,14 +346,14 @@ class KernelNetwork:
     ) -> Mapping[str, SkepError]:
         failed: dict[str, SkepError] = {}
         found = await self.discover()
+        wanted = {sandbox.id for sandbox in sandboxes}
+        self._forget_all_but(wanted, published)
         for bridge in bridges:
             try:
                 await self._make_bridge(bridge)
             except SkepError as error:
                 failed[bridge.id] = error
-        await self._remove_strangers({sandbox.id for sandbox in sandboxes}, found)
-        for network_id in found.bridges - self._bridges.keys():
-            await self.remove_bridge(network_id)
+        await self._remove_strangers(found, wanted)
         claimed = {}
         for owner, ports in published.items():
             try:
@@ -369,22 +369,29 @@ class KernelNetwork:
                 failed[sandbox.id] = error
         return failed
 
-    async def _remove_strangers(self, wanted: set[str], found: Found) -> None:
-        """Sandboxes that nobody wants, and links whose sandbox is gone."""
-        veths = await self._on(self._link_thread, self._found_veths)
-        strangers = (found.sandboxes | veths.keys()) - wanted
-        await self._on(self._link_thread, self._remove_now, dict.fromkeys(strangers))
-
-    async def clear(self) -> None:
-        for sandbox_id in list(self._sandboxes):
-            self._resolvers.close(sandbox_id)
-        self._sandboxes.clear()
-        found = await self.discover()
-        await self._remove_strangers(set(), found)
-        await self._delete_links((await self._found_bridges()).values())
+    def _forget_all_but(self, sandboxes: Collection[str], owners: Collection[str]) -> None:
+        """What this process knows, not what the kernel has."""
         self._bridges.clear()
         self._ports.clear()
-        self._host_ports.release_all()
+        for sandbox_id in self._sandboxes.keys() - set(sandboxes):
+            del self._sandboxes[sandbox_id]
+            self._resolvers.close(sandbox_id)
+            self._sandbox_rules.forget(sandbox_id)
+        self._host_ports.release_others(owners)
+
+    async def _remove_strangers(self, found: Found, wanted: Collection[str]) -> None:
+        """Remove bridges and sandboxes that are not known (any more), and lost links."""
+        veths = await self._on(self._link_thread, self._found_veths)
+        strangers = (found.sandboxes | veths.keys()) - set(wanted)
+        await self._on(self._link_thread, self._remove_now, dict.fromkeys(strangers))
+        bridges = await self._found_bridges()
+        await self._delete_links(
+            {link for network_id, link in bridges.items() if network_id not in self._bridges}
+        )
+
+    async def clear(self) -> None:
+        self._forget_all_but((), ())
+        await self._remove_strangers(await self.discover(), set())
         await self._firewall.remove()
         await self._on(self._rule_thread, close_passage, self._names.table, self._nft.run)
         await self._on(self._link_thread, netns.remove_directory, self._directory)

@@ -9,7 +9,7 @@ import errno
 import os
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 
 from skep.kit.errors import Conflict, Internal
@@ -66,8 +66,9 @@ class HostPorts:
         if kept := {claim: held[claim] for claim in held.keys() & wanted}:
             self._held[owner] = kept
 
-    def release_all(self) -> None:
-        for owner in list(self._held):
+    def release_others(self, owners: Collection[str]) -> None:
+        """Let go of what anybody but `owners` holds."""
+        for owner in self._held.keys() - set(owners):
             self.keep_only(owner, ())
 
     def _choose(

@@ -25,6 +25,7 @@ _DOCKER_SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
     "net.ipv4.ping_group_range": "0 2147483647",
 }
+_LOOPBACK = 1  # its index in every namespace
 _NO_IPV6 = "net.ipv6.conf.default.disable_ipv6"
 
 
@@ -82,7 +83,6 @@ class SandboxMaker:
                 if not existed:
                     self._settings(sandbox)
                 with closing(Netlink()) as inside:
-                    inside.apply(links.link_up(1))
                     self._plug_all(fd, inside, sandbox, ports, fresh=not existed)
             finally:
                 os.close(fd)
@@ -125,7 +125,7 @@ class SandboxMaker:
     def _plug_all(
         self, fd: int, inside: Netlink, sandbox: Sandbox, ports: dict[str, Port], *, fresh: bool
     ) -> None:
-        requests: list[Request] = []
+        requests = [links.link_up(_LOOPBACK)]
         indexes: dict[str, int] = {}
         for attachment in sandbox.attachments:
             index = None if fresh else links.index_of(inside, attachment.ifname)
