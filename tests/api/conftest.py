@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from skep.api import LogOptions, LogSelector, Server, ServiceLogLine
+from skep.api import Server
+from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.system import Component, Facts, SwarmInfo, SwarmInit, SwarmJoin
 
 FACTS = Facts(

@@ -7,7 +7,7 @@
 every request passes through.
 """
 
-from skep.api.node import LogOptions, LogSelector, Node, ServiceLogLine
+from skep.api.node import Node
 from skep.api.server import Server
 
-__all__ = ["LogOptions", "LogSelector", "Node", "Server", "ServiceLogLine"]
+__all__ = ["Node", "Server"]

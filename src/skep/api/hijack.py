@@ -2,6 +2,8 @@
 
 The transport is given a protocol of our own. The aiohttp protocol beneath must still hear that the
 connection was lost: it then cancels the handler, which is how a client that hangs up ends things.
+A client must hear the answer before it speaks (HTTP's rule for upgrades, which docker's clients
+keep): what it said earlier was still read as HTTP.
 """
 
 from __future__ import annotations
@@ -36,7 +38,6 @@ class Connection:
         self._writer = asyncio.StreamWriter(
             transport, protocol, self._reader, asyncio.get_running_loop()
         )
-        http.protocol.set_parser(_Rest(self._reader))  # type: ignore[arg-type]
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if not transport.is_reading():
@@ -80,21 +81,6 @@ class _Taken(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._before.connection_lost(exc)
-
-
-class _Rest:
-    """Receives, as aiohttp's parsers do, what the client sent before its upgrade was answered."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        if data:
-            self._reader.feed_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """The end of the connection is the new protocol's to see."""
 
 
 class Taken(StreamResponse):

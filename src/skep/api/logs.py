@@ -9,12 +9,12 @@ from urllib.parse import quote_plus
 
 from aiohttp.web import StreamResponse
 
-from skep.api.node import LogOptions, LogSelector, ServiceLogLine
 from skep.api.query import parse_tail
 from skep.api.request import Request
 from skep.api.streams import frames
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument
+from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 
 _SWARM = "com.docker.swarm."
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from datetime import datetime
 
-from skep.kit.clock import NS_PER_S, parse_duration_ns
+from skep.kit.clock import NS_PER_S, parse_duration_ns, parse_rfc3339_ns
 from skep.kit.errors import InvalidArgument
 from skep.model.image import Platform
 
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 _UNIX = re.compile(r"(-?\d+)(?:\.(\d{1,9})\d*)?")
-_GO_FRACTION = re.compile(r"\.(\d{6})\d+")
 
 
 def parse_flag(text: str) -> bool:
@@ -48,20 +46,12 @@ def parse_time_ns(text: str, name: str, now_ns: int) -> int | None:
         seconds = int(unix[1])
         return seconds * NS_PER_S + (-fraction if text.startswith("-") else fraction) or None
     try:
-        return now_ns - parse_duration_ns(text)
-    except ValueError:
-        return _rfc3339_ns(text, name)
-
-
-def _rfc3339_ns(text: str, name: str) -> int:
-    try:
-        moment = datetime.fromisoformat(_GO_FRACTION.sub(r".\1", text))
+        return parse_rfc3339_ns(text) if "T" in text else now_ns - parse_duration_ns(text)
     except ValueError:
         raise InvalidArgument(
             f'invalid value for {name}: "{text}" is neither seconds since 1970, '
             "nor a time such as 2026-01-31T10:00:00Z, nor a duration such as 10m"
         ) from None
-    return int(moment.timestamp()) * NS_PER_S + moment.microsecond * 1000
 
 
 def parse_platform(text: str) -> Platform | None:

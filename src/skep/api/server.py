@@ -43,6 +43,11 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._paths: list[Path] = []
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected now."""
+        return len(self._http.connections) if self._http else 0
+
     async def start(self) -> None:
         """Listen on all, or on none: raises Conflict, Unavailable or InvalidArgument."""
         self._http = HttpServer(

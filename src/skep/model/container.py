@@ -34,7 +34,7 @@ class ContainerConfig(Strict, frozen=True, omit_defaults=False):
     attach_stdout: bool = False
     attach_stderr: bool = False
     exposed_ports: dict[str, Nothing] = {}
-    tty: bool = False
+    tty: bool = field(name="Tty", default=False)
     open_stdin: bool = False
     stdin_once: bool = False
     env: list[str] = []
@@ -405,7 +405,7 @@ class ExecCreate(Strict, frozen=True, omit_defaults=False):
 
     user: str = ""
     privileged: bool = False
-    tty: bool = False
+    tty: bool = field(name="Tty", default=False)
     console_size: list[int] | None = None
     attach_stdin: bool = False
     attach_stderr: bool = False
@@ -421,7 +421,7 @@ class ExecStart(Strict, frozen=True):
     """The body of POST /exec/{id}/start. `console_size` is rows and columns."""
 
     detach: bool = False
-    tty: bool = False
+    tty: bool = field(name="Tty", default=False)
     console_size: list[int] | None = None
 
 

@@ -20,10 +20,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str = ""
     id: str = ""
     from_: str = field(name="from", default="")
-    type: str = field(name="Type", default="container")
+    type: str = field(name="Type")
     action: str = field(name="Action")
     actor: Actor = field(name="Actor")
-    scope: str = "local"
+    scope: str
     time: int
     time_nano: int = field(name="timeNano")
 

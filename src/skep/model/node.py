@@ -53,13 +53,13 @@ class NodeDescription(Value, frozen=True):
     tls_info: TLSInfo = field(name="TLSInfo", default=TLSInfo())
 
 
-class NodeStatus(Value, frozen=True):
+class NodeStatus(Value, frozen=True, omit_defaults=False):
     state: NodeState = "unknown"
     message: str = ""
     addr: str = ""
 
 
-class ManagerStatus(Value, frozen=True):
+class ManagerStatus(Value, frozen=True, omit_defaults=False):
     leader: bool = False
     reachability: Literal["unknown", "unreachable", "reachable"] = "unknown"
     addr: str = ""

@@ -65,7 +65,7 @@ class ImageOptions(Strict, frozen=True):
     subpath: str = ""
 
 
-class Mount(Strict, frozen=True):
+class Mount(Strict, frozen=True, omit_defaults=False):
     """One mount of a container, of a service or of `run --mount`."""
 
     type: Literal["bind", "volume", "tmpfs", "npipe", "cluster", "image"] = "volume"
@@ -123,7 +123,7 @@ class Privileges(Strict, frozen=True):
     no_new_privileges: bool = False
 
 
-class FileTarget(Strict, frozen=True):
+class FileTarget(Strict, frozen=True, omit_defaults=False):
     """Where a secret or config appears in a container. `mode` is Go's os.FileMode bits."""
 
     name: str = ""
@@ -219,7 +219,7 @@ class ResourceRequirements(Strict, frozen=True):
     reservations: Resources | None = None
 
 
-class RestartPolicy(Strict, frozen=True):
+class RestartPolicy(Strict, frozen=True, omit_defaults=False):
     """When a dead task gets a successor. `window` 0 = all attempts ever count."""
 
     condition: Literal["none", "on-failure", "any"] = "any"
@@ -317,7 +317,7 @@ class UpdateConfig(Strict, frozen=True):
     order: Literal["", "stop-first", "start-first"] = ""
 
 
-class PortConfig(Strict, frozen=True):
+class PortConfig(Strict, frozen=True, omit_defaults=False):
     """A published port. `published_port` 0 = choose one (ingress: 30000-32767)."""
 
     name: str = ""
@@ -370,7 +370,7 @@ UpdateState = Literal[
 ]
 
 
-class UpdateStatus(Value, frozen=True):
+class UpdateStatus(Value, frozen=True, omit_defaults=False):
     """How far a rolling update is. Absent times are None."""
 
     state: UpdateState = "updating"

@@ -126,8 +126,9 @@ async def wait(request: Request) -> StreamResponse:
     """The headers go out as soon as the waiting has begun: `docker run` starts the container only
     after it has seen them, and must not miss a quick end."""
     containers = request.node.engine.containers
+    condition = _condition(request)
     container_id = containers.resolve(request.params["id"])
-    waiting = asyncio.create_task(containers.wait(container_id, _condition(request)))
+    waiting = asyncio.create_task(containers.wait(container_id, condition))
     try:
         await asyncio.sleep(0)
         answer = await streams.begin(request, "application/json")

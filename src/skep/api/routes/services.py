@@ -8,11 +8,11 @@ from aiohttp.web import Response, StreamResponse
 
 from skep.api.answers import empty, json_answer
 from skep.api.logs import answer_logs
-from skep.api.node import LogSelector
 from skep.api.request import Request
 from skep.api.router import Route
 from skep.kit.errors import InvalidArgument
 from skep.manager.control.services import AuthFrom, Rollback
+from skep.model.logs import LogSelector
 from skep.model.service import Service, ServiceSpec
 
 

@@ -15,6 +15,7 @@ from skep.api.versions import HEADERS, NEWEST, OLDEST, shown
 from skep.kit.clock import rfc3339, utc_now
 from skep.kit.errors import Unimplemented
 from skep.model.system import (
+    Commit,
     Component,
     DiskUsage,
     Facts,
@@ -112,10 +113,16 @@ async def info(request: Request) -> Response:
             server_version=__version__,
             runtimes={name: RuntimeInfo(path) for name, path in facts.runtimes.items()},
             swarm=request.node.swarm_info(),
+            runc_commit=_commit(facts, "runc"),
             security_options=list(facts.security_options),
             warnings=list(facts.warnings) or None,
         )
     )
+
+
+def _commit(facts: Facts, program: str) -> Commit:
+    versions = [part.version for part in facts.components if part.name == program]
+    return Commit(id=versions[0] if versions else "")
 
 
 def _registry_config(facts: Facts) -> RegistryConfig:

@@ -6,9 +6,9 @@ from aiohttp.web import Response, StreamResponse
 
 from skep.api.answers import json_answer
 from skep.api.logs import answer_logs
-from skep.api.node import LogSelector
 from skep.api.request import Request
 from skep.api.router import Route
+from skep.model.logs import LogSelector
 
 
 async def find(request: Request) -> Response:
