@@ -1,0 +1,110 @@
+"""Who waits, who is tried again and when, and what is written."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from skep.manager.scheduler import Scheduler
+from skep.model.node import NodeStatus
+from skep.model.states import TaskState
+from skep.model.task import TaskStatus
+from skep.store.change import Event, Update
+from skep.testing.builders import at, ids, node, nodes, service, task, view
+
+
+def updated(plan):
+    return [change.new for change in plan.changes]
+
+
+PENDING = TaskState.PENDING
+WEB = service(1)
+GLOBAL = service(None, name="agent")
+WAITING = task("a", WEB, on="", state=PENDING)
+WHY = "no suitable node (1 node not available for new tasks)"
+
+
+def test_a_placed_task_is_assigned_and_its_old_reason_is_gone(plan):
+    refused = replace(WAITING, status=replace(WAITING.status, err=WHY))
+    status = TaskStatus(
+        timestamp=at(1000), state=TaskState.ASSIGNED, message="scheduler assigned task to node"
+    )
+    assert plan(view(WEB, node(), refused)).changes == (
+        Update(replace(refused, node_id="n1", status=status)),
+    )
+
+
+def test_an_unchanged_reason_is_not_written_again(plan):
+    refused = replace(WAITING, status=replace(WAITING.status, err=WHY))
+    assert plan(view(WEB, node(state="down"), refused)).changes == ()
+    assert plan(view(WEB, node(state="down"), WAITING)).changes == (Update(refused),)
+
+
+def test_only_wanted_tasks_whose_addresses_are_ready_are_placed(placed):
+    new = task("n", WEB, on="", state=TaskState.NEW)
+    unwanted = task("u", WEB, on="", state=PENDING, desired=TaskState.SHUTDOWN)
+    held = task("h", WEB, on="", state=PENDING, desired=TaskState.READY)
+    assert placed(view(WEB, node(), new, unwanted)) == {}
+    assert placed(view(WEB, node(), held)) == {"n1": 1}
+
+
+def test_a_global_services_task_is_only_confirmed_on_its_node(plan, reasons):
+    chosen = task("g", GLOBAL, 0, on="n2", state=PENDING)
+    [confirmed] = updated(plan(view(GLOBAL, nodes(2), chosen)))
+    assert (confirmed.node_id, confirmed.status.state) == ("n2", TaskState.ASSIGNED)
+    assert confirmed.status.message == "scheduler confirmed task can run on preassigned node"
+
+    paused = node("n2", availability="pause")
+    assert reasons(view(GLOBAL, node("n1"), paused, chosen)) == {"g": WHY}
+    assert reasons(view(GLOBAL, node("n1"), chosen)) == {"g": WHY}
+
+
+def test_what_an_earlier_task_of_the_plan_took_is_gone_for_the_next(placed):
+    crowd = [task(f"t{i}", service(1, name=f"s{i}"), 1, on="", state=PENDING) for i in range(6)]
+    assert placed(view(nodes(3), crowd)) == {"n1": 2, "n2": 2, "n3": 2}
+
+
+def _dirty(old, new, *, waiting=True):
+    """Whether the scheduler wants to plan after this event."""
+    others = [WAITING] if waiting else []
+    scheduler = Scheduler()
+    before = view(*others, old) if old is not None else view(*others)
+    scheduler.everything(before)
+    kind = "node" if hasattr(new or old, "description") else "task"
+    action = "update" if old is not None else "create"
+    return bool(list(scheduler.dirty(Event(kind, action, old, new), before)))
+
+
+def test_a_waiting_task_is_tried_again_when_a_node_comes_or_changes():
+    machine = node("n1", cpus=1)
+    assert _dirty(None, machine)
+    assert _dirty(machine, node("n1", cpus=2))
+    assert _dirty(machine, node("n1", cpus=1, labels={"zone": "a"}))
+    assert _dirty(node(state="down"), node())
+    assert not _dirty(machine, replace(machine, status=NodeStatus("ready", "hello", "10.0.0.1")))
+
+
+def test_a_waiting_task_is_tried_again_when_a_task_leaves_its_node():
+    running = task("r", WEB, 2)
+    assert _dirty(running, replace(running, status=TaskStatus(state=TaskState.FAILED)))
+    assert _dirty(running, replace(running, desired_state=TaskState.SHUTDOWN))
+    starting = task("r", WEB, 2, state=TaskState.STARTING)
+    assert not _dirty(starting, running)
+
+
+def test_nothing_is_planned_when_nobody_waits():
+    assert not _dirty(None, node(), waiting=False)
+    assert _dirty(None, WAITING, waiting=False)
+
+
+def test_a_change_of_the_services_labels_does_not_lose_a_waiting_task():
+    """moby#53722: there the task is dropped from the queue and waits for ever."""
+    full = view(WEB, node(state="down"), WAITING)
+    scheduler = Scheduler()
+    scheduler.everything(full)
+    relabelled = service(1, version=7, labels={"a": "b"})
+    scheduler.dirty(Event("service", "update", WEB, relabelled), full)
+    ready = Event("node", "update", node(state="down"), node())
+    full.apply(2, [Event("service", "update", WEB, relabelled), ready])
+    keys = frozenset(scheduler.dirty(ready, full))
+    [placed] = updated(scheduler.plan(full, keys, at(0), ids()))
+    assert placed.node_id == "n1"
