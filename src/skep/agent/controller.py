@@ -167,15 +167,17 @@ class Controller:
     async def _while_wanted(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do the work, but stop it when the task is to shut down: then raises Unwanted."""
         doing = asyncio.ensure_future(work)
+        wishing = asyncio.ensure_future(self._until_unwanted())
         try:
-            while not doing.done():
-                if self.task.desired_state >= TaskState.SHUTDOWN:
-                    raise Unwanted
-                changed = asyncio.ensure_future(self._next_wish())
-                await asyncio.wait({doing, changed}, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
+            await asyncio.wait({doing, wishing}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                raise Unwanted
             return doing.result()
         finally:
-            if not doing.done():
-                doing.cancel()
-                await asyncio.gather(doing, return_exceptions=True)
+            doing.cancel()
+            wishing.cancel()
+            await asyncio.gather(doing, wishing, return_exceptions=True)
+
+    async def _until_unwanted(self) -> None:
+        while self.task.desired_state < TaskState.SHUTDOWN:
+            await self._next_wish()

@@ -74,7 +74,7 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     def __init__(self, incoming: Any, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._decoder: msgspec.msgpack.Decoder[_In] = msgspec.msgpack.Decoder(incoming)
         self._frames = FrameReader(max_frame_bytes)
-        self._messages: deque[_In] = deque()
+        self._unread: deque[bytes] = deque()
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -88,7 +88,10 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         return self._transport
 
     def welcome(self, incoming: Any, max_frame_bytes: int) -> None:
-        """From now on, take these messages, up to this size: the other end proved who it is."""
+        """From now on, take these messages, up to this size: the other end proved who it is.
+
+        Frames are decoded when they are asked for, so what is already here counts too.
+        """
         self._decoder = msgspec.msgpack.Decoder(incoming)
         self._frames.max_bytes = max_frame_bytes
 
@@ -101,15 +104,20 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         self.transport.write(frame)
 
     async def receive(self) -> _In:
-        while not self._messages:
+        while not self._unread:
             if self._end is not None:
                 raise self._end
             self._arrived.clear()
             await self._arrived.wait()
-        message = self._messages.popleft()
-        if len(self._messages) < _READ_AHEAD and self._transport is not None:
+        frame = self._unread.popleft()
+        if len(self._unread) < _READ_AHEAD and self._transport is not None:
             self._transport.resume_reading()
-        return message
+        try:
+            return self._decoder.decode(frame)
+        except msgspec.MsgspecError as error:
+            refusal = BadFrame(f"not a message of this protocol: {error}")
+            self._refuse(refusal)
+            raise refusal from None
 
     def close(self) -> None:
         if self._transport is not None:
@@ -128,16 +136,12 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for frame in self._frames.feed(data):
-                self._messages.append(self._decoder.decode(frame))
+            self._unread += self._frames.feed(data)
         except BadFrame as error:
             self._refuse(error)
             return
-        except msgspec.MsgspecError as error:
-            self._refuse(BadFrame(f"not a message of this protocol: {error}"))
-            return
         self._arrived.set()
-        if len(self._messages) >= _READ_AHEAD and self._transport is not None:
+        if len(self._unread) >= _READ_AHEAD and self._transport is not None:
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:

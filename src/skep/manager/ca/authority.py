@@ -21,6 +21,7 @@ from skep.protocol.tokens import join_tokens, new_secret
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 _ROOT_NAME = "swarm-ca"
 _ROOT_LIFE = timedelta(days=20 * 365)
@@ -97,6 +98,7 @@ def sign(
             critical=False,
         )
         .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(_issued_by(issuer.public_key()), critical=False)
         .add_extension(_both_ends(), critical=False)
         .sign(issuer_key, hashes.SHA256())  # type: ignore[arg-type]
     )
@@ -200,6 +202,7 @@ def _root_certificate(
         .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
         .add_extension(key_id, critical=False)
+        .add_extension(_issued_by((issuer_key or key).public_key()), critical=False)
         .sign(issuer_key or key, hashes.SHA256())
     )
 
@@ -239,6 +242,13 @@ def _both_ends() -> x509.ExtendedKeyUsage:
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+def _issued_by(key: PublicKeyTypes) -> x509.AuthorityKeyIdentifier:
+    """Two roots of one cluster have the same name: this tells which of them signed."""
+    from cryptography import x509
+
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)  # type: ignore[arg-type]
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -153,7 +153,7 @@ class Dispatcher:
                     await self._registrar.renew(session.node_id, message.signing_request)
                 )
 
-    async def _arrived(self, node_id: str, description: NodeDescription, addr: str) -> Node:
+    async def _arrived(self, node_id: str, description: NodeDescription, addr: str) -> None:
         self._heard_at[node_id] = time.monotonic()
 
         def ready(node: Node) -> Node:
@@ -164,7 +164,7 @@ class Dispatcher:
                 down_since=None,
             )
 
-        return await self._change_node(node_id, ready, "the node's agent opened a session")
+        await self._change_node(node_id, ready, "the node's agent opened a session")
 
     async def _describe(self, node_id: str, description: NodeDescription) -> None:
         await self._change_node(
@@ -173,18 +173,20 @@ class Dispatcher:
             "the node described itself anew",
         )
 
-    async def _change_node(self, node_id: str, change: Callable[[Node], Node], why: str) -> Node:
+    async def _change_node(self, node_id: str, change: Callable[[Node], Node], why: str) -> None:
+        """Commit a change of a node, read again if somebody else wrote it meanwhile."""
         while True:
             node = self._store.view.node(node_id)
             if node is None:
                 raise LinkClosed(f"node {node_id} was removed from the cluster")
             wanted = change(node)
             if wanted == node:
-                return node
+                return
             try:
                 await self._store.commit([Update(wanted, why)])
             except OutOfSequence:
                 continue
+            return
 
     async def _route(self) -> None:
         while True:

@@ -50,7 +50,7 @@ def _leaves(slot: Slot, settler: Settler, draft: Draft) -> bool:
     """The slot is held from a draining node only, and its last task did not give up."""
     return (
         bool(slot.holders)
-        and any(draft.scene.draining(task) for task in slot.holders)
+        and any(map(draft.scene.draining, slot.holders))
         and not any(settler.fit(task) for task in slot.holders)
         and not at_rest(slot)
     )

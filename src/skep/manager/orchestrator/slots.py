@@ -13,6 +13,7 @@ SlotKey: TypeAlias = int | str
 """A number from 1 in a replicated service, a node's id in a global one."""
 
 RUNNING = TaskState.RUNNING
+_WANTED = (RUNNING, TaskState.READY)
 REMOVE = TaskState.REMOVE
 
 
@@ -27,7 +28,7 @@ class Slot(NamedTuple):
 
 def wanted(task: Task) -> bool:
     """The task should run, or will."""
-    return task.desired_state <= RUNNING
+    return task.desired_state in _WANTED
 
 
 def running(task: Task) -> bool:

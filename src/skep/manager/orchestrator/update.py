@@ -162,7 +162,7 @@ def _state(service: Service) -> UpdateState | None:
 def _is_stale(slot: Slot, staleness: Staleness) -> bool:
     """None of the slot's holders is of the present spec; nor, where it has none, its last task."""
     if slot.holders:
-        return all(staleness.stale(task) for task in slot.holders)
+        return all(map(staleness.stale, slot.holders))
     return at_rest(slot) and staleness.stale(slot.tasks[-1])
 
 

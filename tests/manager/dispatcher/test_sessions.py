@@ -1,0 +1,114 @@
+"""What crosses the line between a manager and its agents, over real TLS, with fake containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from skep.kit.clock import utc_now
+from skep.manager.ca import authority
+from skep.model.states import TaskState
+from skep.store.change import Update
+from skep.testing.control_plane import ControlPlane
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    plane = ControlPlane(tmp_path)
+    await plane.start()
+    yield plane
+    await plane.close()
+
+
+async def test_a_service_runs_on_the_nodes_that_joined(plane: ControlPlane) -> None:
+    nodes = [await plane.join(f"n{n}") for n in range(3)]
+    service = await plane.create_service(9)
+    await plane.until(lambda: len(plane.running(service)) == 9)
+    assert [len(node.executor.running) for node in nodes] == [3, 3, 3]
+
+
+async def test_a_task_that_ends_gets_a_successor(plane: ControlPlane) -> None:
+    node = await plane.join("n1")
+    service = await plane.create_service(1)
+    await plane.until(lambda: len(plane.running(service)) == 1)
+    first = plane.running(service)[0]
+    node.executor.end(first, 3)
+    await plane.until(lambda: plane.running(service) not in ([], [first]))
+    task = plane.manager.store.view.task(first)
+    assert task is not None
+    assert (task.status.state, task.status.err) == (TaskState.FAILED, "task: non-zero exit (3)")
+
+
+async def test_a_removed_service_leaves_nothing_on_the_node(plane: ControlPlane) -> None:
+    node = await plane.join("n1")
+    service = await plane.create_service(4)
+    await plane.until(lambda: len(plane.running(service)) == 4)
+    await plane.manager.control.services.remove(service)
+    await plane.until(lambda: not node.executor.made and not plane.manager.store.view.tasks())
+
+
+async def test_a_silent_node_is_down_and_its_tasks_run_elsewhere(plane: ControlPlane) -> None:
+    lost, other = [await plane.join(f"n{n}") for n in range(2)]
+    service = await plane.create_service(4)
+    await plane.until(lambda: len(plane.running(service)) == 4)
+    await plane.stop_agent(lost)
+    await plane.until(lambda: len(other.executor.running) == 4)
+    await plane.restart_agent(lost)
+    await plane.until(lambda: not lost.executor.running)
+    assert len(other.executor.running) == 4
+
+
+async def test_an_agent_that_restarts_in_time_keeps_its_tasks(plane: ControlPlane) -> None:
+    node = await plane.join("n1")
+    service = await plane.create_service(3)
+    await plane.until(lambda: len(plane.running(service)) == 3)
+    before = plane.running(service)
+    await plane.restart_agent(node)
+    await plane.until(lambda: node.agent.connected.is_set())
+    await asyncio.sleep(0.2)
+    assert plane.running(service) == before
+
+
+async def test_tasks_outlive_a_manager_that_restarts(plane: ControlPlane) -> None:
+    node = await plane.join("n1")
+    service = await plane.create_service(3)
+    await plane.until(lambda: len(plane.running(service)) == 3)
+    before = plane.running(service)
+    await plane.restart_manager()
+    await plane.until(lambda: node.agent.connected.is_set())
+    assert plane.running(service) == before
+
+
+async def test_what_ended_while_no_manager_was_there_is_reported(plane: ControlPlane) -> None:
+    node = await plane.join("n1")
+    service = await plane.create_service(2)
+    await plane.until(lambda: len(plane.running(service)) == 2)
+    ended = plane.running(service)[0]
+    restarting = asyncio.create_task(plane.restart_manager())
+    node.executor.end(ended, 0)
+    await restarting
+    await plane.until(
+        lambda: len(plane.running(service)) == 2 and ended not in plane.running(service)
+    )
+
+
+async def test_a_node_renews_its_certificate_in_its_session(plane: ControlPlane) -> None:
+    node = await plane.join("n1")
+    service = await plane.create_service(1)
+    await plane.until(lambda: len(plane.running(service)) == 1)
+    secrets = plane.manager.store.view.cluster_secrets()
+    assert secrets is not None
+    rotated = authority.begin_rotation(secrets, utc_now())
+    await plane.manager.store.commit([Update(rotated)])
+    link = node.agent._link
+    await plane.until(
+        lambda: node.agent._identity.issuer.trust_root == rotated.rotation_certificate
+    )
+    assert node.agent._link is link
+    await plane.restart_agent(node)
+    await plane.until(node.agent.connected.is_set)
+    newcomer = await plane.join("n2")
+    assert newcomer.agent.connected.is_set()
