@@ -289,3 +289,11 @@ async def test_limits_can_be_changed_while_it_runs(case: Case) -> None:
 async def test_the_probe_runs_and_leaves_nothing(case: Case) -> None:
     await case.runtime.probe()
     assert await case.runtime.discover() == []
+
+
+async def test_who_waits_learns_of_a_removal_by_force(case: Case) -> None:
+    container_id = await case.running(case.waits)
+    waiting = asyncio.create_task(case.runtime.wait(container_id))
+    await asyncio.sleep(0)
+    await case.runtime.delete(container_id, force=True)
+    assert (await waiting).code == 137

@@ -203,15 +203,20 @@ def test_rotating_keeps_so_many_files(tmp_path: Path, max_files: int, left: list
 
 async def test_a_real_log_is_rotated_while_it_is_written(host: ContainerHost) -> None:
     """Every line is there once: conmon reopens its file when it is told to."""
-    script = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; done; read end"
+    burst_of_500 = "n=0; while [ $n -lt 500 ]; do n=$((n+1)); i=$((i+1)); echo $i; done"
+    script = f"i=0; while read go; do {burst_of_500}; done"
     bundle = host.shell(script)
     log = host.log(bundle)
+    rotation = Rotation(max_size_bytes=20_000, max_files=100)
     await host.running(bundle, Io(log_path=log, stdin=True))
-    rotated = 0
+    stream = await host.runtime.attach(bundle.id)
     async with asyncio.timeout(20):
-        while (await texts(log, tail=1)) != ["3000"]:
-            rotation = Rotation(max_size_bytes=20_000, max_files=100)
-            rotated += await keep_small(host.runtime, bundle.id, log, rotation)
-            await asyncio.sleep(0.005)
-    assert rotated >= 1
-    assert await texts(log) == [str(number) for number in range(1, 3001)]
+        for burst in (1, 2, 3):
+            await stream.write(b"go\n")
+            while await texts(log, tail=1) != [str(burst * 500)]:
+                await asyncio.sleep(0.005)
+            assert await keep_small(host.runtime, bundle.id, log, rotation)
+            assert not await keep_small(host.runtime, bundle.id, log, rotation)
+    stream.close()
+    assert len(log_files(log)) >= 3
+    assert await texts(log) == [str(number) for number in range(1, 1501)]

@@ -26,11 +26,11 @@ from skep.runtime import attach, cgroups
 from skep.runtime.bundle import Bundle, Resources
 from skep.runtime.cgroups import Cgroup, Stats
 from skep.runtime.door import Created, Exec, ExecSpec, Exit, Found, Io, Stream
-from skep.runtime.execs import start_exec
+from skep.runtime.execs import ExecSession, start_exec
 from skep.runtime.oci import oci_config, oci_resources
 from skep.runtime.places import Place
 from skep.runtime.probe import run_probe
-from skep.runtime.processes import is_conmon_of, is_member, send, until
+from skep.runtime.processes import is_conmon_of, is_member, makers_of, send, until
 from skep.runtime.runc import Runc, located, remove_state
 from skep.runtime.spawn import Conmon
 from skep.runtime.watch import Watch
@@ -64,6 +64,7 @@ class ConmonRuntime:
         self._conmon = Conmon(located(conmon, "no container can be watched", "conmon"), self._runc)
         self._hierarchies = cgroups.of_this_host()
         self._watched: dict[str, Watch] = {}
+        self._execs: set[ExecSession] = set()
 
     # --- life -------------------------------------------------------------------------------
 
@@ -140,12 +141,12 @@ class ConmonRuntime:
     async def repair(self, container_id: str) -> None:
         place = self._place(container_id)
         await self._end_processes(container_id, place)
+        self._forget(container_id)
         if self._runc.is_runc:
             remove_state(self._runc.state_dir(container_id))
         elif self._runc.state_dir(container_id).exists():
             await self._runc.delete(container_id)
         await until(self._cgroup(container_id).remove, _KILL_TIMEOUT_S, "its cgroup is in use")
-        self._forget(container_id)
         place.config.unlink(missing_ok=True)
         shutil.rmtree(place.folder, ignore_errors=True)
 
@@ -165,7 +166,10 @@ class ConmonRuntime:
         watched = self._require(container_id)
         if watched.ended.done() or self._fifo(container_id).exists():
             raise Conflict(f"container {container_id} is not running")
-        return await start_exec(self._conmon, self._place(container_id), spec)
+        session = await start_exec(self._conmon, self._place(container_id), spec)
+        self._execs.add(session)
+        session.ended.add_done_callback(lambda _: self._execs.discard(session))
+        return session
 
     # --- what is there ----------------------------------------------------------------------
 
@@ -213,6 +217,8 @@ class ConmonRuntime:
         await self._runc.update(container_id, path)
 
     async def close(self) -> None:
+        for session in list(self._execs):
+            session.release()
         for container_id in list(self._watched):
             self._forget(container_id)
 
@@ -269,11 +275,13 @@ class ConmonRuntime:
         await until(settled, _FREEZE_TIMEOUT_S, "a process cannot be frozen")
 
     async def _end_processes(self, container_id: str, place: Place) -> None:
-        """Kill what lives. A conmon that nobody waits for goes first: it may be making more."""
-        cgroup = self._cgroup(container_id)
+        """Kill what lives: who may still be making it first, then who is in it."""
+        if not place.pid():
+            await self._end_makers(container_id)
         conmon_pid = place.conmon_pid()
         if container_id not in self._watched and is_conmon_of(conmon_pid, container_id):
             send(conmon_pid, signal.SIGKILL)
+        cgroup = self._cgroup(container_id)
 
         def killed() -> bool:
             pids = cgroup.processes()
@@ -286,6 +294,17 @@ class ConmonRuntime:
         await until(killed, _KILL_TIMEOUT_S, "a process does not die: a device or a disk hangs")
         if is_conmon_of(conmon_pid, container_id):
             await asyncio.wait_for(process.ended(conmon_pid), _KILL_TIMEOUT_S)
+
+    async def _end_makers(self, container_id: str) -> None:
+        """A create that was cut off: its conmon may have no pid file yet, its runc has none."""
+
+        def killed() -> bool:
+            pids = makers_of(container_id, self._runc.root)
+            for pid in pids:
+                send(pid, signal.SIGKILL)
+            return not pids
+
+        await until(killed, _KILL_TIMEOUT_S, "conmon or the runtime does not die")
 
 
 async def _first_byte(descriptor: int, ended: asyncio.Future[Exit]) -> bool:

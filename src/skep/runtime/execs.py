@@ -6,6 +6,7 @@ id, so that in a shared folder an exec's end would look like the container's.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 from typing import Any
@@ -30,6 +31,10 @@ class ExecSession:
         self._watch = Watch(place, self._at_end)
         self.pid = self._watch.pid
         self.stream = stream
+
+    @property
+    def ended(self) -> asyncio.Future[Exit]:
+        return self._watch.ended
 
     async def wait(self) -> Exit:
         return await self._watch.wait()

@@ -39,6 +39,21 @@ def is_member(pid: int, cgroup_path: str) -> bool:
     return inside and not _is_zombie(pid)
 
 
+def makers_of(container_id: str, root: Path) -> list[int]:
+    """conmon and runc processes that work on the container below `root`, by their command lines.
+
+    Looks at every process of the machine: for repairs, when no pid file tells.
+    """
+    name, place = container_id.encode(), str(root).encode()
+    pids = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            words = _cmdline(int(entry.name))
+            if name in words and any(word.endswith(place) for word in words):
+                pids.append(int(entry.name))
+    return pids
+
+
 async def until(done: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
     """Ask again and again, ever more slowly. Raises Internal with `otherwise` after `timeout_s`."""
     deadline = asyncio.get_running_loop().time() + timeout_s

@@ -39,9 +39,14 @@ class Watch:
         return await asyncio.shield(self.ended)
 
     def release(self) -> None:
-        """Stop watching; who still waits is cancelled."""
-        self._close()
-        self.ended.cancel()
+        """Stop watching. Who waits gets the answer if there is one, and is cancelled if not."""
+        if self.ended.done():
+            return
+        if is_conmon_of(self.conmon_pid, self._place.container_id):
+            self._close()
+            self.ended.cancel()
+        else:
+            self._end()
 
     def _end(self) -> None:
         self._close()
