@@ -48,9 +48,9 @@ class ImageConfig(Value, frozen=True):
 
 
 class RootFS(msgspec.Struct, frozen=True):
-    """Digests of the uncompressed layer archives, lowest layer first."""
+    """Digests of the uncompressed layer archives, lowest layer first; None is Go's `null`."""
 
-    diff_ids: tuple[str, ...] = ()
+    diff_ids: tuple[str, ...] | None = ()
     type: str = "layers"
 
 
@@ -79,6 +79,11 @@ class ImageDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     os_version: str = msgspec.field(name="os.version", default="")
     history: tuple[HistoryEntry, ...] | None = None
 
+    @property
+    def diff_ids(self) -> tuple[str, ...]:
+        """The layers, lowest first."""
+        return self.rootfs.diff_ids or ()
+
 
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
     """`linux/arm64/v8`, in the OCI spelling that the API uses too."""
@@ -106,7 +111,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def diff_ids(self) -> tuple[str, ...]:
         """The layers, lowest first."""
-        return self.document.rootfs.diff_ids
+        return self.document.diff_ids
 
 
 class ImageSummary(Value, frozen=True, omit_defaults=False):

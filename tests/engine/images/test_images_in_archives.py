@@ -129,6 +129,22 @@ async def test_an_oci_blob_that_is_not_what_its_digest_says_is_refused(store: St
     assert store.on_disk() == EMPTY
 
 
+async def test_a_config_full_of_nulls_is_an_image(store: Store) -> None:
+    """Go writes null for an empty list, and times to the nanosecond."""
+    config = {
+        "created": "2026-03-01T10:20:30.123456789+02:00",
+        "config": {"Cmd": None, "Env": None, "Labels": None, "Healthcheck": None, "Volumes": None},
+        "rootfs": {"type": "layers", "diff_ids": None},
+        "history": None,
+    }
+    entries = [{"Config": "c", "RepoTags": ["empty:1"], "Layers": None}]
+    content = manifest_archive(entries, c=json.dumps(config).encode())
+    await store.images.load(byte_stream(content))
+    image = await store.images.resolve("empty:1")
+    assert (image.config, image.diff_ids, image.size_bytes) == (ImageConfig(), (), 0)
+    assert await store.images.history("empty:1") == []
+
+
 GOOD = make_tar({"f": b"good"})
 
 

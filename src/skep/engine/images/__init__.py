@@ -9,7 +9,6 @@ Start at store.py (`ImageStore`, the facade). From the outside in:
 """
 
 from skep.engine.images.archives import LoadedImage
-from skep.engine.images.overlay import mount_overlay
 from skep.engine.images.registry import RegistryError
 from skep.engine.images.removal import ImageUser
 from skep.engine.images.store import ImageStore
@@ -19,5 +18,4 @@ __all__ = [
     "ImageUser",
     "LoadedImage",
     "RegistryError",
-    "mount_overlay",
 ]

@@ -198,7 +198,7 @@ def _add_member(members: dict[str, tuple[int, int] | str], member: tarfile.TarIn
 def _image(
     document: bytes, layers: list[tuple[str, str]], names: tuple[Reference, ...]
 ) -> ArchivedImage:
-    diff_ids = parse_document(document).rootfs.diff_ids
+    diff_ids = parse_document(document).diff_ids
     if len(layers) != len(diff_ids) or len(layers) > MAX_LAYERS:
         raise InvalidArgument(
             f"invalid manifest, layers length mismatch: expected {len(diff_ids)}, got {len(layers)}"

@@ -62,7 +62,7 @@ class Pulls:
 
     async def _fetch(self, remote: Remote, auth: RegistryAuth | None, report: Report) -> None:
         document = await fetch_document(self._registries, remote, auth)
-        diff_ids = parse_document(document).rootfs.diff_ids
+        diff_ids = parse_document(document).diff_ids
         layers = self._shelf.layers
         async with self._shelf.making(diff_ids):
             await fetch_layers(self._registries, layers, remote, diff_ids, auth, report)

@@ -144,7 +144,7 @@ def parse_document(document: bytes) -> ImageDocument:
         parsed = msgspec.json.decode(document, type=ImageDocument)
     except msgspec.MsgspecError as error:
         raise InvalidArgument(f"invalid image config: {error}") from None
-    for diff_id in parsed.rootfs.diff_ids:
+    for diff_id in parsed.diff_ids:
         if not _is_sha256(diff_id):
             raise InvalidArgument(f"invalid image config: {diff_id!r} is no layer digest")
     return parsed

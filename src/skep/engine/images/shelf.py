@@ -67,7 +67,7 @@ class Shelf:
 
     async def put(self, document: bytes) -> Image:
         """Store an image whose layers are here and held."""
-        diff_ids = parse_document(document).rootfs.diff_ids
+        diff_ids = parse_document(document).diff_ids
         sizes = await self.layer_sizes(diff_ids)
         return await self.records.put(document, sum(sizes), utc_now())
 

@@ -89,8 +89,8 @@ class ImageStore:
     def layers(self, image: Image) -> list[Path]:
         """Unpacked layers for overlayfs `lowerdir`, topmost first. In memory: no waiting.
 
-        Short symlinks, `<root>/l/<4 or more hex>`: one page of mount options holds 128 of them
-        when `root` is up to 24 characters long; `overlay.mount_overlay` has no such limit.
+        Short symlinks, `<root>/l/<4 or more hex>`: one page of mount options holds 127 of them
+        when `root` is up to 24 characters long.
         """
         return [self._shelf.layers.link(diff_id) for diff_id in reversed(image.diff_ids)]
 
