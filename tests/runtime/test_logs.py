@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skep.runtime.door import Io
+from skep.runtime.door import Io, Stream
 from skep.runtime.log_files import Rotation, keep_small, log_files, read_log, remove_log, rotate
 from skep.runtime.logs import MAX_LINE_BYTES, LogLine, LogParser, parse_record
 from skep.testing.container_host import ContainerHost
@@ -201,6 +201,12 @@ def test_rotating_keeps_so_many_files(tmp_path: Path, max_files: int, left: list
     assert log_files(log) == []
 
 
+async def drained(stream: Stream) -> None:
+    """An attached client must read: conmon waits for it, and then so does the program."""
+    while await stream.read() is not None:
+        pass
+
+
 async def test_a_real_log_is_rotated_while_it_is_written(host: ContainerHost) -> None:
     """Every line is there once: conmon reopens its file when it is told to."""
     burst_of_500 = "n=0; while [ $n -lt 500 ]; do n=$((n+1)); i=$((i+1)); echo $i; done"
@@ -210,6 +216,7 @@ async def test_a_real_log_is_rotated_while_it_is_written(host: ContainerHost) ->
     rotation = Rotation(max_size_bytes=20_000, max_files=100)
     await host.running(bundle, Io(log_path=log, stdin=True))
     stream = await host.runtime.attach(bundle.id)
+    reading = asyncio.create_task(drained(stream))
     async with asyncio.timeout(20):
         for burst in (1, 2, 3):
             await stream.write(b"go\n")
@@ -218,5 +225,6 @@ async def test_a_real_log_is_rotated_while_it_is_written(host: ContainerHost) ->
             assert await keep_small(host.runtime, bundle.id, log, rotation)
             assert not await keep_small(host.runtime, bundle.id, log, rotation)
     stream.close()
+    await reading
     assert len(log_files(log)) >= 3
     assert await texts(log) == [str(number) for number in range(1, 1501)]

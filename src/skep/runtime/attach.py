@@ -1,7 +1,8 @@
 """An attached client's line: conmon's SOCK_SEQPACKET socket as a `Stream`.
 
-conmon sends packets whose first byte says the stream; a packet from us is stdin. conmon copies
-what it writes to the log to every client, and drops a client that does not read for long.
+conmon sends packets whose first byte says the stream; a packet from us is stdin. conmon gives what
+it logs to every client, and waits for the slowest: a client that is attached and does not read
+holds up the log and, once the pipes are full, the program. So read on, or close.
 """
 
 from __future__ import annotations

@@ -85,7 +85,10 @@ class Chunk(Value, frozen=True):
 
 
 class Stream(Protocol):
-    """An attached client's two-way line to a process."""
+    """An attached client's two-way line to a process.
+
+    Who attaches must read on or close: the process's output waits for its slowest client.
+    """
 
     async def read(self) -> Chunk | None:
         """The next output; None at its end (the process ended, or we closed)."""
