@@ -73,8 +73,8 @@ class Firewall:
     ) -> None:
         """Make this everything, in one transaction."""
         self._bridges = dict(bridges)
-        for owner in self._owners.keys() - owners.keys():
-            self._note(owner, ())
+        for owner in list(self._owners):
+            self._note(owner, ())  # all before any, as a port may move between owners
         for owner, ports in owners.items():
             self._note(owner, ports)
         await self._batch.join()

@@ -10,6 +10,7 @@ drops in an nftables chain of his own must let the links `sb…` through himself
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 import subprocess
@@ -54,7 +55,7 @@ def open_passage(links: Iterable[str], comment: str, nft: Callable[[str], str]) 
         if not _exists(table, nft):
             continue
         if shutil.which(table.program) is None:
-            _log.warning("a firewall may stop containers: %s is not installed", table.program)
+            _warn_missing(table.program)
             continue
         present = _present(table, comment)
         for rule in wanted:
@@ -63,6 +64,12 @@ def open_passage(links: Iterable[str], comment: str, nft: Callable[[str], str]) 
         for rule in present:
             if rule not in wanted:
                 _iptables(table, "-D", *rule.split())
+
+
+@functools.cache
+def _warn_missing(program: str) -> None:
+    """Once is enough."""
+    _log.warning("another program's firewall may stop containers: %s is not installed", program)
 
 
 def close_passage(comment: str, nft: Callable[[str], str]) -> None:

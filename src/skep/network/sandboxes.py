@@ -81,9 +81,12 @@ class SandboxMaker:
                 fd = netns.open_own()
             try:
                 if not existed:
-                    self._settings(sandbox)
+                    self._usual_settings()
                 with closing(Netlink()) as inside:
                     self._plug_all(fd, inside, sandbox, ports, fresh=not existed)
+                if not existed:
+                    for name, value in sandbox.sysctls.items():
+                        sysctl.write(name, value)
             finally:
                 os.close(fd)
         finally:
@@ -116,10 +119,10 @@ class SandboxMaker:
         for path, _ in gone:
             netns.release(path)
 
-    def _settings(self, sandbox: Sandbox) -> None:
-        for name, value in (_DOCKER_SYSCTLS | dict(sandbox.sysctls)).items():
+    def _usual_settings(self) -> None:
+        for name, value in _DOCKER_SYSCTLS.items():
             sysctl.write(name, value)
-        if self._has_ipv6 and _NO_IPV6 not in sandbox.sysctls:
+        if self._has_ipv6:
             sysctl.write(_NO_IPV6, "1")  # until an interface has an IPv6 address
 
     def _plug_all(

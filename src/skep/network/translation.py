@@ -14,7 +14,8 @@ from pathlib import Path
 
 from skep.network import netns
 from skep.network.nft import Nft
-from skep.network.rules import IPV4, no_table, sandbox_table, virtual_changes
+from skep.network.rules import IPV4, no_table
+from skep.network.sandbox_rules import sandbox_table, virtual_changes
 from skep.network.values import RESOLVER_ADDRESS
 
 _USUAL_PORT = 28653
