@@ -3,10 +3,12 @@
 Start at engine.py (`Engine`, the facade); its five attributes are the doors to the rest.
 """
 
-from skep.engine.containers import AttachedStream, Containers, Filters, WaitCondition
+from skep.engine.containers.containers import AttachedStream, Containers, WaitCondition
 from skep.engine.engine import Engine
 from skep.engine.events import Events
-from skep.engine.networks import Networks, ServiceBackend, ServicePort
+from skep.engine.filters import Filters
+from skep.engine.networks.networks import Networks
+from skep.engine.networks.services import ServiceBackend, ServicePort
 from skep.engine.settings import AddressPool, EngineSettings
 from skep.engine.volumes import Volumes
 

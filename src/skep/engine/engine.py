@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from skep.engine.containers import Containers
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from skep.engine.containers.bundle import HostFacts
+from skep.engine.containers.container import Places, Registry
+from skep.engine.containers.containers import Containers
+from skep.engine.containers.creation import Creation
+from skep.engine.containers.discovery import Discovery
+from skep.engine.containers.execs import Execs, ExecSpecs
+from skep.engine.containers.ground import GroundWork
+from skep.engine.containers.health import HealthWatch
+from skep.engine.containers.lifecycle import Lifecycle
+from skep.engine.containers.links import ContainerLinks
+from skep.engine.containers.logs import Logs
+from skep.engine.containers.record import RecordFolder
 from skep.engine.events import Events
-from skep.engine.images import ImageStore
-from skep.engine.networks import Networks
+from skep.engine.images import ImageStore, ImageUser
+from skep.engine.networks.networks import Networks
 from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
 from skep.network.host import HostNetwork
+from skep.runtime import capabilities
 from skep.runtime.door import Runtime
 
 
 class Engine:
     """Everything that a node does with containers, with or without a cluster.
 
-    `runtime` and `network` are the host's own unless a test brings others.
+    `runtime` and `network` are the host's own unless a test brings others. Made within a running
+    event loop.
     """
-
-    images: ImageStore
-    containers: Containers
-    volumes: Volumes
-    networks: Networks
-    events: Events
 
     def __init__(
         self,
@@ -32,6 +44,74 @@ class Engine:
         network: HostNetwork | None = None,
     ) -> None:
         self.settings = settings
+        settings.data_root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        settings.exec_root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._runtime = runtime or _own_runtime(settings)
+        self._host = network or _own_network(settings)
+        self._registry = Registry()
+        self.events = Events(settings.event_history)
+        self.images = ImageStore(
+            settings.data_root / "images",
+            insecure_registries=settings.insecure_registries,
+            users=self._image_users,
+            on_event=self._tell_image,
+        )
+        self.volumes = Volumes(settings.data_root / "volumes", self.events, self._volume_users)
+        self.networks = Networks(settings, self._host, self.events)
+        self._wire()
+
+    def _wire(self) -> None:
+        settings, registry, runtime = self.settings, self._registry, self._runtime
+        places = Places(settings.data_root, settings.exec_root)
+        folder = RecordFolder(places.records)
+        facts = _host_facts(settings)
+        links = ContainerLinks(settings, registry, self.networks, self._host)
+        specs = ExecSpecs(places, facts)
+        self._execs = Execs(registry, runtime, specs, self.events)
+        self._logs = Logs(registry, places, runtime)
+        self._lifecycle = Lifecycle(
+            settings,
+            facts,
+            places=places,
+            folder=folder,
+            registry=registry,
+            runtime=runtime,
+            ground=GroundWork(settings, places, folder, self.images, self.volumes),
+            links=links,
+            volumes=self.volumes,
+            events=self.events,
+            health=HealthWatch(
+                runtime, specs, lambda container, action: self._lifecycle.tell(container, action)
+            ),
+        )
+        self._discovery = Discovery(
+            places=places,
+            folder=folder,
+            registry=registry,
+            runtime=runtime,
+            host=self._host,
+            networks=self.networks,
+            links=links,
+            volumes=self.volumes,
+            lifecycle=self._lifecycle,
+        )
+        self.containers = Containers(
+            places=places,
+            folder=folder,
+            registry=registry,
+            runtime=runtime,
+            images=self.images,
+            networks=self.networks,
+            volumes=self.volumes,
+            creation=Creation(
+                facts, folder, registry, self.images, self.networks, self.volumes, random.Random()
+            ),
+            lifecycle=self._lifecycle,
+            links=links,
+            execs=self._execs,
+            logs=self._logs,
+        )
+        self.networks.serve(self.containers)
 
     async def start(self) -> None:
         """Find what runs, finish what ended, repair or remove what a crash left half made.
@@ -39,8 +119,54 @@ class Engine:
         When it returns every call answers the truth; containers whose policy asks for it are
         being started again. Raises Unavailable when the host lacks something, saying what.
         """
-        raise NotImplementedError
+        await self._host.open()
+        await self.images.open()
+        await asyncio.to_thread(self.volumes.load)
+        await self.networks.load()
+        await self._discovery.run()
+        self._logs.open()
 
     async def stop(self) -> None:
         """Let go: containers run on, and the next `start` finds them."""
-        raise NotImplementedError
+        await self._logs.close()
+        await self._execs.close()
+        await self._lifecycle.close()
+        await self._runtime.close()
+        await self._host.close()
+        await self.images.close()
+
+    def _image_users(self) -> Iterator[ImageUser]:
+        for container in self._registry:
+            yield ImageUser(container.id, container.record.image_id, container.running)
+
+    def _volume_users(self, name: str) -> list[str]:
+        return [
+            container.id
+            for container in self._registry
+            if any(m.type == "volume" and m.source == name for m in container.record.mounts)
+        ]
+
+    def _tell_image(self, action: str, image_id: str, name: str) -> None:
+        self.events.emit("image", action, image_id, {"name": name})
+
+
+def _own_runtime(settings: EngineSettings) -> Runtime:
+    from skep.runtime.conmon import ConmonRuntime
+
+    return ConmonRuntime(settings.exec_root, cgroup_parent=f"/skep-{settings.instance}")
+
+
+def _own_network(settings: EngineSettings) -> HostNetwork:
+    from skep.network.kernel import KernelNetwork
+
+    return KernelNetwork(settings.exec_root, settings.instance)
+
+
+def _host_facts(settings: EngineSettings) -> HostFacts:
+    init = settings.init_path
+    return HostFacts(
+        capabilities=capabilities.of_this_host(),
+        apparmor=Path("/sys/kernel/security/apparmor").exists(),
+        init_path=init if Path(init).exists() else "",
+        default_shm_bytes=settings.default_shm_bytes,
+    )

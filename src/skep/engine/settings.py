@@ -32,7 +32,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     data_root      what outlives a reboot: images, layers, volumes, records, logs.
     exec_root      what a reboot may sweep away: bundles, sockets, namespaces, mount points.
     instance       a few letters that tell this engine's links, tables and cgroups from another's.
-    bip            address and prefix of the default bridge ("172.17.0.1/16"); empty: from the pools.
+    bip            the default bridge's address ("172.17.0.1/16"); empty: from the pools.
     bridge_link    name of the default bridge's link; empty: derived from the instance.
     live_starts    how many containers are put into runc's hands at a time.
     """

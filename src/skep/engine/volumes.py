@@ -1,41 +1,302 @@
-"""Volumes of the local driver: folders, or what `mount -o` would mount, kept under a name."""
+"""Volumes of the local driver: folders, or what `mount -o` would mount, kept under a name.
+
+<data_root>/volumes/<name>/_data         what containers see
+<data_root>/volumes/<name>/volume.json   the record, written last
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from pathlib import Path
 
-from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned
+import msgspec
+from msgspec.structs import replace
 
-Filters = Mapping[str, Collection[str]]
+from skep.engine.events import Events
+from skep.engine.filters import Filters, check_filters, flag, passes_labels
+from skep.kit.clock import utc_now
+from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, Unimplemented
+from skep.kit.files import disk_usage_bytes, remove_trees, write_atomically
+from skep.kit.ids import new_container_id
+from skep.kit.linux import is_mount_point, mount, split_options, unmount
+from skep.kit.locks import KeyedLocks
+from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, VolumeUsage
+
+ANONYMOUS_LABEL = "com.docker.volume.anonymous"
+_KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_OPTIONS = frozenset({"type", "o", "device"})
+
+
+class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One volume. `options` are docker's `type`, `o` and `device`; none is a plain folder."""
+
+    name: str
+    created_at: datetime
+    options: dict[str, str] = {}
+    labels: dict[str, str] = {}
 
 
 class Volumes:
-    """Every call is docker's; errors carry docker's words."""
+    """Every call is docker's; errors carry docker's words.
+
+    `users(name)` gives the ids of the containers that have a volume mounted, running or not.
+    """
+
+    def __init__(self, root: Path, events: Events, users: Callable[[str], Collection[str]]) -> None:
+        self._root = root
+        self._events = events
+        self._users = users
+        self._records: dict[str, VolumeRecord] = {}
+        self._mounted_by: dict[str, set[str]] = {}
+        self._turns = KeyedLocks()
+
+    # Docker's calls
 
     async def create(self, options: VolumeCreate) -> Volume:
         """Make a volume; one with that name and the same options is given back as it is.
 
         Raises InvalidArgument (name, driver option), Conflict (other options), NotFound (driver).
         """
-        raise NotImplementedError
-
-    async def list(self, filters: Filters | None = None) -> VolumesList:
-        """By name. Filters: dangling, driver, label, name."""
-        raise NotImplementedError
+        return self._shown(await self.ensure(options, anonymous=not options.name))
 
     async def inspect(self, name: str) -> Volume:
         """Raises NotFound `get x: no such volume`."""
-        raise NotImplementedError
+        return self._shown(self._known(name))
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Raises Conflict `remove x: volume is in use - [ids]`, NotFound unless `force`."""
-        raise NotImplementedError
+        async with self._turns.hold(name):
+            if name not in self._records and force:
+                return
+            record = self._known(name)
+            if users := self._users(name):
+                raise Conflict(f"remove {name}: volume is in use - [{', '.join(sorted(users))}]")
+            await self._delete(record)
 
     async def prune(self, filters: Filters | None = None) -> VolumesPruned:
         """Remove unused anonymous volumes, or with `all=true` every unused one. Filters: all,
         label, label!."""
-        raise NotImplementedError
+        wanted = check_filters(filters, {"all", "label", "label!"})
+        every = flag(wanted, "all")
+        removed, freed = [], 0
+        for record in list(self._records.values()):
+            if not (every or ANONYMOUS_LABEL in record.labels):
+                continue
+            if not passes_labels(record.labels, wanted):
+                continue
+            async with self._turns.hold(record.name):
+                if record.name not in self._records or self._users(record.name):
+                    continue
+                freed += await asyncio.to_thread(disk_usage_bytes, self.folder(record.name))
+                await self._delete(record)
+            removed.append(record.name)
+        return VolumesPruned(volumes_deleted=removed, space_reclaimed=freed)
 
     async def disk_usage(self) -> list[Volume]:
         """With `usage_data`: walks every volume's files."""
-        raise NotImplementedError
+        return [
+            replace(
+                self._shown(record),
+                usage_data=VolumeUsage(
+                    size=await asyncio.to_thread(disk_usage_bytes, self.folder(record.name)),
+                    ref_count=len(self._users(record.name)),
+                ),
+            )
+            for record in list(self._records.values())
+        ]
+
+    # For the containers
+
+    def folder(self, name: str) -> Path:
+        """Where its files are, when it is mounted."""
+        return self._root / name / "_data"
+
+    def knows(self, name: str) -> bool:
+        return name in self._records
+
+    def labels(self, name: str) -> Mapping[str, str]:
+        return self._records[name].labels
+
+    async def ensure(self, options: VolumeCreate, *, anonymous: bool = False) -> VolumeRecord:
+        """`create` for a container's mount."""
+        _check(options)
+        name = options.name or new_container_id()
+        async with self._turns.hold(name):
+            if known := self._records.get(name):
+                if options.driver_opts and options.driver_opts != known.options:
+                    raise Conflict(
+                        f"a volume named {name} already exists with other options:"
+                        " choose another name or remove it first"
+                    )
+                return known
+            labels = {**options.labels, **({ANONYMOUS_LABEL: ""} if anonymous else {})}
+            record = VolumeRecord(
+                name=name, created_at=utc_now(), options=options.driver_opts, labels=labels
+            )
+            await asyncio.to_thread(self._make, record)
+            self._records[name] = record
+        self._tell(record, "create")
+        return record
+
+    async def mount(self, name: str, container_id: str) -> Path:
+        """Where a container finds the volume's files; `unmount` gives it back.
+
+        Raises NotFound, or Internal with the kernel's reason when it cannot be mounted.
+        """
+        record = self._known(name)
+        async with self._turns.hold(name):
+            if record.options:
+                await asyncio.to_thread(self._mount, record)
+            self._mounted_by.setdefault(name, set()).add(container_id)
+        return self.folder(name)
+
+    def keep_mounted(self, name: str, container_id: str) -> None:
+        """A container that was found running has it mounted."""
+        self._mounted_by.setdefault(name, set()).add(container_id)
+
+    async def unmount(self, name: str, container_id: str) -> None:
+        """A container lets go of it; the last one unmounts what had to be mounted."""
+        async with self._turns.hold(name):
+            users = self._mounted_by.get(name, set())
+            users.discard(container_id)
+            if users:
+                return
+            self._mounted_by.pop(name, None)
+            record = self._records.get(name)
+            if record and record.options:
+                await asyncio.to_thread(unmount, self.folder(name))
+
+    async def remove_anonymous(self, names: Collection[str]) -> None:
+        """With their container: those that nobody else uses."""
+        for name in names:
+            async with self._turns.hold(name):
+                record = self._records.get(name)
+                if record and not self._users(name):
+                    await self._delete(record)
+
+    def load(self) -> None:
+        """Read what there is; a folder without a record is a create cut short. Blocking."""
+        self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for folder in self._root.iterdir():
+            try:
+                text = (folder / "volume.json").read_bytes()
+            except FileNotFoundError:
+                remove_trees([folder])
+                continue
+            record = msgspec.json.decode(text, type=VolumeRecord)
+            self._records[record.name] = record
+
+    def unmount_unused(self) -> None:
+        """After a restart: what no container holds is not to stay mounted. Blocking."""
+        for record in self._records.values():
+            if record.options and record.name not in self._mounted_by:
+                unmount(self.folder(record.name))
+
+    # Inside
+
+    def _make(self, record: VolumeRecord) -> None:
+        folder = self.folder(record.name)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.parent.chmod(0o701)
+        write_atomically(folder.parent / "volume.json", msgspec.json.encode(record))
+
+    async def _delete(self, record: VolumeRecord) -> None:
+        del self._records[record.name]
+        await asyncio.to_thread(self._delete_now, record.name)
+        self._tell(record, "destroy")
+
+    def _delete_now(self, name: str) -> None:
+        """The record goes first: what a crash leaves has none and is removed at the next start."""
+        unmount(self.folder(name))
+        (self._root / name / "volume.json").unlink(missing_ok=True)
+        remove_trees([self._root / name])
+
+    def _mount(self, record: VolumeRecord) -> None:
+        folder = self.folder(record.name)
+        if is_mount_point(folder):
+            return
+        kind, device = record.options.get("type", "none"), record.options.get("device", "")
+        flags, data = split_options(_resolved(record.options.get("o", "").split(",")))
+        try:
+            mount(device or kind, folder, kind, flags, data)
+        except OSError as error:
+            raise Internal(
+                f"error while mounting volume '{folder}': failed to mount local volume:"
+                f" mount {device}:{folder}, data: {data}: {os.strerror(error.errno or 0)}"
+            ) from None
+
+    def _known(self, name: str) -> VolumeRecord:
+        try:
+            return self._records[name]
+        except KeyError:
+            raise NotFound(f"get {name}: no such volume") from None
+
+    def _shown(self, record: VolumeRecord) -> Volume:
+        return Volume(
+            name=record.name,
+            mountpoint=str(self.folder(record.name)),
+            created_at=record.created_at,
+            labels=record.labels or None,
+            options=record.options or None,
+        )
+
+    def _tell(self, record: VolumeRecord, action: str) -> None:
+        self._events.emit("volume", action, record.name, {"driver": "local"})
+
+    async def list(self, filters: Filters | None = None) -> VolumesList:
+        """By name. Filters: dangling, driver, label, name."""
+        wanted = check_filters(filters, _KNOWN_FILTERS)
+        dangling = flag(wanted, "dangling")
+        rows = [
+            self._shown(record)
+            for record in sorted(self._records.values(), key=lambda record: record.name)
+            if passes_labels(record.labels, wanted)
+            and ("name" not in wanted or any(text in record.name for text in wanted["name"]))
+            and ("driver" not in wanted or "local" in wanted["driver"])
+            and dangling in (None, not self._users(record.name))
+        ]
+        return VolumesList(volumes=rows)
+
+
+def check_volume_name(name: str) -> None:
+    """Raises InvalidArgument in docker's words."""
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f'"{name}" includes invalid characters for a local volume name, only'
+            ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed.'
+            " If you intended to pass a host directory, use absolute path"
+        )
+
+
+def _check(options: VolumeCreate) -> None:
+    if options.name:
+        check_volume_name(options.name)
+    if options.driver not in {"", "local"}:
+        raise NotFound(
+            f'error looking up volume plugin {options.driver}: plugin "{options.driver}" not found'
+        )
+    if options.cluster_volume_spec is not None:
+        raise Unimplemented("ClusterVolumeSpec is not supported by this engine")
+    opts = options.driver_opts
+    for option in opts:
+        if option not in _OPTIONS:
+            raise InvalidArgument(
+                f"create {options.name}: invalid option: {option!r}: use type, o or device"
+            )
+    if opts and ("type" not in opts or "device" not in opts):
+        missing = "type" if "type" not in opts else "device"
+        raise InvalidArgument(f"create {options.name}: missing required option: {missing!r}")
+
+
+def _resolved(words: list[str]) -> list[str]:
+    """NFS's `addr=` takes a number: the kernel resolves no names."""
+    return [
+        f"addr={socket.gethostbyname(word[5:])}" if word.startswith("addr=") else word
+        for word in words
+    ]

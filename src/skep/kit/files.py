@@ -54,3 +54,22 @@ def remove_trees(paths: Iterable[Path]) -> None:
     )
     if done.returncode:
         raise OSError(done.stderr.decode(errors="replace").strip()[:500])
+
+
+def disk_usage_bytes(folder: Path) -> int:
+    """Bytes of all files below `folder`, links not followed. Blocking; what vanishes counts 0."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            else:
+                try:
+                    total += entry.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:
+                    continue
+    return total

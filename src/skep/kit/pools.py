@@ -19,7 +19,7 @@ def parse_subnet(text: str) -> Subnet:
 def overlap(one: str, other: str) -> bool:
     """Whether two subnets share an address; those of different versions never do."""
     a, b = parse_subnet(one), parse_subnet(other)
-    return a.version == b.version and a.overlaps(b)  # type: ignore[arg-type]
+    return a.version == b.version and a.overlaps(b)
 
 
 def first_free_subnet(pools: Iterable[tuple[str, int]], taken: Iterable[str]) -> str | None:
@@ -30,7 +30,7 @@ def first_free_subnet(pools: Iterable[tuple[str, int]], taken: Iterable[str]) ->
     used = [parse_subnet(text) for text in taken]
     for base, length in pools:
         for piece in _pieces(parse_subnet(base), length):
-            if not any(piece.version == u.version and piece.overlaps(u) for u in used):  # type: ignore[arg-type]
+            if not any(piece.version == u.version and piece.overlaps(u) for u in used):
                 return str(piece)
     return None
 

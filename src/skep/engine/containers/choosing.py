@@ -1,0 +1,92 @@
+"""Which containers a list shows: docker's filters. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from skep.engine.containers.container import Container
+from skep.engine.containers.ports import parse_port
+from skep.engine.filters import flag, passes_labels
+from skep.kit.errors import InvalidArgument
+
+KNOWN = frozenset({
+    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "label!", "name",
+    "network", "publish", "since", "status", "volume",
+})  # fmt: skip
+_STATES = frozenset({"created", "dead", "exited", "paused", "removing", "restarting", "running"})
+_HEALTH = frozenset({"healthy", "none", "starting", "unhealthy"})
+_TASK_LABEL = "com.docker.swarm.task.id"
+
+Wanted = Mapping[str, Collection[str]]
+
+
+def check_values(wanted: Wanted) -> None:
+    """Raises InvalidArgument for values that can match nothing."""
+    for key, known in (("status", _STATES), ("health", _HEALTH)):
+        for value in wanted.get(key, ()):
+            if value not in known:
+                raise InvalidArgument(f"invalid filter '{key}={value}'")
+    for value in wanted.get("exited", ()):
+        if not value.lstrip("-").isdigit():
+            raise InvalidArgument(f"invalid filter 'exited={value}'")
+
+
+def shows_all(wanted: Wanted) -> bool:
+    """Filters that ask for containers that do not run imply `--all`."""
+    return "status" in wanted or "exited" in wanted
+
+
+def passes(container: Container, wanted: Wanted, image_ids: Collection[str]) -> bool:
+    """`image_ids` are those that `ancestor` names stand for; before and since are the caller's."""
+    record = container.record
+    is_task = flag(wanted, "is-task")
+    if is_task is not None and is_task != (_TASK_LABEL in record.config.labels):
+        return False
+    if not passes_labels(record.config.labels, wanted):
+        return False
+    tests: dict[str, Callable[[str], bool]] = {
+        "id": lambda value: record.id.startswith(value),
+        "name": lambda value: _matches(value, record.name),
+        "status": lambda value: container.state == value,
+        "exited": lambda value: container.state == "exited" and record.exit_code == int(value),
+        "health": lambda value: _health(container) == value,
+        "ancestor": lambda value: record.config.image == value or record.image_id in image_ids,
+        "network": lambda value: _is_on(container, value),
+        "volume": lambda value: any(value in (m.source, m.destination) for m in record.mounts),
+        "publish": lambda value: _opens(_published(container), value),
+        "expose": lambda value: _opens(map(parse_port, record.config.exposed_ports), value),
+    }
+    return all(any(map(test, wanted[key])) for key, test in tests.items() if key in wanted)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        expression = re.compile(pattern)
+    except re.error:
+        return pattern in name
+    return bool(expression.search(name) or expression.search(f"/{name}"))
+
+
+def _health(container: Container) -> str:
+    return container.health.status if container.health else "none"
+
+
+def _is_on(container: Container, value: str) -> bool:
+    record = container.record
+    return value == record.host_config.network_mode or any(
+        value == each.network_name or each.network_id.startswith(value) for each in record.endpoints
+    )
+
+
+def _published(container: Container) -> list[tuple[int, str]]:
+    return [(port.host_port, port.protocol) for port in container.record.ports]
+
+
+def _opens(ports: Iterable[tuple[int, str]], value: str) -> bool:
+    """`80`, `80/tcp` or `80-90/tcp`."""
+    span, _, protocol = value.partition("/")
+    first, _, last = span.partition("-")
+    low = parse_port(f"{first}/{protocol or 'tcp'}")[0]
+    high = parse_port(last)[0] if last else low
+    return any(low <= port <= high and kind == (protocol or "tcp") for port, kind in ports)

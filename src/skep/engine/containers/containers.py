@@ -1,0 +1,424 @@
+"""The containers of one node: every call that docker has for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+from msgspec.structs import replace
+
+from skep.engine.containers import choosing, show, stats
+from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detach_keys
+from skep.engine.containers.bundle import limits_of
+from skep.engine.containers.container import Container, Places, Registry, wait_among
+from skep.engine.containers.creation import Creation, check_endpoint
+from skep.engine.containers.execs import Execs
+from skep.engine.containers.lifecycle import Lifecycle
+from skep.engine.containers.links import ContainerLinks
+from skep.engine.containers.logs import Logs, LogWish
+from skep.engine.containers.names import check_name
+from skep.engine.containers.record import RecordFolder
+from skep.engine.containers.top import top_of
+from skep.engine.containers.updating import updated_host_config
+from skep.engine.filters import Filters, check_filters, passes_labels, until_moment
+from skep.engine.images import ImageStore
+from skep.engine.networks.networks import Networks
+from skep.engine.networks.record import NetworkRecord
+from skep.engine.volumes import Volumes
+from skep.kit.clock import utc_now
+from skep.kit.errors import Conflict, InvalidArgument, NotFound
+from skep.kit.files import disk_usage_bytes
+from skep.model.container import (
+    ContainerCreate,
+    ContainerCreated,
+    ContainerInspect,
+    ContainersPruned,
+    ContainerStats,
+    ContainerSummary,
+    ContainerUpdate,
+    ContainerUpdated,
+    EndpointSettings,
+    ExecCreate,
+    ExecInspect,
+    ExecStart,
+    TopResult,
+    WaitResult,
+)
+from skep.runtime.door import Chunk, Runtime
+
+WaitCondition = Literal["", "not-running", "next-exit", "removed"]
+
+
+class AttachedStream(Protocol):
+    """A client's two-way line to a container or an exec."""
+
+    async def read(self) -> Chunk | None:
+        """The next output (`stream` 1 stdout, 2 stderr); None at the end."""
+
+    async def write(self, data: bytes) -> None:
+        """To stdin; dropped when nobody reads it. Waits while the process does not keep up."""
+
+    def close_stdin(self) -> None:
+        """The client has no more input; output goes on."""
+
+    def close(self) -> None:
+        """Hang up; the process is not touched. Idempotent."""
+
+
+class Containers:
+    """Every call names a container by its name, id or unique prefix of an id.
+
+    Errors carry docker's words and status; NotFound is `No such container: x`.
+    """
+
+    def __init__(
+        self,
+        *,
+        places: Places,
+        folder: RecordFolder,
+        registry: Registry,
+        runtime: Runtime,
+        images: ImageStore,
+        networks: Networks,
+        volumes: Volumes,
+        creation: Creation,
+        lifecycle: Lifecycle,
+        links: ContainerLinks,
+        execs: Execs,
+        logs: Logs,
+    ) -> None:
+        self._places = places
+        self._folder = folder
+        self._registry = registry
+        self._runtime = runtime
+        self._images = images
+        self._networks = networks
+        self._volumes = volumes
+        self._creation = creation
+        self._lifecycle = lifecycle
+        self._links = links
+        self._execs = execs
+        self._logs = logs
+
+    # Life
+
+    async def create(
+        self,
+        wish: ContainerCreate,
+        name: str = "",
+        *,
+        managed_labels: Mapping[str, str] | None = None,
+    ) -> ContainerCreated:
+        """Make a container that does not run yet. An empty name is made up.
+
+        `managed_labels` are the cluster's own (com.docker.swarm.…), laid over the caller's.
+        When it raises, nothing was made: NotFound (image, network, volume), Conflict (name),
+        InvalidArgument, Unimplemented (names the field that this engine does not do).
+        """
+        container = await self._creation.create(wish, name, managed_labels)
+        self._lifecycle.tell(container, "create")
+        return ContainerCreated(id=container.id)
+
+    async def start(self, name: str) -> None:
+        """Raises NotModified when it runs already; InvalidArgument when its program cannot run
+        (the container keeps exit code 126 or 127); Internal when a port or address is taken."""
+        await self._lifecycle.start(self._registry.find(name))
+
+    async def stop(self, name: str, *, signal: str = "", timeout_s: int | None = None) -> None:
+        """Signal it, then kill it after `timeout_s` (-1: never; None: the container's own).
+
+        Returns when it has ended and let go of its addresses. NotModified when it does not run.
+        """
+        await self._lifecycle.stop(self._registry.find(name), signal, timeout_s)
+
+    async def kill(self, name: str, signal: str = "KILL") -> None:
+        """Signal it ("KILL", "SIGTERM", "9"). Returns at once. Conflict when it does not run."""
+        await self._lifecycle.kill(self._registry.find(name), signal)
+
+    async def restart(self, name: str, *, signal: str = "", timeout_s: int | None = None) -> None:
+        """Stop (when it runs) and start."""
+        await self._lifecycle.restart(self._registry.find(name), signal, timeout_s)
+
+    async def pause(self, name: str) -> None:
+        await self._lifecycle.pause(self._registry.find(name))
+
+    async def unpause(self, name: str) -> None:
+        await self._lifecycle.unpause(self._registry.find(name))
+
+    async def remove(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Raises Conflict when it runs and `force` is not given. `volumes`: anonymous ones too."""
+        container = self._registry.find(name)
+        await self._lifecycle.remove(container, force=force, volumes=volumes)
+
+    async def rename(self, name: str, new_name: str) -> None:
+        container = self._registry.find(name)
+        new_name = check_name(new_name)
+        if new_name == container.name:
+            raise InvalidArgument("Renaming a container with the same name as its current name")
+        async with container.turn:
+            old_name = container.name
+            self._registry.reserve(new_name, container.id)
+            container.record = replace(container.record, name=new_name)
+            await asyncio.to_thread(self._folder.promise, container.record)
+            self._registry.release(old_name, container.id)
+            self._networks.rename_member(container.id, new_name)
+        self._lifecycle.tell(container, "rename", oldName=f"/{old_name}")
+
+    async def update(self, name: str, wish: ContainerUpdate) -> ContainerUpdated:
+        """Change limits and restart policy, of a running one at once."""
+        container = self._registry.find(name)
+        async with container.turn:
+            host = updated_host_config(container.record.host_config, wish)
+            if container.running:
+                await self._runtime.update(container.id, limits_of(host))
+            container.record = replace(container.record, host_config=host)
+            await asyncio.to_thread(self._folder.promise, container.record)
+        self._lifecycle.tell(container, "update")
+        return ContainerUpdated()
+
+    async def wait(self, name: str, condition: WaitCondition = "") -> WaitResult:
+        """Until it does not run, ends next, or is removed. The container is looked up at once:
+        the coroutine is waiting from its first step on."""
+        container = self._registry.find(name)
+        if condition == "removed":
+            await wait_among(container.removals)
+        elif condition == "next-exit":
+            await wait_among(container.exits)
+        else:
+            while container.running or container.restarting:
+                await wait_among(container.exits)
+        return WaitResult(status_code=container.record.exit_code)
+
+    async def prune(self, filters: Filters | None = None) -> ContainersPruned:
+        """Remove those that do not run. Filters: label, label!, until."""
+        wanted = check_filters(filters, {"label", "label!", "until"})
+        until = until_moment(wanted, utc_now())
+        removed, freed = [], 0
+        for container in self._registry:
+            record = container.record
+            if container.state not in {"created", "exited", "dead"}:
+                continue
+            if not passes_labels(record.config.labels, wanted):
+                continue
+            if until is not None and record.created_at >= until:
+                continue
+            freed += await asyncio.to_thread(disk_usage_bytes, self._places.upper(record.id))
+            try:
+                await self._lifecycle.remove(container, force=False, volumes=False)
+            except Conflict:
+                continue
+            removed.append(record.id)
+        return ContainersPruned(containers_deleted=removed, space_reclaimed=freed)
+
+    # Looking
+
+    def resolve(self, name: str) -> str:
+        """The full id of a name, id or unique prefix. Raises NotFound, or InvalidArgument for a
+        prefix of several."""
+        return self._registry.find(name).id
+
+    async def inspect(self, name: str, *, size: bool = False) -> ContainerInspect:
+        container = self._registry.find(name)
+        sizes = await self._sizes(container) if size else show.Sizes()
+        return show.inspected(
+            container,
+            self._places,
+            self._volume_folders(container),
+            layers=await self._layers(container),
+            exec_ids=self._execs.live_ids(container),
+            sizes=sizes,
+        )
+
+    async def top(self, name: str, ps_args: str = "") -> TopResult:
+        container = self._registry.find(name)
+        container.require_running()
+        pids = await self._runtime.processes(container.id)
+        return await top_of(pids, ps_args)
+
+    async def stats(
+        self, name: str, *, stream: bool = True, one_shot: bool = False
+    ) -> AsyncIterator[ContainerStats]:
+        """A reading every second until the container is gone; without `stream` one reading (with
+        a second's `precpu_stats` unless `one_shot`). Await gives the stream: NotFound comes first.
+        """
+        container = self._registry.find(name)
+        return stats.readings(self._runtime, container, stream=stream, one_shot=one_shot)
+
+    async def logs(
+        self,
+        name: str,
+        *,
+        follow: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        since: float = 0,
+        until: float = 0,
+        tail: int | None = None,
+        timestamps: bool = False,
+        details: bool = False,
+    ) -> AsyncIterator[Chunk]:
+        """Lines with their newline (and time stamp), oldest first. Times in seconds since 1970, 0
+        is not given; `tail` None is all. Ends with the container unless it starts again at once.
+        """
+        wish = LogWish(
+            follow=follow,
+            stdout=stdout,
+            stderr=stderr,
+            since=since,
+            until=until,
+            tail=tail,
+            timestamps=timestamps,
+        )
+        return self._logs.read(self._registry.find(name), wish)
+
+    # Terminals and other processes
+
+    async def attach(
+        self,
+        name: str,
+        *,
+        stdin: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        logs: bool = False,
+        stream: bool = True,
+        detach_keys: str = "",
+    ) -> AttachedStream:
+        """A line to a container. One that does not run yet is attached when it starts, before its
+        first output. `logs`: what it wrote before comes first."""
+        container = self._registry.find(name)
+        container.require_unpaused()
+        keys = parse_detach_keys(detach_keys)
+        past = None
+        if logs:
+            past = self._logs.read(container, LogWish(stdout=stdout, stderr=stderr))
+        line = PendingLine()
+        if not stream:
+            line.give_up()
+        elif container.running:
+            line.connect(await self._runtime.attach(container.id))
+        else:
+            container.lines.append(line)
+        self._lifecycle.tell(container, "attach")
+        return AttachedLine(
+            line,
+            stdin=stdin and container.record.config.open_stdin,
+            stdout=stdout,
+            stderr=stderr,
+            past=past,
+            detach_keys=keys if container.record.config.tty else b"",
+        )
+
+    async def resize(self, name: str, rows: int, cols: int) -> None:
+        container = self._registry.find(name)
+        container.require_running()
+        await self._runtime.resize(container.id, rows, cols)
+        self._lifecycle.tell(container, "resize", height=str(rows), width=str(cols))
+
+    async def exec_create(self, name: str, wish: ExecCreate) -> str:
+        """Returns the exec's id. Conflict when the container does not run or is paused."""
+        return self._execs.create(name, wish)
+
+    async def exec_start(self, exec_id: str, wish: ExecStart) -> AttachedStream | None:
+        """Run it, once; None when detached. The stream's end means that it ended."""
+        return await self._execs.start(exec_id, wish)
+
+    async def exec_inspect(self, exec_id: str) -> ExecInspect:
+        return self._execs.inspect(exec_id)
+
+    async def exec_resize(self, exec_id: str, rows: int, cols: int) -> None:
+        await self._execs.resize(exec_id, rows, cols)
+
+    # For the networks
+
+    async def plug(self, container: str, network: NetworkRecord, wish: EndpointSettings) -> None:
+        """Put a container on a network, now when it runs. Forbidden when it is on it already."""
+        found = self._registry.find(container)
+        check_endpoint(network, wish)
+        async with found.turn:
+            await self._links.connect(found, network, wish)
+            await asyncio.to_thread(self._folder.promise, found.record)
+
+    async def unplug(self, container: str, network: NetworkRecord, *, force: bool) -> None:
+        """Take it off."""
+        try:
+            found = self._registry.find(container)
+        except NotFound:
+            if force:
+                return
+            raise
+        async with found.turn:
+            await self._links.disconnect(found, network)
+            await asyncio.to_thread(self._folder.promise, found.record)
+
+    # Inside
+
+    def _volume_folders(self, container: Container) -> dict[str, Path]:
+        return {
+            mount.source: self._volumes.folder(mount.source)
+            for mount in container.record.mounts
+            if mount.type == "volume"
+        }
+
+    async def _layers(self, container: Container) -> list[Path]:
+        try:
+            image = await self._images.resolve(container.record.image_id)
+        except NotFound:
+            return []
+        return self._images.layers(image)
+
+    async def _sizes(self, container: Container) -> show.Sizes:
+        own = await asyncio.to_thread(disk_usage_bytes, self._places.upper(container.id))
+        try:
+            image = await self._images.resolve(container.record.image_id)
+        except NotFound:
+            return show.Sizes(own, own)
+        return show.Sizes(own, own + image.size_bytes)
+
+    async def _image_ids(self, names: Collection[str]) -> set[str]:
+        """What `ancestor` names stand for now; one that is gone stands for nothing."""
+        found = set()
+        for name in names:
+            try:
+                found.add((await self._images.resolve(name)).id)
+            except (NotFound, InvalidArgument):
+                continue
+        return found
+
+    async def list(
+        self,
+        *,
+        all_containers: bool = False,
+        filters: Filters | None = None,
+        limit: int = 0,
+        size: bool = False,
+    ) -> list[ContainerSummary]:
+        """Newest first. Filters: ancestor, before, exited, expose, health, id, is-task, label,
+        name, network, publish, since, status, volume."""
+        wanted = check_filters(filters, choosing.KNOWN)
+        choosing.check_values(wanted)
+        before = [self._registry.find(name).record.created_at for name in wanted.get("before", ())]
+        since = [self._registry.find(name).record.created_at for name in wanted.get("since", ())]
+        everything = all_containers or limit > 0 or choosing.shows_all(wanted)
+        image_ids = await self._image_ids(wanted.get("ancestor", ()))
+        chosen = [
+            container
+            for container in self._registry
+            if (everything or container.running or container.restarting)
+            and all(container.record.created_at < moment for moment in before)
+            and all(container.record.created_at > moment for moment in since)
+            and choosing.passes(container, wanted, image_ids)
+        ]
+        chosen.sort(key=lambda container: container.record.created_at, reverse=True)
+        now = utc_now()
+        return [
+            show.summarised(
+                container,
+                now,
+                self._volume_folders(container),
+                await self._sizes(container) if size else show.Sizes(),
+            )
+            for container in chosen[: limit if limit > 0 else None]
+        ]

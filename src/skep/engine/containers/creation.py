@@ -1,0 +1,230 @@
+"""From a caller's wish to a container that can be started: everything checked, then one record."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from skep.engine.containers.bundle import HostFacts, capability_set
+from skep.engine.containers.config import argv, merge
+from skep.engine.containers.container import Container, Registry
+from skep.engine.containers.devices import mapped_devices, parse_rule
+from skep.engine.containers.etc import parse_hosts
+from skep.engine.containers.ground import check_sources
+from skep.engine.containers.links import CONTAINER_MODE
+from skep.engine.containers.logs import rotation_of
+from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
+from skep.engine.containers.names import check_name, made_up_name
+from skep.engine.containers.ports import wanted_ports
+from skep.engine.containers.record import Record, RecordFolder
+from skep.engine.containers.security import parse_security
+from skep.engine.containers.signals import parse_signal
+from skep.engine.containers.wishes import check_config, check_host_config
+from skep.engine.images import ImageStore
+from skep.engine.networks.endpoint import EndpointRecord
+from skep.engine.networks.networks import Networks
+from skep.engine.networks.record import DEFAULT_BRIDGE, HOST, NONE, NetworkRecord
+from skep.engine.volumes import Volumes
+from skep.kit.clock import utc_now
+from skep.kit.errors import InvalidArgument, Unavailable, Unimplemented
+from skep.kit.ids import new_container_id
+from skep.model.container import (
+    ContainerConfig,
+    ContainerCreate,
+    EndpointIPAMConfig,
+    EndpointSettings,
+    HostConfig,
+)
+from skep.model.image import Image
+
+_ANY_ADDRESS = "0.0.0.0"
+
+
+class Creation:
+    def __init__(
+        self,
+        facts: HostFacts,
+        folder: RecordFolder,
+        registry: Registry,
+        images: ImageStore,
+        networks: Networks,
+        volumes: Volumes,
+        dice: random.Random,
+    ) -> None:
+        self._facts = facts
+        self._folder = folder
+        self._registry = registry
+        self._images = images
+        self._networks = networks
+        self._volumes = volumes
+        self._dice = dice
+
+    async def create(
+        self, wish: ContainerCreate, name: str, labels: Mapping[str, str] | None
+    ) -> Container:
+        """When it raises, nothing was made."""
+        check_config(wish)
+        check_host_config(wish.host_config)
+        container_id = new_container_id()
+        name = check_name(name) if name else self._made_up_name()
+        self._registry.reserve(name, container_id)
+        try:
+            return await self._create(wish, container_id, name, labels)
+        except BaseException:
+            self._registry.release(name, container_id)
+            raise
+
+    def _made_up_name(self) -> str:
+        attempt = 0
+        while not self._registry.is_free(name := made_up_name(self._dice, attempt)):
+            attempt += 1
+        return name
+
+    async def _create(
+        self,
+        wish: ContainerCreate,
+        container_id: str,
+        name: str,
+        labels: Mapping[str, str] | None,
+    ) -> Container:
+        image = await self._images.resolve(wish.image)
+        with self._images.hold(image.id):
+            record = self._record(wish, container_id, name, labels, image, utc_now())
+            self._check(record)
+            await asyncio.to_thread(self._check_on_host, record)
+            await asyncio.to_thread(self._folder.create, record)
+            container = Container(record)
+            self._registry.add(container)
+        try:
+            for volume, anonymous in volumes_to_make(record.mounts, record.host_config):
+                await self._volumes.ensure(volume, anonymous=anonymous)
+        except BaseException:
+            self._registry.discard(container)
+            await asyncio.to_thread(self._folder.remove, container_id)
+            raise
+        return container
+
+    def _record(
+        self,
+        wish: ContainerCreate,
+        container_id: str,
+        name: str,
+        labels: Mapping[str, str] | None,
+        image: Image,
+        now: datetime,
+    ) -> Record:
+        host = _settled_host_config(wish.host_config, wish)
+        config = merge(wish, image.config, labels)
+        if not config.hostname:
+            config = replace(config, hostname=_default_hostname(host, container_id))
+        return Record(
+            id=container_id,
+            name=name,
+            created_at=now,
+            image_id=image.id,
+            argv=argv(config),
+            config=config,
+            host_config=host,
+            mounts=wanted_mounts(config, host, new_container_id),
+            endpoints=self._endpoints(wish, host),
+        )
+
+    def _check(self, record: Record) -> None:
+        """Words that would only fail at the start otherwise."""
+        config, host = record.config, record.host_config
+        wanted_ports(config, host, ())
+        parse_hosts(host.extra_hosts, _ANY_ADDRESS)
+        parse_security(host.security_opt)
+        capability_set(host, self._facts)
+        rotation_of(host.log_config)
+        for rule in host.device_cgroup_rules:
+            parse_rule(rule)
+        if config.stop_signal:
+            parse_signal(config.stop_signal)
+        for mode in (host.network_mode, host.pid_mode):
+            if mode.startswith(CONTAINER_MODE):
+                self._registry.find(mode.removeprefix(CONTAINER_MODE))
+        if host.init and not self._facts.init_path:
+            raise Unavailable("no init is installed on this host for --init: install tini")
+
+    def _check_on_host(self, record: Record) -> None:
+        check_sources(record.mounts)
+        list(mapped_devices(record.host_config.devices))
+
+    # Networks
+
+    def _endpoints(self, wish: ContainerCreate, host: HostConfig) -> tuple[EndpointRecord, ...]:
+        """The network of NetworkMode first, then those of EndpointsConfig."""
+        mode = host.network_mode
+        asked = dict(wish.networking_config.endpoints_config)
+        if mode in {HOST, NONE} or mode.startswith(CONTAINER_MODE):
+            others = [name for name in asked if name not in {mode, "default", ""}]
+            if others:
+                raise InvalidArgument(
+                    "conflicting options: cannot attach both user-defined and"
+                    f" non-user-defined network-modes ({mode} and {', '.join(others)})"
+                )
+            return ()
+        first = self._networks.find(mode)
+        endpoints = {first.id: self._endpoint(first, EndpointSettings())}
+        for name, settings in asked.items():
+            network = self._networks.find(name or DEFAULT_BRIDGE)
+            endpoints[network.id] = self._endpoint(network, settings)
+        if wish.mac_address and not endpoints[first.id].wish.mac_address:
+            chosen = endpoints[first.id]
+            endpoints[first.id] = replace(
+                chosen, wish=replace(chosen.wish, mac_address=wish.mac_address)
+            )
+        return tuple(endpoints.values())
+
+    def _endpoint(self, network: NetworkRecord, wish: EndpointSettings) -> EndpointRecord:
+        check_endpoint(network, wish)
+        return EndpointRecord(network_id=network.id, network_name=network.name, wish=wish)
+
+
+def check_endpoint(network: NetworkRecord, wish: EndpointSettings) -> None:
+    """Raises InvalidArgument or Unimplemented in docker's words."""
+    if wish.links:
+        raise Unimplemented("Links are not supported by this engine: use names or aliases")
+    if wish.driver_opts:
+        raise Unimplemented("endpoint DriverOpts are not supported by this engine")
+    if not network.is_bridged:
+        raise InvalidArgument(f"{network.name} cannot be one of several networks of a container")
+    if network.resolves_names:
+        return
+    ipam = wish.ipam_config or EndpointIPAMConfig()
+    invalid = f"invalid config for network {network.name}: invalid endpoint settings:\n"
+    if ipam.ipv4_address or ipam.ipv6_address:
+        raise InvalidArgument(
+            invalid + "user specified IP address is supported on user defined networks only"
+        )
+    if wish.aliases:
+        raise InvalidArgument(
+            invalid + "network-scoped alias is supported only for containers in"
+            " user defined networks"
+        )
+
+
+def _settled_host_config(host: HostConfig, config: ContainerConfig) -> HostConfig:
+    """Docker's defaults where nothing was said, as inspect shows them."""
+    mode = NONE if config.network_disabled else host.network_mode
+    if mode in {"", "default"}:
+        mode = DEFAULT_BRIDGE
+    return replace(
+        host,
+        network_mode=mode,
+        restart_policy=replace(host.restart_policy, name=host.restart_policy.name or "no"),
+        log_config=replace(host.log_config, type=host.log_config.type or "json-file"),
+        ipc_mode=host.ipc_mode or "private",
+    )
+
+
+def _default_hostname(host: HostConfig, container_id: str) -> str:
+    if host.network_mode == HOST or host.uts_mode == "host":
+        return socket.gethostname()
+    return container_id[:12]

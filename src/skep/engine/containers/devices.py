@@ -1,0 +1,93 @@
+"""Devices of the host that a container may use (--device, --device-cgroup-rule, --privileged).
+
+Blocking: looks at the host's /dev.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from skep.kit.errors import InvalidArgument
+from skep.model.container import DeviceMapping
+from skep.runtime.bundle import Device, DeviceRule
+
+_RULE = re.compile(r"([acb]) (\d+|\*):(\d+|\*) ([rwm]{1,3})")
+_ACCESS = re.compile(r"[rwm]{1,3}")
+_NOT_DEVICES = frozenset({"pts", "shm", "fd", "mqueue", "console", "lxc", "lxd-fuse", ".udev"})
+
+
+def mapped_devices(mappings: Iterable[DeviceMapping]) -> Iterator[tuple[Device, DeviceRule]]:
+    """Each device, or every one in a folder, with its rule. Raises InvalidArgument."""
+    for mapping in mappings:
+        inside = mapping.path_in_container or mapping.path_on_host
+        access = mapping.cgroup_permissions or "rwm"
+        if not _ACCESS.fullmatch(access):
+            raise InvalidArgument(f"invalid device mode: {access}")
+        found = list(_devices_at(mapping.path_on_host, inside))
+        if not found:
+            raise InvalidArgument(
+                "error gathering device information while adding custom device"
+                f' "{mapping.path_on_host}": no such file or directory, or not a device node'
+            )
+        for device in found:
+            yield device, _rule_of(device, access)
+
+
+def all_devices() -> list[Device]:
+    """What a privileged container gets: the whole of the host's /dev."""
+    return [
+        device
+        for name in sorted(os.listdir("/dev"))  # noqa: PTH208  (names are all that is needed)
+        if name not in _NOT_DEVICES
+        for device in _devices_at(f"/dev/{name}", f"/dev/{name}")
+    ]
+
+
+def parse_rule(text: str) -> DeviceRule:
+    """`c 42:* rmw`. Raises InvalidArgument in docker's words."""
+    match = _RULE.fullmatch(text)
+    if not match:
+        raise InvalidArgument(f"invalid device cgroup rule format: '{text}'")
+    kind, major, minor, access = match.groups()
+    return DeviceRule(
+        allow=True,
+        kind=kind,  # type: ignore[arg-type]  # the pattern allows the three letters only
+        major=None if major == "*" else int(major),
+        minor=None if minor == "*" else int(minor),
+        access=access,
+    )
+
+
+def _devices_at(path: str, inside: str) -> Iterator[Device]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        for name in sorted(os.listdir(path)):  # noqa: PTH208
+            if name not in _NOT_DEVICES:
+                yield from _devices_at(f"{path}/{name}", f"{inside}/{name}")
+    elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        yield Device(
+            path=inside,
+            kind="c" if stat.S_ISCHR(status.st_mode) else "b",
+            major=os.major(status.st_rdev),
+            minor=os.minor(status.st_rdev),
+            file_mode=stat.S_IMODE(status.st_mode),
+            uid=status.st_uid,
+            gid=status.st_gid,
+        )
+
+
+def _rule_of(device: Device, access: str) -> DeviceRule:
+    return DeviceRule(
+        allow=True,
+        kind="c" if device.kind == "c" else "b",
+        major=device.major,
+        minor=device.minor,
+        access=access,
+    )

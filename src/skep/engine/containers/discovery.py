@@ -1,0 +1,179 @@
+"""After a restart of the engine: what is on disk, what is on this host, and what to do about it.
+
+`verdict` decides for one container; `Discovery` looks and acts. Whatever a crash left half made is
+repaired or removed here; nobody has been told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Literal
+
+from msgspec.structs import replace
+
+from skep.engine.containers.container import Container, Places, Registry
+from skep.engine.containers.lifecycle import Lifecycle
+from skep.engine.containers.links import ContainerLinks, has_sandbox
+from skep.engine.containers.record import Record, RecordFolder
+from skep.engine.containers.restart import wants_start_at_boot
+from skep.engine.containers.rootfs import remove_place
+from skep.engine.networks.networks import Networks
+from skep.engine.volumes import Volumes
+from skep.kit.clock import utc_now
+from skep.kit.errors import SkepError
+from skep.kit.files import remove_trees
+from skep.network.host import HostNetwork
+from skep.runtime.door import Exit, Found, Runtime
+
+_log = logging.getLogger(__name__)
+LOST_CODE = 255
+
+Verdict = Literal["adopt", "end", "lose", "sweep", "leave"]
+
+
+def verdict(record: Record, found: Found) -> Verdict:
+    """What to do about a container of which the disk says `record` and the host says `found`.
+
+    adopt   it runs: go on watching it.
+    end     it ended while nobody looked: finish that.
+    lose    it was started, and is no more, or cannot be watched any more: it ended for unknown
+            reasons (the host went down, or we did in the middle of its start).
+    sweep   it does not run, and something of a run is left on the host.
+    leave   it does not run, and nothing is left.
+    """
+    if record.phase != "started":
+        return "leave" if found.state == "absent" else "sweep"
+    if found.state == "running":
+        return "adopt"
+    return "end" if found.state == "exited" else "lose"
+
+
+class Discovery:
+    def __init__(
+        self,
+        *,
+        places: Places,
+        folder: RecordFolder,
+        registry: Registry,
+        runtime: Runtime,
+        host: HostNetwork,
+        networks: Networks,
+        links: ContainerLinks,
+        volumes: Volumes,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self._places = places
+        self._folder = folder
+        self._registry = registry
+        self._runtime = runtime
+        self._host = host
+        self._networks = networks
+        self._links = links
+        self._volumes = volumes
+        self._lifecycle = lifecycle
+
+    async def run(self) -> None:
+        """Bring memory, disk and host together. Networks and volumes are loaded."""
+        await asyncio.to_thread(self._load)
+        found = {each.id: each for each in await self._runtime.discover()}
+        verdicts = {
+            container.id: verdict(
+                container.record,
+                found.get(container.id) or Found(id=container.id, state="absent"),
+            )
+            for container in self._registry
+        }
+        running = [c for c in self._registry if verdicts[c.id] == "adopt"]
+        await self._repair_network(running)
+        await self._sweep_strangers(found)
+        await asyncio.gather(
+            *(self._settle(c, verdicts[c.id], found.get(c.id)) for c in self._registry)
+        )
+        await asyncio.to_thread(self._volumes.unmount_unused)
+        self._follow_policies()
+
+    def _load(self) -> None:
+        for record in self._folder.load():
+            self._registry.add(Container(record))
+        self._places.trash.mkdir(parents=True, exist_ok=True)
+        self._places.runs.mkdir(mode=0o711, parents=True, exist_ok=True)
+        remove_trees(list(self._places.trash.iterdir()))
+
+    async def _repair_network(self, running: list[Container]) -> None:
+        """Exactly the sandboxes and ports of those that run; what cannot be is reported."""
+        published = {
+            container.id: container.record.ports for container in running if container.record.ports
+        }
+        service_ports = self._networks.service_ports
+        published.update(await asyncio.to_thread(service_ports.recall))
+        refused = await self._host.repair(
+            self._networks.bridges(),
+            [self._links.sandbox_of(c.record) for c in running if has_sandbox(c.record)],
+            published,
+        )
+        for owner, error in refused.items():
+            service_ports.forget(owner)
+            _log.error("the network of %s cannot be restored: %s", owner, error)
+        for container in running:
+            self._links.adopt(container.record)
+        self._networks.tell_zones()
+
+    async def _sweep_strangers(self, found: dict[str, Found]) -> None:
+        """Processes, folders and mounts that belong to no record."""
+        strangers = {id_ for id_ in found if self._registry.get(id_) is None}
+        for container_id in strangers:
+            _log.info("removing what is left of container %s", container_id[:12])
+            await self._runtime.repair(container_id)
+        await asyncio.to_thread(self._sweep_runs)
+
+    def _sweep_runs(self) -> None:
+        for place in self._places.runs.iterdir():
+            if self._registry.get(place.name) is None:
+                remove_place(place)
+
+    async def _settle(self, container: Container, decided: Verdict, found: Found | None) -> None:
+        try:
+            if decided == "adopt" and found is not None:
+                self._adopt(container, found)
+            elif decided == "end" and found is not None and found.exit is not None:
+                await self._lifecycle.ended(container, found.exit)
+            elif decided in {"end", "lose"}:
+                await self._runtime.repair(container.id)
+                await self._lifecycle.ended(
+                    container, Exit(code=LOST_CODE, finished_at=utc_now(), lost=True)
+                )
+            else:
+                await self._sweep(container, swept=decided == "sweep")
+        except (SkepError, OSError) as error:
+            _log.error("container %s cannot be repaired: %s", container.id[:12], error)
+            container.dead = decided != "adopt"
+
+    def _adopt(self, container: Container, found: Found) -> None:
+        for mount in container.record.mounts:
+            if mount.type == "volume":
+                self._volumes.keep_mounted(mount.source, container.id)
+        self._lifecycle.adopt(container, found.pid, paused=found.paused)
+
+    async def _sweep(self, container: Container, *, swept: bool) -> None:
+        if swept:
+            await self._runtime.repair(container.id)
+        await asyncio.to_thread(remove_place, self._places.run(container.id))
+        record = container.record
+        if record.host_config.auto_remove and record.phase == "exited":
+            await self._lifecycle.remove(container, force=True, volumes=True)
+
+    def _follow_policies(self) -> None:
+        """Those that did not run when we came, and that their policy wants to run."""
+        for container in self._registry:
+            record = container.record
+            if record.phase != "exited" or container.restarting or container.removing:
+                continue
+            if wants_start_at_boot(
+                record.host_config.restart_policy,
+                exit_code=record.exit_code,
+                restarts=record.restart_count,
+                manually_stopped=record.manually_stopped,
+            ):
+                container.record = replace(record, manually_stopped=False)
+                self._lifecycle.restart_soon(container)

@@ -1,0 +1,225 @@
+"""What stands under a container's process: its root file system, volumes, /etc files, devices.
+
+`prepare` makes it for one start, `clear` takes it away after the end; both can be done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from skep.engine.containers import etc
+from skep.engine.containers.bundle import Ground
+from skep.engine.containers.container import Places
+from skep.engine.containers.devices import all_devices, mapped_devices
+from skep.engine.containers.mounts import volumes_to_make
+from skep.engine.containers.record import MountRecord, Record, RecordFolder
+from skep.engine.containers.rootfs import mount_overlay, read_in_rootfs, remove_place
+from skep.engine.containers.users import resolve_user
+from skep.engine.images import ImageStore
+from skep.engine.settings import EngineSettings
+from skep.engine.volumes import Volumes
+from skep.kit.errors import Internal, InvalidArgument
+from skep.kit.linux import open_in_root
+
+_COPY_TIMEOUT_S = 600
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container's /etc files and namespaces depend on outside of itself.
+
+    names_resolved   there is a resolver at 127.0.0.11.
+    addresses        the container's own, without prefix length.
+    host_gateway     what "host-gateway" stands for.
+    files_of         another container, whose network and /etc files are shared.
+    """
+
+    netns: str | None = None
+    pid_namespace: str | None = None
+    names_resolved: bool = False
+    addresses: tuple[str, ...] = ()
+    host_gateway: str = ""
+    files_of: str = ""
+
+
+class GroundWork:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        places: Places,
+        folder: RecordFolder,
+        images: ImageStore,
+        volumes: Volumes,
+    ) -> None:
+        self._settings = settings
+        self._places = places
+        self._folder = folder
+        self._images = images
+        self._volumes = volumes
+
+    async def prepare(self, record: Record, around: Surroundings) -> Ground:
+        """Write down the intent, then make everything that the process needs on this host.
+
+        Raises NotFound (image), InvalidArgument (user, device, bind source), Internal (mounts).
+        """
+        image = await self._images.resolve(record.image_id)
+        folders = await self._mount_volumes(record)
+        return await asyncio.to_thread(
+            self._prepare, record, around, self._images.layers(image), folders
+        )
+
+    async def _mount_volumes(self, record: Record) -> dict[str, Path]:
+        """Volume -> folder. A volume that was removed meanwhile is made again, as docker does."""
+        for wish, anonymous in volumes_to_make(record.mounts, record.host_config):
+            if not self._volumes.knows(wish.name):
+                await self._volumes.ensure(wish, anonymous=anonymous)
+        return {
+            mount.source: await self._volumes.mount(mount.source, record.id)
+            for mount in record.mounts
+            if mount.type == "volume"
+        }
+
+    def _prepare(
+        self,
+        record: Record,
+        around: Surroundings,
+        layers: Sequence[Path],
+        volumes: Mapping[str, Path],
+    ) -> Ground:
+        self._folder.note(record)
+        rootfs = self._places.rootfs(record.id)
+        rootfs.mkdir(parents=True)
+        mount_overlay(layers, self._places.upper(record.id), self._places.work(record.id), rootfs)
+        if not record.populated:
+            populate_volumes(record.mounts, rootfs, volumes)
+        hostname = record.config.hostname or socket.gethostname()
+        identity = resolve_user(
+            record.config.user,
+            read_in_rootfs(rootfs, "/etc/passwd"),
+            read_in_rootfs(rootfs, "/etc/group"),
+            record.host_config.group_add,
+        )
+        mapped = list(mapped_devices(record.host_config.devices))
+        others = all_devices() if record.host_config.privileged else []
+        return Ground(
+            rootfs=rootfs,
+            identity=identity,
+            hostname=hostname,
+            mounts=[(mount, _source(mount, volumes)) for mount in record.mounts],
+            files=self._files(record, around, hostname),
+            devices=[*others, *(device for device, _ in mapped)],
+            device_rules=[rule for _, rule in mapped],
+            netns=around.netns,
+            pid_namespace=around.pid_namespace,
+        )
+
+    def _files(self, record: Record, around: Surroundings, hostname: str) -> list[tuple[str, str]]:
+        """The three files of /etc, less those that the caller mounts himself."""
+        if around.files_of:
+            owner = around.files_of
+        else:
+            owner = record.id
+            self._write_files(record, around, hostname)
+        taken = {mount.destination for mount in record.mounts}
+        return [
+            (path, str(self._places.etc(owner, name)))
+            for name in ("resolv.conf", "hostname", "hosts")
+            if (path := f"/etc/{name}") not in taken
+        ]
+
+    def _write_files(self, record: Record, around: Surroundings, hostname: str) -> None:
+        config, host = record.config, record.host_config
+        full = f"{hostname}.{config.domainname}\t{hostname}" if config.domainname else hostname
+        hosts = etc.hosts_file(full, around.addresses, host.extra_hosts, around.host_gateway)
+        contents = {"resolv.conf": self._resolv(record, around), "hostname": f"{hostname}\n"}
+        for name, text in {**contents, "hosts": hosts}.items():
+            path = self._places.etc(record.id, name)
+            path.write_text(text)
+            path.chmod(0o644)
+
+    def _resolv(self, record: Record, around: Surroundings) -> str:
+        host, settings = record.host_config, self._settings
+        machine = etc.HostResolver()
+        if around.names_resolved:
+            servers: Sequence[str] = (etc.RESOLVER,)
+        else:
+            servers = host.dns or settings.dns or machine.nameservers
+        options = [*(host.dns_options or settings.dns_options or machine.options)]
+        if around.names_resolved and not any(word.startswith("ndots:") for word in options):
+            options.append("ndots:0")
+        return etc.resolv_file(
+            servers, host.dns_search or settings.dns_search or machine.search, options
+        )
+
+    async def clear(self, record: Record) -> None:
+        """Unmount and remove what `prepare` made."""
+        await asyncio.to_thread(remove_place, self._places.run(record.id))
+        for mount in record.mounts:
+            if mount.type == "volume":
+                await self._volumes.unmount(mount.source, record.id)
+
+
+def check_sources(mounts: Sequence[MountRecord]) -> None:
+    """Make the folders that -v wants made. Raises InvalidArgument for a bind source that is
+    missing. Blocking."""
+    for mount in mounts:
+        if mount.type == "bind":
+            _check_source(mount)
+
+
+def _check_source(mount: MountRecord) -> None:
+    if os.path.lexists(mount.source):
+        return
+    if not mount.create_source:
+        raise InvalidArgument(
+            f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
+        )
+    try:
+        Path(mount.source).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgument(
+            f"error while creating mount source path '{mount.source}': {error.strerror}"
+        ) from None
+
+
+def _source(mount: MountRecord, volumes: Mapping[str, Path]) -> str:
+    if mount.type == "bind":
+        _check_source(mount)
+        return mount.source
+    return str(volumes[mount.source]) if mount.type == "volume" else ""
+
+
+def populate_volumes(
+    mounts: Sequence[MountRecord], rootfs: Path, volumes: Mapping[str, Path]
+) -> None:
+    """Fill volumes that are empty with what the image has where they are mounted. Blocking."""
+    for mount in mounts:
+        if mount.type == "volume" and mount.copy_up and not any(volumes[mount.source].iterdir()):
+            _copy_up(rootfs, mount.destination, volumes[mount.source])
+
+
+def _copy_up(rootfs: Path, path: str, volume: Path) -> None:
+    try:
+        source = open_in_root(rootfs, path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        done = subprocess.run(
+            ["cp", "-a", "--", f"/proc/self/fd/{source}/.", str(volume)],
+            pass_fds=(source,),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_COPY_TIMEOUT_S,
+            check=False,
+        )
+    finally:
+        os.close(source)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip()[:500]
+        raise Internal(f"cannot copy {path} of the image into its volume: {reason}")

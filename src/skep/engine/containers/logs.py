@@ -1,0 +1,136 @@
+"""What a container wrote, as docker's logs call gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from skep.engine.containers.container import Container, Places, Registry
+from skep.kit.errors import InvalidArgument, SkepError, Unimplemented
+from skep.model.container import LogConfig
+from skep.runtime.door import STDERR, STDOUT, Chunk, Runtime
+from skep.runtime.log_files import Pulse, Rotation, keep_small, read_log
+from skep.runtime.logs import LogLine
+
+_log = logging.getLogger(__name__)
+_STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_CHECK_PERIOD_S = 1.0
+
+
+class LogWish(msgspec.Struct, frozen=True, kw_only=True):
+    """Times in seconds since 1970, 0 is not given; `tail` None is all."""
+
+    follow: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    since: float = 0
+    until: float = 0
+    tail: int | None = None
+    timestamps: bool = False
+
+
+class Logs:
+    def __init__(self, registry: Registry, places: Places, runtime: Runtime) -> None:
+        self._registry = registry
+        self._places = places
+        self._runtime = runtime
+        self._pulse = Pulse()
+        self._keeper: asyncio.Task[None] | None = None
+
+    def read(self, container: Container, wish: LogWish) -> AsyncIterator[Chunk]:
+        """Raises InvalidArgument or Unimplemented at once; the lines come as they are read."""
+        if not (wish.stdout or wish.stderr):
+            raise InvalidArgument("Bad parameters: you must choose at least one stream")
+        if container.record.host_config.log_config.type == "none":
+            raise Unimplemented("configured logging driver does not support reading")
+        return self._lines(container, wish)
+
+    async def _lines(self, container: Container, wish: LogWish) -> AsyncIterator[Chunk]:
+        wanted = {"stdout": wish.stdout, "stderr": wish.stderr}
+        batches = read_log(
+            self._places.log(container.id),
+            since_ns=round(wish.since * 1e9),
+            until_ns=round(wish.until * 1e9) if wish.until else None,
+            tail=wish.tail,
+            alive=(lambda: _goes_on(container, wish)) if wish.follow else None,
+            pulse=self._pulse,
+        )
+        async for batch in batches:
+            for line in batch:
+                if wanted[line.stream]:
+                    yield Chunk(
+                        stream=_STREAMS[line.stream],
+                        data=as_text(line, timestamps=wish.timestamps),
+                    )
+
+    # Rotation
+
+    def open(self) -> None:
+        self._keeper = asyncio.create_task(self._keep_small(), name="log-rotation")
+
+    async def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+
+    async def _keep_small(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECK_PERIOD_S)
+            for container in self._registry:
+                rotation = rotation_of(container.record.host_config.log_config)
+                if not container.running or rotation is None:
+                    continue
+                try:
+                    await keep_small(
+                        self._runtime, container.id, self._places.log(container.id), rotation
+                    )
+                except (SkepError, OSError) as error:
+                    _log.warning("container %s: log rotation: %s", container.id[:12], error)
+
+
+def _goes_on(container: Container, wish: LogWish) -> bool:
+    if wish.until and datetime.now(UTC).timestamp() > wish.until:
+        return False
+    return container.running or container.restarting
+
+
+def as_text(line: LogLine, *, timestamps: bool) -> bytes:
+    """The line as it is sent: time stamp (nine digits, UTC), text, newline unless it had none."""
+    end = b"" if line.partial else b"\n"
+    if not timestamps:
+        return line.text + end
+    seconds, fraction = divmod(line.time_ns, 1_000_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{fraction:09d}Z ".encode() + line.text + end
+
+
+def rotation_of(config: LogConfig) -> Rotation | None:
+    """`max-size` and `max-file`; docker's "local" driver has its own defaults.
+
+    Raises InvalidArgument.
+    """
+    local = config.type == "local"
+    size = config.config.get("max-size", "20m" if local else "")
+    files = config.config.get("max-file", "5" if local else "1")
+    if not (files.isascii() and files.isdigit() and int(files) > 0):
+        raise InvalidArgument(f"invalid value for 'max-file': {files}")
+    if not size or size == "-1":
+        if "max-file" in config.config and int(files) > 1:
+            raise InvalidArgument("max-file cannot be greater than 1 when max-size is not set")
+        return None
+    return Rotation(max_size_bytes=parse_size(size), max_files=int(files))
+
+
+def parse_size(text: str) -> int:
+    """`10m`, `512k`, `1g`, `4096` in bytes. Raises InvalidArgument."""
+    lower = text.lower().removesuffix("b") if text[-1:].lower() == "b" else text.lower()
+    number = lower.rstrip("kmgt")
+    unit = lower[len(number) :]
+    if unit not in _UNITS or not number.isdigit() or int(number) == 0:
+        raise InvalidArgument(f"invalid value for 'max-size': {text}")
+    return int(number) * _UNITS[unit]

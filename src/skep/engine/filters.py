@@ -1,0 +1,74 @@
+"""The API's `filters` parameter: keys that a list knows, and how labels are matched. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from skep.kit.clock import parse_duration_ns, parse_rfc3339_ns
+from skep.kit.errors import InvalidArgument
+
+Filters = Mapping[str, Collection[str]]
+"""Decoded: key -> wanted values. Values of one key are alternatives; all keys must match."""
+
+
+def check_filters(filters: Filters | None, known: Collection[str]) -> dict[str, list[str]]:
+    """The filters as lists. Raises InvalidArgument for a key that the list does not know."""
+    for key in filters or {}:
+        if key not in known:
+            raise InvalidArgument(f"invalid filter '{key}'")
+    return {key: list(values) for key, values in (filters or {}).items() if values}
+
+
+def flag(filters: Mapping[str, Collection[str]], key: str) -> bool | None:
+    """A filter that is true or false; None when it is not given. Raises InvalidArgument."""
+    values = {value.lower() for value in filters.get(key, ())}
+    if not values:
+        return None
+    if values <= {"1", "true", "t"}:
+        return True
+    if values <= {"0", "false", "f"}:
+        return False
+    raise InvalidArgument(f"invalid filter '{key}={sorted(values)}'")
+
+
+def has_labels(labels: Mapping[str, str], wanted: Iterable[str]) -> bool:
+    """Whether all of `key` or `key=value` are among the labels."""
+    for word in wanted:
+        key, equals, value = word.partition("=")
+        if key not in labels or (equals and labels[key] != value):
+            return False
+    return True
+
+
+def passes_labels(labels: Mapping[str, str], filters: Mapping[str, Collection[str]]) -> bool:
+    """`label` (all must be there) and `label!` (none may be there)."""
+    unwanted = filters.get("label!", ())
+    return has_labels(labels, filters.get("label", ())) and not any(
+        has_labels(labels, [word]) for word in unwanted
+    )
+
+
+def until_moment(filters: Mapping[str, Collection[str]], now: datetime) -> datetime | None:
+    """`until`: a duration before now ("24h"), seconds since 1970, or a date. None: not given.
+
+    Raises InvalidArgument.
+    """
+    values = list(filters.get("until", ()))
+    if not values:
+        return None
+    if len(values) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    try:
+        return parse_moment(values[0], now)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid until filter {values[0]!r}: {error}") from None
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """A duration before `now`, seconds since 1970, or RFC 3339. Raises ValueError."""
+    if text.replace(".", "", 1).isdigit():
+        return datetime.fromtimestamp(float(text), UTC)
+    if "T" in text:
+        return datetime.fromtimestamp(parse_rfc3339_ns(text) / 1e9, UTC)
+    return now - timedelta(microseconds=parse_duration_ns(text) / 1000)

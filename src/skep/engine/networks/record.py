@@ -1,0 +1,124 @@
+"""What is kept on disk of one network of this node: `<data_root>/networks/<id>.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from skep.kit.files import write_atomically
+from skep.model.network import IPAM, ConfigReference, EndpointResource, NetworkResource
+from skep.network.values import Bridge, Subnet
+
+DEFAULT_BRIDGE, HOST, NONE = "bridge", "host", "none"
+PREDEFINED = frozenset({DEFAULT_BRIDGE, HOST, NONE})
+
+_PREFIX = "com.docker.network."
+BRIDGE_NAME = _PREFIX + "bridge.name"
+BRIDGE_ICC = _PREFIX + "bridge.enable_icc"
+BRIDGE_MASQUERADE = _PREFIX + "bridge.enable_ip_masquerade"
+BRIDGE_DEFAULT = _PREFIX + "bridge.default_bridge"
+DRIVER_MTU = _PREFIX + "driver.mtu"
+OPTIONS = frozenset({BRIDGE_NAME, BRIDGE_ICC, BRIDGE_MASQUERADE, BRIDGE_DEFAULT, DRIVER_MTU})
+"""The driver options of a bridge that we fulfil."""
+
+_TRUE = frozenset({"1", "t", "true"})
+
+
+class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One network that containers of this node can be on. `ipam` has its subnets, settled.
+
+    `scope` "swarm" is a cluster network that this node takes part in. It is kept on disk too: its
+    containers run on while nobody says anew that it exists.
+    """
+
+    id: str
+    name: str
+    driver: Literal["bridge", "host", "null", "overlay"]
+    created_at: datetime
+    scope: Literal["local", "swarm"] = "local"
+    enable_ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    ipam: IPAM = IPAM()
+    options: dict[str, str] = {}
+    labels: dict[str, str] = {}
+
+    @property
+    def is_bridged(self) -> bool:
+        """Containers on it have an interface and an address."""
+        return self.driver in {"bridge", "overlay"}
+
+    @property
+    def resolves_names(self) -> bool:
+        """All but docker's default bridge."""
+        return self.is_bridged and self.name != DEFAULT_BRIDGE
+
+    @property
+    def mtu(self) -> int:
+        return int(self.options.get(DRIVER_MTU) or 1500)
+
+
+def bridge_of(record: NetworkRecord) -> Bridge:
+    """The network as the host's network room sees it."""
+    return Bridge(
+        id=record.id,
+        subnets=tuple(
+            Subnet(subnet=config.subnet, gateway=config.gateway) for config in record.ipam.config
+        ),
+        link=record.options.get(BRIDGE_NAME, ""),
+        mtu=record.mtu,
+        internal=record.internal,
+        icc=_is_true(record.options.get(BRIDGE_ICC, "true")),
+        masquerade=_is_true(record.options.get(BRIDGE_MASQUERADE, "true")),
+    )
+
+
+def _is_true(text: str) -> bool:
+    return text.lower() in _TRUE
+
+
+def resource_of(record: NetworkRecord, containers: dict[str, EndpointResource]) -> NetworkResource:
+    """The network as the Engine API shows it."""
+    return NetworkResource(
+        name=record.name,
+        id=record.id,
+        created=record.created_at,
+        scope=record.scope,
+        driver=record.driver,
+        enable_ipv6=record.enable_ipv6,
+        ipam=record.ipam,
+        internal=record.internal,
+        attachable=record.attachable,
+        ingress=record.ingress,
+        config_from=ConfigReference(),
+        containers=containers,
+        options=record.options,
+        labels=record.labels,
+    )
+
+
+class NetworkFolder:
+    """The networks' records on disk. All calls block."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, record: NetworkRecord) -> None:
+        write_atomically(self._path(record.id), msgspec.json.encode(record))
+
+    def remove(self, network_id: str) -> None:
+        self._path(network_id).unlink(missing_ok=True)
+
+    def load(self) -> Iterator[NetworkRecord]:
+        """Every record; a file that is none raises msgspec.DecodeError: it was written whole."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in sorted(self._root.glob("[!.]*.json")):
+            yield msgspec.json.decode(path.read_bytes(), type=NetworkRecord)
+
+    def _path(self, network_id: str) -> Path:
+        return self._root / f"{network_id}.json"
