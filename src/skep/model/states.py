@@ -47,7 +47,8 @@ class TaskState(enum.StrEnum):
     @property
     def dead(self) -> bool:
         """The process is gone, or never came: nothing further will happen to the task."""
-        return self > TaskState.RUNNING
+        return self in _DEAD
 
 
 _RANK: dict[str, int] = {state.value: rank for rank, state in enumerate(TaskState)}
+_DEAD = frozenset(state for state in TaskState if state > TaskState.RUNNING)

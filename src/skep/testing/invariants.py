@@ -28,6 +28,8 @@ class Invariants:
     def __init__(self, cluster: SimulatedCluster) -> None:
         self._cluster = cluster
         self._excused: set[str] = set()
+        self.fewest: dict[str, int] = {}
+        """The fewest tasks of each service that served at the same time; tests clear it."""
 
     def excuse(self, tasks: Iterable[Task]) -> None:
         """These tasks are out of reach: nobody can stop their processes now."""
@@ -44,6 +46,7 @@ class Invariants:
                 touched.add(task.service_id)
         for service_id in sorted(touched):
             self._check_alone(service_id)
+            self._count(service_id)
 
     def not_as_wanted(self) -> str:
         """What is not yet as people want it; "" when all is."""
@@ -124,6 +127,14 @@ class Invariants:
             count[key] = sum(task.id not in self._excused for task in tasks)
         for key, number in count.items():
             self._check(f"{number} processes at once" if number > allowed else "", str(key))
+
+    def _count(self, service_id: str) -> None:
+        serving = sum(
+            task.service_id == service_id
+            for agent in self._cluster.agents.values()
+            for task in agent.serving
+        )
+        self.fewest[service_id] = min(serving, self.fewest.get(service_id, serving))
 
     def _check(self, problem: str, what: str) -> None:
         assert not problem, f"seed {self._cluster.seed}, {self._cluster.now}, {what}: {problem}"

@@ -62,6 +62,11 @@ class SimulatedAgent:
             if self._states[task_id] is TaskState.RUNNING
         ]
 
+    @property
+    def serving(self) -> list[Task]:
+        """Those of them that were not told to stop."""
+        return [task for task in self.processes if task.id not in self._stopping]
+
     def told(self, tasks: Iterable[Task]) -> None:
         """All tasks of this node, as a manager knows them."""
         assigned = {task.id: task for task in tasks}

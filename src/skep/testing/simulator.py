@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from skep.kit.errors import OutOfSequence
 from skep.manager.dispatcher.reports import reported
 from skep.manager.loop import Agenda
-from skep.manager.room import Room
+from skep.manager.manager import rooms
 from skep.model.base import Version
 from skep.model.node import Availability, Node
 from skep.model.service import ReplicatedService, Service, ServiceMode, ServiceSpec
@@ -42,14 +42,11 @@ GRACE_S = 2.8
 
 
 class SimulatedCluster:
-    """`rooms` makes the deciding rooms anew, as a manager that starts does.
-
-    `refusals` is the share of plans that find somebody else's commit before theirs.
-    """
+    """`behaviours` says what the containers of an image do, `refusals` the share of plans that find
+    somebody else's commit before theirs, `history` how many tasks are kept for each slot."""
 
     def __init__(
         self,
-        rooms: Callable[[], Sequence[Room]],
         *,
         seed: int = 0,
         nodes: int = 3,
@@ -59,7 +56,6 @@ class SimulatedCluster:
     ) -> None:
         self.seed = seed
         self.now = builders.T0
-        self._rooms = rooms
         self._refusals = refusals
         self._behaviours = behaviours
         self._chance = random.Random(seed)
@@ -144,7 +140,7 @@ class SimulatedCluster:
 
     def restart_manager(self) -> None:
         """Another manager leads, or the same from anew: what rooms had in mind is forgotten."""
-        self._agendas = [Agenda(room) for room in self._rooms()]
+        self._agendas = [Agenda(room) for room in rooms()]
         for agenda in self._agendas:
             agenda.dirty |= set(agenda.room.everything(self.view))
         self._round_soon(0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from skep.model.service import RestartPolicy
 from skep.model.states import TaskState
 from skep.model.task import ServiceAnnotations, Task, TaskStatus
 from skep.store.change import Create, Plan, Update
-from skep.testing.builders import at, ids, node, nodes, service, task, view
+from skep.testing.builders import at, ids, node, nodes, service, spec, task, view
 from skep.testing.transcript import look
 
 
@@ -119,6 +121,17 @@ def test_a_removed_service_takes_its_tasks_with_it() -> None:
 def test_a_service_scaled_to_nothing_has_nothing(condition: str) -> None:
     web = service(0, restart=RestartPolicy(condition=condition))  # type: ignore[arg-type]
     assert look(Orchestrator(), view(web, node())) == []
+
+
+def test_a_plan_costs_what_there_is_to_look_at() -> None:
+    """Ten thousand tasks take some 50 ms; anything quadratic would take a minute."""
+    web = service(10_000)
+    tasks = [task(f"t{slot}", web, slot, on=f"n{slot % 100 + 1}") for slot in range(1, 10_001)]
+    objects = view(web, nodes(100), tasks)
+    start = time.process_time()
+    assert look(Orchestrator(), objects) == []
+    assert len(look(Orchestrator(), view(replace(web, spec=spec(0)), tasks))) == 10_000
+    assert time.process_time() - start < 2
 
 
 @given(

@@ -124,6 +124,12 @@ def test_only_endings_and_newcomers_make_it_look_at_a_slot() -> None:
     assert list(reaper.dirty(Event("task", "update", starting, running), empty)) == []
     assert list(reaper.dirty(Event("task", "update", running, ended), empty)) == ["web/1/"]
     assert list(reaper.dirty(Event("task", "create", None, running), empty)) == ["web/1/"]
+    updating = replace(WEB, update_status=UpdateStatus(state="updating"))
     objects = view(ended, task("b", WEB, 0, on="n2"))
+    assert set(reaper.dirty(Event("service", "update", updating, WEB), objects)) == {
+        "web/1/",
+        "web/0/n2",
+    }
+    assert list(reaper.dirty(Event("service", "update", WEB, updating), objects)) == []
     limit = Event("cluster", "update", cluster(5), cluster(1))
     assert set(reaper.dirty(limit, objects)) == {"web/1/", "web/0/n2"}

@@ -52,8 +52,13 @@ def retention(service: Service, limit: int) -> int:
 def _needed(task: Task, tasks: Sequence[Task], service: Service) -> bool:
     if task is tasks[-1]:
         return True
-    updating = service.update_status is not None and service.update_status.state in UNDER_WAY
-    return updating and task.origin == "update" and task.spec_version == service.spec_version
+    by_update = task.origin == "update" and task.spec_version == service.spec_version
+    return by_update and updating(service)
+
+
+def updating(service: Service) -> bool:
+    """An update or a rollback is under way."""
+    return service.update_status is not None and service.update_status.state in UNDER_WAY
 
 
 def given_up_at(task: Task, node: Node | None, now: datetime) -> datetime | None:

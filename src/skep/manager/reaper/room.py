@@ -26,7 +26,7 @@ class Reaper:
                 return (_key(task),) if history.over(task) or event.old is None else ()
             case Node() as node if _hope_changed(event):
                 return {_key(task) for task in view.tasks_of_node(node.id)}
-            case Service() as service if event.old is not None:
+            case Service() as service if _keeps_less(event):
                 return {_key(task) for task in view.tasks_of_service(service.id)}
             case Cluster():
                 return self.everything(view)
@@ -79,6 +79,15 @@ def _is_given_up(view: View, task: Task, now: datetime) -> bool:
 def _give_up(view: View, task: Task, now: datetime) -> Update:
     status = history.orphaned(view.node(task.node_id), now)
     return Update(with_status(task, status), why=status.err)
+
+
+def _keeps_less(event: Event) -> bool:
+    """An update that needed evidence is over, or fewer attempts are to be seen."""
+    if not isinstance(event.old, Service) or not isinstance(event.new, Service):
+        return False
+    if history.updating(event.old) and not history.updating(event.new):
+        return True
+    return history.retention(event.old, 0) != history.retention(event.new, 0)
 
 
 def _hope_changed(event: Event) -> bool:
