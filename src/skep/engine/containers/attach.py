@@ -48,7 +48,8 @@ class PendingLine:
 
 
 class AttachedLine:
-    """The client's side. `past` is read before the stream; unwanted outputs are left out."""
+    """The client's side. `past` is read before the stream; unwanted outputs are left out. With
+    `end`, the last read waits for it: who saw the end may ask for the exit code."""
 
     def __init__(
         self,
@@ -59,11 +60,13 @@ class AttachedLine:
         stderr: bool,
         past: AsyncIterator[Chunk] | None = None,
         detach_keys: bytes = b"",
+        end: asyncio.Task[None] | None = None,
     ) -> None:
         self._line = line
         self._takes_stdin = stdin
         self._wanted = {STDOUT: stdout, STDERR: stderr}
         self._past = past
+        self._end = end
         self._keys = DetachKeys(detach_keys)
 
     async def read(self) -> Chunk | None:
@@ -71,6 +74,8 @@ class AttachedLine:
         while (chunk := await self._next()) is not None:
             if self._wanted.get(chunk.stream):
                 return chunk
+        if self._end is not None and self._line.now is not None:
+            await asyncio.wait({self._end})
         return None
 
     async def _next(self) -> Chunk | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detach_keys
-from skep.engine.containers.bundle import HostFacts
+from skep.engine.containers.bundle import HostFacts, console_size
 from skep.engine.containers.config import merge_env, process_env, words
 from skep.engine.containers.container import Container, Places, Registry
 from skep.engine.containers.rootfs import read_in_rootfs
@@ -136,6 +136,7 @@ class Execs:
             stdout=wish.attach_stdout or wish.tty,
             stderr=wish.attach_stderr,
             detach_keys=parse_detach_keys(wish.detach_keys) if wish.tty else b"",
+            end=session.watch,
         )
 
     async def _watch(self, session: _Session) -> None:

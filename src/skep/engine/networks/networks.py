@@ -7,9 +7,11 @@ import ipaddress
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels, until_moment
-from skep.engine.networks.endpoint import EndpointRecord, dns_names
+from skep.engine.networks.endpoint import EndpointRecord, attachment_of, dns_names
 from skep.engine.networks.endpoint import resource_of as endpoint_resource
 from skep.engine.networks.members import Member, Members
 from skep.engine.networks.record import (
@@ -36,6 +38,7 @@ from skep.kit.ids import new_container_id
 from skep.model.container import EndpointSettings
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkResource
 from skep.network.host import HostNetwork
+from skep.network.names import attachment_mac
 from skep.network.values import Bridge, Zone
 
 _KNOWN_FILTERS = frozenset(
@@ -221,6 +224,7 @@ class Networks:
         record = self._still_there(endpoint)
         members = self._members[record.id]
         given = members.given(endpoint, new_container_id(), ifname)
+        given = replace(given, mac=attachment_mac(attachment_of(given)))
         member = Member(
             container_id, container_name, given, dns_names(given, container_id, container_name)
         )
