@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import Any
 
 import pytest
 
@@ -16,12 +16,13 @@ from skep.testing.netlab import (
     attachment,
     bridge,
     call_tcp,
+    replies,
     sandbox,
     unreachable,
 )
 
 
-async def _two(lab: Lab, **changes: object) -> None:
+async def _two(lab: Lab, **changes: Any) -> None:
     """A network with members .2, which serves, and .3."""
     await lab.network.ensure_bridge(bridge(**changes))
     await lab.network.create_sandbox(sandbox(2))
@@ -119,7 +120,7 @@ async def test_a_sandbox_on_two_networks_reaches_both(lab: Lab) -> None:
         await lab.serve_tcp("172.18.0.2", 80)
     with lab.inside("both"):
         calls = call_tcp("172.17.0.2", 80), call_tcp("172.18.0.2", 80)
-    assert await asyncio.gather(*calls) == ["172.17.0.9", "172.18.0.9"]
+    assert await replies(*calls) == ["172.17.0.9", "172.18.0.9"]
 
 
 async def test_a_running_sandbox_can_be_plugged_and_unplugged(lab: Lab) -> None:
@@ -166,7 +167,7 @@ async def test_ipv6_members_reach_each_other_and_the_outside(lab: Lab) -> None:
         await lab.serve_tcp("fd00:17::2", 80)
     with lab.inside("six3"):
         calls = call_tcp("fd00:17::2", 80), call_tcp("fd00:77::2", 80)
-    assert await asyncio.gather(*calls) == ["fd00:17::3", "fd00:77::1"]
+    assert await replies(*calls) == ["fd00:17::3", "fd00:77::1"]
 
 
 async def test_settings_asked_for_are_the_sandbox_s_own(lab: Lab) -> None:

@@ -8,7 +8,16 @@ import shutil
 import pytest
 
 from skep.network.values import Backend, PublishedPort
-from skep.testing.netlab import HOST, NEIGHBOUR, Lab, bridge, call_tcp, sandbox, unreachable
+from skep.testing.netlab import (
+    HOST,
+    NEIGHBOUR,
+    Lab,
+    bridge,
+    call_tcp,
+    replies,
+    sandbox,
+    unreachable,
+)
 
 PROGRAMS = ("iptables-nft", "iptables-legacy")
 
@@ -40,7 +49,7 @@ async def test_a_default_of_drop_stops_nothing_of_ours(lab: Lab, program: str) -
         published = call_tcp(HOST, 8080)
     with lab.inside("box17-3"):
         member, outside = call_tcp("172.17.0.2", 80), call_tcp(NEIGHBOUR, 80)
-    assert await asyncio.gather(published, member, outside) == [NEIGHBOUR, "172.17.0.3", HOST]
+    assert await replies(published, member, outside) == [NEIGHBOUR, "172.17.0.3", HOST]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -17,18 +18,19 @@ from skep.testing.netlab import (
     bridge,
     call_tcp,
     call_udp,
+    replies,
     sandbox,
     unreachable,
 )
 
 
-def port(host_port: int, *lasts: int, **changes: object) -> PublishedPort:
+def port(host_port: int, *lasts: int, **changes: Any) -> PublishedPort:
     """A host port that leads to port 80 of 172.17.0.<last>."""
     backends = tuple(Backend(address=f"172.17.0.{last}", port=80) for last in lasts)
-    return PublishedPort(host_port=host_port, backends=backends, **changes)  # type: ignore[arg-type]
+    return PublishedPort(host_port=host_port, backends=backends, **changes)
 
 
-async def _serving(lab: Lab, *lasts: int, **changes: object) -> None:
+async def _serving(lab: Lab, *lasts: int, **changes: Any) -> None:
     """A network whose members .<last> answer at port 80 with their number and who called."""
     await lab.network.ensure_bridge(bridge(**changes))
     for last in lasts:
@@ -43,7 +45,7 @@ async def test_another_machine_reaches_it_and_keeps_its_address(lab: Lab) -> Non
     await lab.network.publish("web", (port(8080, 2), port(8080, 2, protocol="udp")))
     with lab.at_neighbour():
         calls = call_tcp(HOST, 8080), call_udp(HOST, 8080)
-    assert await asyncio.gather(*calls) == [f"2 {NEIGHBOUR}", f"2 {NEIGHBOUR}"]
+    assert await replies(*calls) == [f"2 {NEIGHBOUR}", f"2 {NEIGHBOUR}"]
 
 
 async def test_the_host_itself_reaches_it_at_each_of_its_addresses(lab: Lab) -> None:
@@ -66,8 +68,8 @@ async def test_a_container_reaches_it_at_the_host_s_address(lab: Lab, filtered: 
     for sandbox_id in ("box17-2", "box17-3", "box18-2"):
         with lab.inside(sandbox_id):
             calls = call_tcp(HOST, 8080), call_tcp("172.17.0.1", 8080)
-        replies = await asyncio.gather(*calls)
-        assert [reply.split()[0] for reply in replies] == ["2", "2"], sandbox_id
+        seen = [reply.split()[0] for reply in await replies(*calls)]
+        assert seen == ["2", "2"], sandbox_id
 
 
 async def test_an_internal_network_reaches_no_port_of_another(lab: Lab) -> None:
@@ -94,8 +96,8 @@ async def test_backends_can_come_and_go(lab: Lab) -> None:
         await lab.network.publish("web", (port(8080, *lasts),))
         with lab.at_neighbour():
             calls = [call_tcp(HOST, 8080) for _ in range(20)]
-        replies = await asyncio.gather(*calls, return_exceptions=True)
-        assert {r.split()[0] for r in replies if isinstance(r, str)} == seen
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert {each.split()[0] for each in answers if isinstance(each, str)} == seen
 
 
 async def test_without_backends_it_is_refused_at_once(lab: Lab) -> None:
@@ -150,7 +152,7 @@ async def test_ipv6_is_published_like_ipv4(lab: Lab) -> None:
     with lab.at_neighbour():
         lab.run("ip", "addr", "add", "fd00:77::2/64", "dev", "wire1", "nodad")
         calls = call_tcp(HOST, 8080), call_tcp("fd00:77::1", 8080)
-    assert await asyncio.gather(*calls) == [f"four {NEIGHBOUR}", "six fd00:77::2"]
+    assert await replies(*calls) == [f"four {NEIGHBOUR}", "six fd00:77::2"]
     with pytest.raises(Conflict, match="Bind for :::8080 failed: port is already allocated"):
         await lab.network.publish("other", (PublishedPort(
             host_port=8080, backends=both, host_ip="::"),))  # fmt: skip

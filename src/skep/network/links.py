@@ -161,6 +161,10 @@ def link_up(index: int) -> Request:
     return Request(_NEWLINK, _link(index, _IFF_UP, _IFF_UP), f"switch on link {index}")
 
 
+def link_down(name: str) -> Request:
+    return Request(_NEWLINK, _link(0, 0, _IFF_UP) + text(_IFNAME, name), f"switch off {name}")
+
+
 def add_address(index: int, interface: Interface, where: str) -> Request:
     """An address; IPv6 ones are usable at once (the allocator knows that nobody has them)."""
     return Request(

@@ -74,8 +74,9 @@ def prepare_directory(directory: Path) -> None:
 
 
 def _is_mount(directory: Path) -> bool:
-    own = f" {directory.resolve()} "
-    return any(own in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    """Whether something is mounted there (a bind mount of itself has no other mark)."""
+    lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
+    return str(directory.resolve()).replace(" ", "\\040") in {line.split()[4] for line in lines}
 
 
 def make(path: Path, home: int) -> None:

@@ -145,6 +145,11 @@ def call_tcp(address: str, port: int, source: str = "") -> asyncio.Task[str]:
     return asyncio.create_task(_exchange(asking, address, port, b""))
 
 
+async def replies(*calls: asyncio.Task[str]) -> list[str]:
+    """What all of them were answered, in order."""
+    return [await call for call in calls]
+
+
 async def unreachable(call: asyncio.Task[str]) -> bool:
     """Whether nobody answered."""
     try:
