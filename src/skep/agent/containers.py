@@ -183,7 +183,9 @@ class ContainerExecutor:
 
     async def _tasks_containers(self) -> dict[str, str]:
         """Task id -> container id of everything here that is or was a task."""
-        found = await self._engine.containers.list(all=True, filters={"label": [TASK_ID_LABEL]})
+        found = await self._engine.containers.list(
+            all_containers=True, filters={"label": [TASK_ID_LABEL]}
+        )
         return {container.labels[TASK_ID_LABEL]: container.id for container in found}
 
     async def _find(self, task: Task) -> ContainerInspect | None:

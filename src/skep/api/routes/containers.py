@@ -27,7 +27,7 @@ _CONDITIONS: tuple[WaitCondition, ...] = ("", "not-running", "next-exit", "remov
 
 async def find(request: Request) -> Response:
     containers = await request.node.engine.containers.list(
-        all=request.flag("all"),
+        all_containers=request.flag("all"),
         filters=request.filters(),
         limit=max(request.integer("limit", 0), 0),
         size=request.flag("size"),

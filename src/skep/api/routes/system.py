@@ -84,7 +84,7 @@ def _version(facts: Facts) -> SystemVersion:
 
 async def info(request: Request) -> Response:
     engine = request.node.engine
-    containers = await engine.containers.list(all=True)
+    containers = await engine.containers.list(all_containers=True)
     images = await engine.images.summaries()
     running = sum(container.state in _RUNNING for container in containers)
     paused = sum(container.state == "paused" for container in containers)
@@ -148,7 +148,7 @@ async def disk_usage(request: Request) -> Response:
     kinds = set(request.texts("type")) or {"container", "image", "volume", "build-cache"}
     images, containers, volumes = await asyncio.gather(
         engine.images.disk_usage(),
-        engine.containers.list(all=True, size=True),
+        engine.containers.list(all_containers=True, size=True),
         engine.volumes.disk_usage(),
     )
     return json_answer(
