@@ -85,6 +85,7 @@ def test_all_constraints_must_be_met() -> None:
         ("node.labels.a==", "value '' is invalid"),
         ("node.labels.a > many", "value 'many' is invalid"),
         ("node.labels.a in (b,)", "value '' is invalid"),
+        ("node.id" + " " * 1000 + "in x", "a constraint must have 1000 characters or fewer"),
     ],
 )
 def test_a_malformed_expression_is_refused_in_words(expression: str, message: str) -> None:

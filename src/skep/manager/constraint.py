@@ -36,6 +36,7 @@ _SHAPES = (
     re.compile(r"(?P<key>.*?)(?P<operator>[<>])(?P<value>.*)"),
     re.compile(r"(?P<key>.*?)\s+(?P<operator>!?exists)\s*(?P<value>)"),
 )
+_LONGEST = 1000
 _NODE_LABELS = "node.labels."
 _ENGINE_LABELS = "engine.labels."
 
@@ -64,6 +65,8 @@ def _parse_all(expressions: tuple[str, ...]) -> tuple[Constraint, ...]:
 
 
 def _parse(expression: str) -> Constraint:
+    if len(expression) > _LONGEST:
+        raise InvalidArgument(f"a constraint must have {_LONGEST} characters or fewer")
     for shape in _SHAPES:
         found = shape.fullmatch(expression)
         if found is not None:

@@ -132,7 +132,8 @@ class ClusterControl:
         return cluster
 
     def join_tokens(self) -> JoinTokens:
-        return self._ca.join_tokens(self._secrets())
+        secrets = self._secrets()
+        return self._ca.join_tokens(secrets)
 
     async def update(
         self,

@@ -20,7 +20,7 @@ from skep.model import defaults
 from skep.model.service import Driver, Service, ServiceSpec, TaskSpec
 from skep.store.change import View
 
-_NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*")
+_NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[A-Za-z0-9])*")
 _LONGEST_NAME = 63
 
 

@@ -1,0 +1,53 @@
+"""A control over a real store in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from skep.manager.control import Control
+from skep.manager.control.cluster import Birth, init_changes
+from skep.model.cluster import ClusterSecrets, JoinTokens
+from skep.store.change import Create
+from skep.store.sqlite import SqliteLog
+from skep.store.store import Store
+from skep.testing.builders import ids, node
+
+
+class PlainAuthority:
+    """Tokens that can be read: `CertificateAuthority` without cryptography."""
+
+    def join_tokens(self, secrets: ClusterSecrets) -> JoinTokens:
+        return JoinTokens(worker=secrets.worker_secret, manager=secrets.manager_secret)
+
+    def rotate_worker_token(self, secrets: ClusterSecrets) -> ClusterSecrets:
+        return replace(secrets, worker_secret=secrets.worker_secret + "+")
+
+    def rotate_manager_token(self, secrets: ClusterSecrets) -> ClusterSecrets:
+        return replace(secrets, manager_secret=secrets.manager_secret + "+")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A cluster just initialised: manager m1, worker w1, the ingress, host and bridge networks."""
+    store = Store(SqliteLog(tmp_path / "store.db"))
+    await store.start()
+    manager = replace(node("m1"), certificate_role="manager")
+    manager = replace(manager, spec=replace(manager.spec, role="manager"))
+    birth = Birth(
+        cluster_id="cluster",
+        secrets=ClusterSecrets(id="cluster", worker_secret="w", manager_secret="m"),
+        first_node=manager,
+        network_ids=("ingress-id", "host-id", "bridge-id"),
+    )
+    await store.commit([*init_changes(birth), Create(node("w1"))])
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def control(store: Store) -> Control:
+    return Control(store, PlainAuthority(), ids("id"))

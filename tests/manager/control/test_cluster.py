@@ -1,0 +1,133 @@
+"""The cluster itself: what it is born with, its settings, its join tokens."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from skep.kit.errors import InvalidArgument, OutOfSequence, Unavailable, Unimplemented
+from skep.manager.control import Control
+from skep.manager.control.cluster import Birth, init_changes
+from skep.model.cluster import (
+    CAConfig,
+    Cluster,
+    ClusterSecrets,
+    ClusterSpec,
+    EncryptionConfig,
+    ExternalCA,
+    JoinTokens,
+    OrchestrationConfig,
+    TaskDefaults,
+)
+from skep.model.network import Network, NetworkSpec
+from skep.model.service import Driver
+from skep.store.change import Create
+from skep.store.memory import MemoryView
+from skep.testing.builders import node
+
+SECRETS = ClusterSecrets(id="c")
+BIRTH = Birth(cluster_id="c", secrets=SECRETS, first_node=node("m1"), network_ids=("i", "h", "b"))
+
+
+def test_a_cluster_is_born_in_one_commit():
+    born = [
+        Cluster(id="c", default_addr_pool=["10.0.0.0/8"]),
+        SECRETS,
+        node("m1"),
+        Network(id="i", spec=NetworkSpec(name="ingress", ingress=True)),
+        Network(id="h", spec=NetworkSpec(name="host", driver="host")),
+        Network(id="b", spec=NetworkSpec(name="bridge", driver="bridge")),
+    ]
+    assert init_changes(BIRTH) == [Create(new, why="swarm init") for new in born]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"data_path_port": 80}, "invalid data path port 80"),
+        ({"data_path_port": 49152}, "invalid data path port 49152"),
+        ({"default_addr_pool": ["ten"]}, "invalid default address pool ten"),
+        ({"default_addr_pool": ["10.0.0.1/8"]}, "has host bits set"),
+        ({"default_addr_pool": ["10.0.0.0/24"], "subnet_size": 16}, "invalid subnet size /16"),
+        ({"default_addr_pool": ["10.0.0.0/8"], "subnet_size": 30}, "invalid subnet size /30"),
+        ({"default_addr_pool": ["10.0.0.0/8", "10.1.0.0/16"]}, "overlap"),
+    ],
+)
+def test_a_cluster_that_makes_no_sense_is_not_born(changed, message):
+    with pytest.raises(InvalidArgument, match=message):
+        init_changes(replace(BIRTH, **changed))
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        (ClusterSpec(name="mine"), InvalidArgument, 'is "default" and cannot be changed'),
+        (
+            ClusterSpec(ca_config=CAConfig(node_cert_expiry=1)),
+            InvalidArgument,
+            "minimum certificate expiry time is: 1h0m0s",
+        ),
+        (
+            ClusterSpec(encryption_config=EncryptionConfig(auto_lock_managers=True)),
+            Unimplemented,
+            "autolock is not supported yet",
+        ),
+        (
+            ClusterSpec(ca_config=CAConfig(external_cas=[ExternalCA(url="u")])),
+            Unimplemented,
+            "external certificate authorities",
+        ),
+        (
+            ClusterSpec(ca_config=CAConfig(signing_ca_cert="pem")),
+            Unimplemented,
+            "a certificate authority of your own",
+        ),
+        (
+            ClusterSpec(ca_config=CAConfig(force_rotate=1)),
+            Unimplemented,
+            "rotating the root certificate",
+        ),
+        (
+            ClusterSpec(task_defaults=TaskDefaults(log_driver=Driver(name="x"))),
+            Unimplemented,
+            "a default log driver",
+        ),
+    ],
+)
+async def test_settings_that_cannot_be_are_refused(control, spec, error, message):
+    now = control.cluster.get()
+    with pytest.raises(error, match=message):
+        await control.cluster.update(now.version.index, spec)
+    assert control.cluster.get() == now
+
+
+async def test_settings_are_replaced_by_who_read_the_newest(control):
+    wish = ClusterSpec(orchestration=OrchestrationConfig(task_history_retention_limit=2))
+    read = control.cluster.get().version.index
+    await control.cluster.update(read, wish)
+    assert control.cluster.get().spec == wish
+    with pytest.raises(OutOfSequence):
+        await control.cluster.update(read, ClusterSpec())
+
+
+async def test_join_tokens_are_rotated_each_by_itself(control):
+    async def rotate(**which):
+        await control.cluster.update(control.cluster.get().version.index, ClusterSpec(), **which)
+        return control.cluster.join_tokens()
+
+    assert control.cluster.join_tokens() == JoinTokens(worker="w", manager="m")
+    assert await rotate(rotate_worker_token=True) == JoinTokens(worker="w+", manager="m")
+    assert await rotate(rotate_manager_token=True) == JoinTokens(worker="w+", manager="m+")
+    with pytest.raises(Unimplemented, match="there is no unlock key"):
+        await rotate(rotate_manager_unlock_key=True)
+
+
+def test_without_a_cluster_people_are_told_how_to_get_one():
+    class Nothing:
+        view = MemoryView()
+
+    control = Control(Nothing(), None)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable, match="This node is not a swarm manager"):
+        control.cluster.get()
+    with pytest.raises(Unavailable, match="This node is not a swarm manager"):
+        control.cluster.join_tokens()

@@ -1,0 +1,86 @@
+"""Tasks are found by what people know of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from skep.kit.errors import InvalidArgument, NotFound
+from skep.model.states import TaskState
+from skep.store.change import Create
+from skep.testing.builders import spec, task
+
+
+@pytest.fixture
+async def web(control, store):
+    """web with tasks web-1 on m1 and web-2 on w1, the second on its way out."""
+    await control.services.create(spec(2, name="web", labels={"tier": "front"}))
+    web = control.services.get("web")
+    stopping = task("task2", web, 2, on="w1", desired=TaskState.SHUTDOWN)
+    await store.commit([Create(task("task1", web, 1, on="m1")), Create(stopping)])
+    return web
+
+
+def found(control, **filters):
+    chosen = {key.replace("__", "-"): frozenset(values) for key, values in filters.items()}
+    return [this.id for this in control.tasks.find(chosen)]
+
+
+async def test_filters_choose_tasks(control, web):
+    assert found(control) == ["task1", "task2"]
+    assert found(control, service=["web"]) == ["task1", "task2"]
+    assert found(control, service=[web.id], node=["w1"]) == ["task2"]
+    assert found(control, node=["m1", "w1"]) == ["task1", "task2"]
+    assert found(control, name=["web.1"]) == ["task1"]
+    assert found(control, id=["task2"]) == ["task2"]
+    assert found(control, desired__state=["running"]) == ["task1"]
+    assert found(control, desired__state=["shutdown", "ready"]) == ["task2"]
+    assert found(control, runtime=["container"]) == ["task1", "task2"]
+    assert found(control, runtime=["plugin"]) == []
+    assert found(control, label=["x"]) == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "message"),
+    [
+        ({"colour": ["red"]}, InvalidArgument, "invalid filter 'colour'"),
+        ({"desired__state": ["odd"]}, InvalidArgument, "invalid filter 'desired-state=odd'"),
+        ({"_up__to__date": ["maybe"]}, InvalidArgument, "invalid filter '_up-to-date=maybe'"),
+        ({"service": ["db"]}, NotFound, "service db not found"),
+        ({"node": ["n9"]}, NotFound, "node n9 not found"),
+    ],
+)
+async def test_a_filter_that_cannot_be_is_refused(control, web, filters, error, message):
+    with pytest.raises(error, match=message):
+        found(control, **filters)
+
+
+async def test_up_to_date_means_made_from_the_spec_of_now(control, web):
+    """A new label makes no task stale, a new image does."""
+
+    async def update(**words):
+        now = control.services.get("web")
+        await control.services.update("web", now.version.index, spec(2, name="web", **words))
+
+    assert found(control, _up__to__date=["true"]) == ["task1", "task2"]
+    await update(labels={"tier": "back"})
+    assert found(control, _up__to__date=["true"]) == ["task1", "task2"]
+    await update(image="app:2")
+    assert found(control, _up__to__date=["true"]) == []
+    assert found(control, _up__to__date=["false"]) == ["task1", "task2"]
+
+
+async def test_tasks_of_a_removed_service_are_found_by_its_whole_id(control, web):
+    await control.services.remove("web")
+    assert found(control, service=[web.id]) == ["task1", "task2"]
+    with pytest.raises(NotFound):
+        found(control, service=["web"])
+
+
+async def test_a_task_is_known_by_its_id_its_name_and_the_start_of_its_id(control, web):
+    for reference in ("task1", "web.1.task1"):
+        assert control.tasks.get(reference).id == "task1"
+    with pytest.raises(InvalidArgument, match=r"task task is ambiguous \(2 matches found\)"):
+        control.tasks.get("task")
+    for stranger in ("", "web.2.task1", "x"):
+        with pytest.raises(NotFound, match=f"task {stranger} not found"):
+            control.tasks.get(stranger)
