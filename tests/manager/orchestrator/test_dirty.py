@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from msgspec.structs import replace
 
@@ -17,6 +19,7 @@ A = task("a", WEB)
 
 
 def dirty(old: Stored | None, new: Stored | None, *objects: Stored) -> list[str]:
+    action: Literal["create", "update", "remove"]
     action = "create" if old is None else "remove" if new is None else "update"
     seen: MemoryView = view(*objects, *([new] if new is not None else []))
     return sorted(Orchestrator().dirty(Event("", action, old, new), seen))

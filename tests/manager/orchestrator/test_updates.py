@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -20,7 +22,7 @@ def updated(
     *,
     update: UpdateConfig | None = None,
     under_way: bool = True,
-    **words: object,
+    **words: Any,
 ) -> tuple[Service, Service]:
     """The service before and after an update from app:1 to app:2, which began at second 50."""
     before = service(replicas, update=update, **words)
@@ -149,7 +151,14 @@ def test_some_failures_are_allowed() -> None:
     before, after = updated(4, update=settings)
     broken = attempt("b", after, 1, state=FAILED, desired=SHUTDOWN, since=61)
     retried = task("c", after, 1, on="", state=TaskState.NEW, born=61, origin="restart")
-    objects = [after, node(), stopped(before, 1), tasks(before, 2, 3, 4), broken, retried]
+    objects: list[Any] = [
+        after,
+        node(),
+        stopped(before, 1),
+        tasks(before, 2, 3, 4),
+        broken,
+        retried,
+    ]
     assert renewed(look(Orchestrator(), view(*objects))) == ["t2", "t3"]
     another = replace(broken, id="d", slot=2)
     [first, *_] = look(Orchestrator(), view(*objects, another))
