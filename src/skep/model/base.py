@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import InvalidArgument
+from skep.model.spelling import respelled
 
 T = TypeVar("T")
 
@@ -59,22 +62,15 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, ren
 def decode_json(body: bytes, kind: type[T], what: str = "request body") -> T:
     """Read JSON into `kind`; raises InvalidArgument with the path of the wrong field.
 
-    A null means "not given", as Go clients write their nil maps, slices and pointers.
+    A null means "not given", as Go clients write their nil maps, slices and pointers; keys may be
+    written in any case, as Go servers read them.
     """
     try:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(body)), type=kind)
+        return msgspec.convert(respelled(msgspec.json.decode(body), kind), type=kind)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"invalid {what}: {error}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidArgument(f"invalid JSON in {what}: {error}") from None
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
 
 
 def encode_json(value: Any) -> bytes:
