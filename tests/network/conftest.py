@@ -20,6 +20,6 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         try:
             yield lab
         finally:
-            lab.close()
             await lab.network.clear()
             await lab.network.close()
+            lab.close()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from skep.kit.errors import InvalidArgument
 
-_ROOT = Path("/proc/sys")
+_ROOT = "/proc/sys/"
+_SWAP = str.maketrans("./", "/.")
 
 
 def write(name: str, value: str) -> None:
@@ -31,16 +32,16 @@ def write(name: str, value: str) -> None:
 def read(name: str) -> str | None:
     """The setting; None when the kernel does not have it."""
     try:
-        return _path(name).read_text().strip()
+        return Path(_path(name)).read_text().strip()
     except OSError:
         return None
 
 
-def _path(name: str) -> Path:
-    """Dots divide; a dot inside an interface's name is written as a slash (sysctl(8))."""
-    return _ROOT / "/".join(part.replace("/", ".") for part in name.split("."))
-
-
 def children(name: str) -> list[str]:
     """The interfaces below `net.ipv6.conf`, say, as names that `write` takes."""
-    return [each.name.replace(".", "/") for each in _path(name).iterdir()]
+    return [each.name.replace(".", "/") for each in Path(_path(name)).iterdir()]
+
+
+def _path(name: str) -> str:
+    """Dots divide; a dot inside an interface's name is written as a slash (sysctl(8))."""
+    return _ROOT + name.translate(_SWAP)
