@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import inspect
 
 from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import InvalidArgument
