@@ -32,13 +32,36 @@ def check_values(wanted: Wanted) -> None:
             raise InvalidArgument(f"invalid filter 'exited={value}'")
 
 
-def shows_all(wanted: Wanted) -> bool:
-    """Filters that ask for containers that do not run imply `--all`."""
-    return "status" in wanted or "exited" in wanted
+def choose(
+    containers: Iterable[Container],
+    wanted: Wanted,
+    *,
+    everything: bool,
+    before: Collection[Container],
+    since: Collection[Container],
+    image_ids: Collection[str],
+) -> list[Container]:
+    """Newest first. Without `everything`, or a filter that asks for others, those that run.
+
+    `before` and `since` are the containers that these filters name, `image_ids` what `ancestor`
+    names stand for.
+    """
+    everything = everything or "status" in wanted or "exited" in wanted
+    latest = min((c.record.created_at for c in before), default=None)
+    earliest = max((c.record.created_at for c in since), default=None)
+    chosen = [
+        container
+        for container in containers
+        if (everything or container.running or container.restarting)
+        and (latest is None or container.record.created_at < latest)
+        and (earliest is None or container.record.created_at > earliest)
+        and passes(container, wanted, image_ids)
+    ]
+    return sorted(chosen, key=lambda container: container.record.created_at, reverse=True)
 
 
 def passes(container: Container, wanted: Wanted, image_ids: Collection[str]) -> bool:
-    """`image_ids` are those that `ancestor` names stand for; before and since are the caller's."""
+    """All filters but before and since."""
     record = container.record
     is_task = flag(wanted, "is-task")
     if is_task is not None and is_task != (_TASK_LABEL in record.config.labels):

@@ -399,19 +399,14 @@ class Containers:
         name, network, publish, since, status, volume."""
         wanted = check_filters(filters, choosing.KNOWN)
         choosing.check_values(wanted)
-        before = [self._registry.find(name).record.created_at for name in wanted.get("before", ())]
-        since = [self._registry.find(name).record.created_at for name in wanted.get("since", ())]
-        everything = all_containers or limit > 0 or choosing.shows_all(wanted)
-        image_ids = await self._image_ids(wanted.get("ancestor", ()))
-        chosen = [
-            container
-            for container in self._registry
-            if (everything or container.running or container.restarting)
-            and all(container.record.created_at < moment for moment in before)
-            and all(container.record.created_at > moment for moment in since)
-            and choosing.passes(container, wanted, image_ids)
-        ]
-        chosen.sort(key=lambda container: container.record.created_at, reverse=True)
+        chosen = choosing.choose(
+            self._registry,
+            wanted,
+            everything=all_containers or limit > 0,
+            before=[self._registry.find(name) for name in wanted.get("before", ())],
+            since=[self._registry.find(name) for name in wanted.get("since", ())],
+            image_ids=await self._image_ids(wanted.get("ancestor", ())),
+        )
         now = utc_now()
         return [
             show.summarised(
