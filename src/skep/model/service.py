@@ -395,8 +395,9 @@ class JobStatus(Value, frozen=True, omit_defaults=False):
 class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
     """A service as stored and as GET /services/{id} shows it.
 
-    `spec_version` is the revision that last changed `spec`; every task carries the one that it
-    was made from.
+    `spec_version` numbers the specs that the service had: it grows with each update, and a manual
+    rollback brings the old number back with the old spec. Every task carries the one that it was
+    made from.
     """
 
     id: str
