@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,10 @@ from skep.testing.netlab import (
     Lab,
     bridge,
     call_tcp,
+    open_network,
     replies,
     sandbox,
+    two_machines,
     unreachable,
 )
 
@@ -90,6 +93,24 @@ async def test_a_bridge_with_a_name_of_its_own_is_let_through_too(lab: Lab) -> N
     assert "-i custom0" in lab.run("iptables-nft", "-S", "FORWARD")
     await lab.network.remove_bridge("net17")
     assert "custom0" not in lab.run("iptables-nft", "-S", "FORWARD")
+
+
+async def test_a_firewall_that_starts_later_is_opened_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skep.network.kernel._PASSAGE_CHECK_S", 0.02)
+    with two_machines(tmp_path) as (host, neighbour):
+        lab = Lab(tmp_path, host, neighbour, open_network(tmp_path))
+        await lab.network.open()
+        try:
+            await lab.network.ensure_bridge(bridge())
+            _drop_by_default(lab, "iptables-nft")
+            async with asyncio.timeout(5):
+                while "skept" not in lab.run("iptables-nft", "-S", "FORWARD"):
+                    await asyncio.sleep(0.01)
+        finally:
+            await lab.network.clear()
+            await lab.network.close()
 
 
 async def test_no_table_of_another_program_is_made(lab: Lab) -> None:

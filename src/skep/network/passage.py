@@ -104,13 +104,13 @@ def _present(table: Table, comment: str) -> list[str]:
 
 
 def _iptables(table: Table, *words: str) -> str:
-    done = subprocess.run(
-        [table.program, "-w", _LOCK_WAIT_S, *words],
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        raise Internal(f"{table.program} {' '.join(words)}: {done.stderr.strip()}")
+    command = [table.program, "-w", _LOCK_WAIT_S, *words]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        raise Internal(f"{' '.join(command)}: {error.stderr.strip()}") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Internal(f"{' '.join(command)}: {error}") from None
     return done.stdout
