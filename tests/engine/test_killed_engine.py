@@ -28,10 +28,9 @@ async def test_killed_at_a_random_moment_it_keeps_its_word(host: EngineHost, see
     dice = random.Random(seed)
     promises = await asyncio.to_thread(_killed_child, host, dice.uniform(0.05, 1.2), seed)
     engine = await host.start()
+    rows = await engine.containers.list(all_containers=True)
+    states = {row.names[0]: row.state for row in rows}
     for name, word in promises.items():
-        states = {
-            row.names[0]: row.state for row in await engine.containers.list(all_containers=True)
-        }
         if word in EXPECTED:
             assert (name, states.get(f"/{name}")) in _allowed(name, word)
         if word == "removed":
