@@ -94,7 +94,7 @@ def engine_settings(settings: DaemonSettings) -> EngineSettings:
     return EngineSettings(
         data_root=Path(settings.data_root),
         exec_root=Path(settings.exec_root),
-        instance=instance(settings),
+        instance=instance_of(Path(settings.data_root), Path(settings.exec_root)),
         address_pools=pools or DEFAULT_ADDRESS_POOLS,
         bip=settings.bip,
         bridge_link=settings.bridge,
@@ -108,12 +108,12 @@ def engine_settings(settings: DaemonSettings) -> EngineSettings:
     )
 
 
-def instance(settings: DaemonSettings) -> str:
-    """A few letters that tell this daemon's links, tables and cgroups from another's.
+def instance_of(data_root: Path, exec_root: Path) -> str:
+    """A few letters that tell a daemon's links, tables and cgroups from another's.
 
     Made from where the daemon keeps its state, so it is the same after every restart.
     """
-    place = f"{Path(settings.data_root).resolve()}|{Path(settings.exec_root).resolve()}"
+    place = f"{data_root.resolve()}|{exec_root.resolve()}"
     return hashlib.sha256(place.encode()).hexdigest()[:5]
 
 

@@ -1,0 +1,164 @@
+"""One node of a playground: its namespaces, its first process, and the daemon in it.
+
+The first process of a node does what an init does: it starts the daemon, starts it again when it
+dies, and takes up orphans. When it is killed the kernel kills everything in the node with it, and
+the node's mounts go with its mount namespace: that is what a machine losing its power looks like.
+
+    us ── fork ── (enters the namespaces) ── fork ── init (pid 1 there) ── fork ── daemon
+
+The daemon's code is imported once, before the forks: the nodes share its memory and start in the
+time that a fork takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from skep.kit.errors import Internal
+from skep.kit.linux import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
+from skep.network import netns
+from skep.playground.places import MachinePlace
+
+_CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWPID = 0x00020000, 0x04000000, 0x20000000
+_RESTART_S = 0.3
+_libc = ctypes.CDLL(None, use_errno=True)
+
+Run = Callable[[MachinePlace], int]
+"""Runs the daemon of a node until it is told to stop; gives its exit code."""
+
+
+def boot(place: MachinePlace, run: Run) -> int:
+    """Start a node; gives the pid of its first process as we see it. Raises Internal."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _enter_and_init(place, run, writing)
+    os.close(writing)
+    try:
+        _, status = os.waitpid(child, 0)
+        said = os.read(reading, 4096).decode()
+    finally:
+        os.close(reading)
+    if os.waitstatus_to_exitcode(status) != 0 or not said.isdigit():
+        raise Internal(f"node {place.name} cannot be started: {said or 'see ' + str(place.log)}")
+    return int(said)
+
+
+def power_off(pid: int) -> None:
+    """Kill a node's first process, and with it everything in the node; wait until it is gone."""
+    try:
+        watching = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(watching, signal.SIGKILL)
+        _wait_until_gone(watching)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(watching)
+
+
+def started_at(pid: int) -> int:
+    """The process's start time in clock ticks since boot, 0 when there is none: with the pid it
+    names one process for ever."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(text.rpartition(")")[2].split()[19])
+
+
+def _wait_until_gone(pidfd: int) -> None:
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll(10_000)
+
+
+def _enter_and_init(place: MachinePlace, run: Run, report: int) -> NoReturn:
+    """In the first fork: make the namespaces, fork the init into them, tell its pid and go."""
+    try:
+        os.setsid()
+        _redirect_output(place.log)
+        target = netns.open_at(place.netns)
+        netns.enter(target)
+        os.close(target)
+        _unshare(_CLONE_NEWNS | _CLONE_NEWUTS | _CLONE_NEWPID)
+        mount("", Path("/"), "", MS_REC | MS_PRIVATE)
+        socket.sethostname(place.name)
+        init = os.fork()
+        if init == 0:
+            os.close(report)
+            _init(place, run)
+        os.write(report, str(init).encode())
+        os._exit(0)
+    except BaseException as error:
+        os.write(report, f"{type(error).__name__}: {error}".encode()[:4000])
+        os._exit(1)
+
+
+def _init(place: MachinePlace, run: Run) -> NoReturn:
+    """Pid 1 of the node."""
+    mount("proc", Path("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    stopping = False
+    daemon = 0
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        if daemon:
+            os.kill(daemon, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while not stopping:
+        daemon = os.fork()
+        if daemon == 0:
+            _daemon(place, run)
+        while True:
+            pid, _ = os.wait()
+            if pid == daemon:
+                break
+        if not stopping:
+            time.sleep(_RESTART_S)
+    os._exit(0)
+
+
+def _daemon(place: MachinePlace, run: Run) -> NoReturn:
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        code = run(place)
+    except BaseException as error:  # nothing of the parent's program may go on in this copy of it
+        print(f"the daemon of {place.name} failed: {error!r}", file=sys.stderr)  # noqa: T201
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _redirect_output(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    for theirs, ours in ((0, null), (1, out), (2, out)):
+        os.dup2(ours, theirs)
+    os.close(null)
+    os.close(out)
+
+
+def _unshare(flags: int) -> None:
+    if _libc.unshare(flags) < 0:
+        code = ctypes.get_errno()
+        raise Internal(f"cannot make namespaces: {os.strerror(code)} (are you root?)")
