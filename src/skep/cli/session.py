@@ -72,6 +72,11 @@ class Session:
     def write(self, text: str) -> None:
         sys.stdout.write(text)
 
+    def write_now(self, text: str) -> None:
+        """Text that shall be seen at once."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
     def flush(self) -> None:
         sys.stdout.flush()
 
@@ -88,6 +93,14 @@ class Session:
         if not answer and not self.in_is_terminal:
             sys.stdout.write("\n")
         return answer == "y"
+
+    def ask_secret(self, question: str) -> str:
+        """A line that is not shown while it is typed; read as it is where there is no terminal."""
+        if not self.in_is_terminal:
+            return sys.stdin.readline().rstrip("\n")
+        import getpass
+
+        return getpass.getpass(question)
 
     def each(self, names: list[str], action: Callable[[str], str | None]) -> int:
         """Do `action` for every name, say what it returns, complain of each that fails.

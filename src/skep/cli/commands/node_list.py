@@ -66,10 +66,10 @@ FIELDS: Fields = {
 
 def _ls(session: Session, options: Options, _: list[str]) -> None:
     nodes = session.client.get("/nodes", {"filters": filters_query(options.items("filter"))})
-    own_id, cluster = "", {}
+    swarm: dict[str, Any] = {}
     if nodes and not options.yes("quiet"):
         swarm = session.client.get("/info").get("Swarm") or {}
-        own_id, cluster = swarm.get("NodeID", ""), swarm.get("Cluster") or {}
+    own_id, cluster = swarm.get("NodeID", ""), swarm.get("Cluster") or {}
     nodes.sort(key=lambda node: natural_key(node["Description"].get("Hostname", "")))
     rotating = bool(cluster.get("RootRotationInProgress"))
     rows = [Row(node, own_id, cluster.get("TLSInfo") or {}, rotating) for node in nodes]

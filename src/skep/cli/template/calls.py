@@ -42,7 +42,8 @@ def _ne(left: Any, right: Any) -> bool:
 def _slice(value: Any, *bounds: Any) -> Any:
     if not isinstance(value, str | list | tuple):
         raise TemplateError(f"can't slice item of type {go_type(value)}")
-    low, high = (*bounds, *(0, len(value))[len(bounds) :])
+    low = bounds[0] if bounds else 0
+    high = bounds[1] if len(bounds) > 1 else len(value)
     if not 0 <= low <= high <= len(value):
         raise TemplateError(f"index out of range: {high}")
     return value[low:high]

@@ -1,4 +1,4 @@
-"""Go's Sprintf for the verbs that people use in templates: %s %v %d %q %x %X %o %b %c %t %f %e %g."""
+"""Go's Sprintf for the verbs that people use in templates: %s %v %d %q %x %o %b %c %t %f %e %g."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _plain(value: Any) -> Any:
 def field(value: Any, name: str) -> Any:
     """`.name` of a value: a key of a map; of nothing, nothing."""
     if isinstance(value, Mapping):
-        return value[name] if name in value else MISSING
+        return value.get(name, MISSING)
     if value is None:
         raise TemplateError(f"nil data; no entry for key {json.dumps(name)}")
     if value is MISSING:

@@ -1,0 +1,20 @@
+"""What a secret or config is made of: a file, or standard input."""
+
+from __future__ import annotations
+
+import base64
+import sys
+
+from skep.cli.errors import Failure
+
+
+def read_content(path: str) -> str:
+    """The bytes at `path` (`-`: standard input) in base64, as the API takes them."""
+    if path == "-":
+        return base64.b64encode(sys.stdin.buffer.read()).decode()
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 (pathlib costs its import)
+            return base64.b64encode(file.read()).decode()
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise Failure(f'Error reading content from "{path}": open {path}: {reason}') from None

@@ -1,0 +1,71 @@
+"""Inspect: whole objects as indented JSON or through a template, what is missing named last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from skep.cli.errors import Failure
+from skep.cli.session import Session
+from skep.cli.template import Template, TemplateError, compile_template
+
+_JSON = "json"
+_BAD_TEMPLATE = 64
+"""docker's exit code for it."""
+
+
+def inspect_each(
+    session: Session, names: list[str], layout: str, find: Callable[[str], Any]
+) -> int:
+    """Show what `find` gives for each name; complain of those it cannot find, exit code 1."""
+    template = compile_details(layout)
+    found: list[Any] = []
+    failures: list[str] = []
+    for name in names:
+        try:
+            found.append(find(name))
+        except Failure as error:
+            failures.append(str(error))
+    session.write(render_details(found, template))
+    if failures:
+        session.complain("\n".join(failures))
+    return 1 if failures else 0
+
+
+def compile_details(layout: str) -> Template | None:
+    if not layout:
+        return None
+    try:
+        return compile_template("{{json .}}" if layout == _JSON else layout)
+    except TemplateError as error:
+        raise Failure(f"template parsing error: {error}", _BAD_TEMPLATE) from None
+
+
+def render_details(objects: list[Any], template: Template | None) -> str:
+    """A JSON array, or a line for each object."""
+    if template is None:
+        return json.dumps(objects, indent=4, ensure_ascii=False) + "\n"
+    try:
+        return "".join(template.execute(each, strict=True) + "\n" for each in objects)
+    except TemplateError as error:
+        raise Failure(f"template parsing error: {error}") from None
+
+
+def pretty_each(
+    session: Session,
+    names: list[str],
+    find: Callable[[str], Any],
+    show: Callable[[Any], str],
+) -> int:
+    """As inspect_each, through a function that writes each object for people."""
+    code = 0
+    for position, name in enumerate(names):
+        try:
+            found = find(name)
+        except Failure as error:
+            session.complain(str(error))
+            code = 1
+        else:
+            session.write(("\n" if position else "") + show(found) + "\n")
+    return code

@@ -1,0 +1,1 @@
+"""Bytes between this terminal and a process in a container."""
