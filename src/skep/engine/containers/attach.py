@@ -76,6 +76,7 @@ class AttachedLine:
                 return chunk
         if self._end is not None and self._line.now is not None:
             await asyncio.wait({self._end})
+        self.close()
         return None
 
     async def _next(self) -> Chunk | None:
