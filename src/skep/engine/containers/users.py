@@ -94,7 +94,7 @@ def _accounts(passwd: str) -> Iterator[_Account]:
 def _groups(group: str) -> Iterator[_Group]:
     for fields in _rows(group, 4):
         if fields[2].isdigit():
-            yield _Group(fields[0], int(fields[2]), frozenset(fields[3].split(",")))
+            yield _Group(fields[0], int(fields[2]), frozenset(filter(None, fields[3].split(","))))
 
 
 def _rows(text: str, width: int) -> Iterator[list[str]]:
