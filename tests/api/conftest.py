@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import re
+import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
 
 from skep.api import Server
+from skep.kit.errors import Unavailable
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.system import Component, Facts, SwarmInfo, SwarmInit, SwarmJoin
+from skep.testing.control_plane import ControlPlane
 
 FACTS = Facts(
     daemon_id="daemon-1",
@@ -31,14 +37,18 @@ FACTS = Facts(
 )
 
 
+async def _none(*args: Any, **options: Any) -> list[Any]:
+    return []
+
+
 class StandInNode:
     """A node made of what a test puts into it; everything not put there is missing."""
 
     def __init__(self) -> None:
         self.facts = FACTS
         self.engine: Any = SimpleNamespace(
-            containers=SimpleNamespace(),
-            images=SimpleNamespace(),
+            containers=SimpleNamespace(list=_none),
+            images=SimpleNamespace(summaries=_none),
             volumes=SimpleNamespace(),
             networks=SimpleNamespace(),
             events=SimpleNamespace(),
@@ -87,9 +97,6 @@ async def server(node: StandInNode, sock: Path) -> AsyncIterator[Server]:
     await server.stop()
 
 
-Call = Callable[..., Awaitable[aiohttp.ClientResponse]]
-
-
 @pytest.fixture
 async def http(server: Server, sock: Path) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(
@@ -98,3 +105,76 @@ async def http(server: Server, sock: Path) -> AsyncIterator[aiohttp.ClientSessio
         yield session
     with contextlib.suppress(FileNotFoundError):
         sock.unlink()
+
+
+class Printed(NamedTuple):
+    """What a run of docker's client printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells of a printed table, its headings first."""
+        return [re.split(r" {2,}", line.strip()) for line in self.out.splitlines()]
+
+
+Docker = Callable[..., Awaitable[Printed]]
+
+
+@pytest.fixture
+def docker(server: Server, sock: Path, tmp_path: Path) -> Docker:
+    """The unmodified docker client, speaking to the server."""
+
+    async def run(*words: str, stdin: bytes | None = None) -> Printed:
+        process = await asyncio.create_subprocess_exec(
+            "docker",
+            *words,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "DOCKER_HOST": f"unix://{sock}",
+            },
+        )
+        try:
+            async with asyncio.timeout(20):
+                out, err = await process.communicate(stdin)
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
+        return Printed(process.returncode or 0, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+async def cluster(node: StandInNode, tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """A real manager with two workers whose containers are pretended; the node is the manager."""
+    plane = ControlPlane(tmp_path / "cluster")
+    (tmp_path / "cluster").mkdir()
+    await plane.start()
+    await plane.join("drone-1")
+    await plane.join("drone-2")
+    manager = plane.manager
+    node.control = manager.control
+    node.swarm = SwarmInfo(
+        node_id=plane._own.id,
+        node_addr="127.0.0.1",
+        local_node_state="active",
+        control_available=True,
+        nodes=3,
+        managers=1,
+    )
+    node.service_logs = manager.logs.read  # type: ignore[method-assign]
+
+    async def unreachable(reference: str, auth: Any) -> Any:
+        raise Unavailable(f"{reference}: no registry here")
+
+    node.engine.images.distribution_inspect = unreachable
+    yield plane
+    await plane.close()

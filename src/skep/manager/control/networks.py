@@ -10,7 +10,7 @@ from skep.manager.control import filters as by
 from skep.manager.control import resolve, words
 from skep.manager.control.cluster import PREDEFINED_NETWORKS
 from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import Store, commit
+from skep.manager.control.writer import Store, commit, commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
@@ -85,16 +85,23 @@ class Networks:
 
     async def remove(self, reference: str) -> None:
         """Forget a network that no service or task uses."""
-        network = self.get(reference)
-        if is_predefined(network):
-            raise InvalidArgument(
-                f"{network.spec.name} is a pre-defined network and cannot be removed"
-            )
-        user = _user(self._store.view, network)
-        if user is not None:
-            kind = "service" if isinstance(user, Service) else "task"
-            raise words.not_possible_now(f"network {network.id} is in use by {kind} {user.id}")
-        await commit(self._store, [Delete(network, why="network rm")])
+        network_id = self.get(reference).id
+
+        def forget(view: View) -> list[Delete]:
+            network = resolve.network(view, network_id)
+            _check_removal(view, network)
+            return [Delete(network, why="network rm")]
+
+        await commit_latest(self._store, forget)
+
+
+def _check_removal(view: View, network: Network) -> None:
+    if is_predefined(network):
+        raise InvalidArgument(f"{network.spec.name} is a pre-defined network and cannot be removed")
+    user = _user(view, network)
+    if user is not None:
+        kind = "service" if isinstance(user, Service) else "task"
+        raise words.not_possible_now(f"network {network.id} is in use by {kind} {user.id}")
 
 
 def is_predefined(network: Network) -> bool:

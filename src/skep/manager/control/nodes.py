@@ -8,7 +8,7 @@ from skep.kit.errors import Unimplemented
 from skep.manager.control import filters as by
 from skep.manager.control import resolve, words
 from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import Store, check_version, commit
+from skep.manager.control.writer import Store, check_version, commit, commit_latest
 from skep.model.node import Node, NodeSpec
 from skep.store.change import Delete, Update, View
 
@@ -50,18 +50,27 @@ class Nodes:
 
     async def remove(self, reference: str, force: bool = False) -> None:
         """Forget a node that is down, or any worker with `force`."""
-        node = self.get(reference)
-        if node.spec.role == "manager" or node.manager_status is not None:
-            raise words.not_possible_now(
-                f"node {node.id} is a cluster manager and is a member of the raft cluster. "
-                "It must be demoted to worker before removal"
-            )
-        if node.status.state != "down" and not force:
-            raise words.not_possible_now(
-                f"node {node.id} is not down and can't be removed: run skep swarm leave on it, "
-                "or use --force"
-            )
-        await commit(self._store, [Delete(node, why="node rm")])
+        node_id = self.get(reference).id
+
+        def forget(view: View) -> list[Delete]:
+            node = resolve.node(view, node_id)
+            _check_removal(node, force)
+            return [Delete(node, why="node rm")]
+
+        await commit_latest(self._store, forget)
+
+
+def _check_removal(node: Node, force: bool) -> None:
+    if node.spec.role == "manager" or node.manager_status is not None:
+        raise words.not_possible_now(
+            f"node {node.id} is a cluster manager and is a member of the raft cluster. "
+            "It must be demoted to worker before removal"
+        )
+    if node.status.state != "down" and not force:
+        raise words.not_possible_now(
+            f"node {node.id} is not down and can't be removed: run skep swarm leave on it, "
+            "or use --force"
+        )
 
 
 def _check_role(view: View, node: Node, spec: NodeSpec) -> None:

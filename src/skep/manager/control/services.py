@@ -16,7 +16,7 @@ from skep.manager.control.filters import NO_FILTERS, Filters
 from skep.manager.control.names import unused_name
 from skep.manager.control.spec import complete
 from skep.manager.control.validate import check_spec, check_update
-from skep.manager.control.writer import Store, check_version, commit
+from skep.manager.control.writer import Store, check_version, commit, commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.base import Version
@@ -132,13 +132,13 @@ class Services:
 
     async def remove(self, reference: str) -> None:
         """Forget the service; the orchestrator ends its tasks."""
-        view = self._store.view
-        service = resolve.service(view, reference)
-        changes: list[Change] = [Delete(service, why="service rm")]
-        auth = view.registry_auth(service.id)
-        if auth is not None:
-            changes.append(Delete(auth, why="service rm"))
-        await commit(self._store, changes)
+        service_id = resolve.service(self._store.view, reference).id
+
+        def forget(view: View) -> list[Change]:
+            service, auth = resolve.service(view, service_id), view.registry_auth(service_id)
+            return [Delete(stored, why="service rm") for stored in (service, auth) if stored]
+
+        await commit_latest(self._store, forget)
 
 
 def _updated(service: Service, spec: ServiceSpec) -> Service:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from skep.kit.errors import OutOfSequence
 from skep.manager.control import words
 from skep.model.base import Object
 from skep.store.change import Change, View
+
+_TRIES = 10
 
 
 class Store(Protocol):
@@ -28,6 +30,20 @@ async def commit(store: Store, changes: Sequence[Change]) -> int:
         return await store.commit(changes)
     except OutOfSequence:
         raise words.out_of_sequence() from None
+
+
+async def commit_latest(store: Store, changes: Callable[[View], Sequence[Change]]) -> int:
+    """Commit what `changes` makes of the view of now; once more when somebody wrote in between.
+
+    For wishes that state no version, such as a removal: only those who read may be told that what
+    they read is old.
+    """
+    for _ in range(_TRIES):
+        try:
+            return await store.commit(changes(store.view))
+        except OutOfSequence:
+            continue
+    raise words.out_of_sequence()
 
 
 def check_version(stored: Object, version: int) -> None:

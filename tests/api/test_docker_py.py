@@ -1,0 +1,133 @@
+"""The same API seen by docker's Python library."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import pytest
+from docker.errors import APIError, NotFound
+from docker.types import RestartPolicy, ServiceMode, UpdateConfig
+
+from skep.kit.clock import utc_now
+from skep.model.container import ContainerConfig, ContainerInspect, StateInspect
+from skep.runtime.door import Chunk
+from skep.testing.control_plane import ControlPlane
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+async def client(server: Any, sock: Path) -> AsyncIterator[docker.DockerClient]:
+    client = await asyncio.to_thread(docker.DockerClient, base_url=f"unix://{sock}", version="auto")
+    yield client
+    await asyncio.to_thread(client.close)
+
+
+async def call(work: Callable[[], T]) -> T:
+    """The library waits while it asks, so it asks on a thread."""
+    async with asyncio.timeout(20):
+        return await asyncio.to_thread(work)
+
+
+def update(service: Any, **changes: Any) -> None:
+    """Update what is there now: the cluster writes to a service while it converges."""
+    for _ in range(20):
+        service.reload()
+        try:
+            service.update(**changes)
+            return
+        except APIError as error:
+            if "update out of sequence" not in str(error):
+                raise
+    raise AssertionError("it never was quiet")
+
+
+async def test_it_agrees_on_the_newest_version(client: docker.DockerClient) -> None:
+    assert client.api._version == "1.50"
+    assert await call(client.ping)
+    assert (await call(client.version))["MinAPIVersion"] == "1.41"
+
+
+async def test_services_and_tasks_are_objects(
+    client: docker.DockerClient, cluster: ControlPlane
+) -> None:
+    service = await call(
+        lambda: client.services.create(
+            "app:1",
+            name="web",
+            mode=ServiceMode("replicated", replicas=2),
+            env={"A": "b"},
+            labels={"tier": "front"},
+            restart_policy=RestartPolicy("on-failure", delay=1),
+            update_config=UpdateConfig(parallelism=1, delay=0),
+        )
+    )
+    await cluster.until(lambda: len(cluster.running(service.id)) == 2)
+    (listed,) = await call(lambda: client.services.list(filters={"label": "tier=front"}))
+    assert (listed.id, listed.name) == (service.id, "web")
+    assert {task["Status"]["State"] for task in await call(listed.tasks)} == {"running"}
+    await call(lambda: update(service, mode=ServiceMode("replicated", replicas=3)))
+    await cluster.until(lambda: len(cluster.running(service.id)) == 3)
+    await call(lambda: update(service, image="app:2"))
+    await call(service.reload)
+    spec = service.attrs["Spec"]
+    assert spec["TaskTemplate"]["ContainerSpec"]["Image"] == "app:2"
+    assert spec["Mode"] == {"Replicated": {"Replicas": 3}}
+    await call(service.remove)
+    with pytest.raises(NotFound):
+        await call(lambda: client.services.get("web"))
+
+
+async def test_a_stale_writer_is_refused(
+    client: docker.DockerClient, cluster: ControlPlane
+) -> None:
+    service = await call(lambda: client.services.create("app:1", name="web"))
+    await call(service.reload)
+    stale = service.version
+    await call(lambda: update(service, labels={"a": "b"}))
+    with pytest.raises(APIError, match="update out of sequence") as refused:
+        await call(
+            lambda: client.api.update_service(
+                service.id, stale, service.attrs["Spec"]["TaskTemplate"], name="web"
+            )
+        )
+    assert refused.value.status_code == 500
+
+
+async def test_the_swarm_and_its_nodes_are_objects(
+    client: docker.DockerClient, cluster: ControlPlane
+) -> None:
+    swarm = await call(lambda: client.swarm)
+    assert swarm.attrs["JoinTokens"]["Worker"].startswith("SWMTKN-1-")
+    nodes = {node.attrs["Description"]["Hostname"]: node for node in await call(client.nodes.list)}
+    drone = nodes["drone-1"]
+    assert drone.attrs["Status"]["State"] == "ready"
+    await call(lambda: drone.update({"Availability": "pause", "Role": "worker"}))
+    await call(drone.reload)
+    assert drone.attrs["Spec"]["Availability"] == "pause"
+
+
+async def test_logs_are_taken_apart(client: docker.DockerClient, node: Any) -> None:
+    async def inspect(name: str, size: bool = False) -> Any:
+        state = StateInspect(status="running", running=True, paused=False, restarting=False)
+        return ContainerInspect(
+            id="c" * 64, created=utc_now(), path="sh", args=[], state=state, image="sha256:1",
+            name="/bee", config=ContainerConfig(),
+        )  # fmt: skip
+
+    async def logs(name: str, **options: Any) -> AsyncIterator[Chunk]:
+        async def lines() -> AsyncIterator[Chunk]:
+            yield Chunk(stream=1, data=b"out\n")
+            yield Chunk(stream=2, data=b"err\n")
+
+        return lines()
+
+    node.engine.containers.inspect = inspect
+    node.engine.containers.logs = logs
+    bee = await call(lambda: client.containers.get("bee"))
+    assert bee.name == "bee"
+    assert await call(bee.logs) == b"out\nerr\n"
