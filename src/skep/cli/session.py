@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from skep.cli.client.address import DEFAULT, parse_address
 from skep.cli.client.client import Client
 from skep.cli.errors import Failure
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from skep.cli.settings import Settings
 
 _NARROW = 80
@@ -36,9 +38,12 @@ class Session:
 
         return Settings(self._config_folder or default_folder())
 
-    @property
-    def stdin(self) -> TextIO:
-        return sys.stdin
+    @cached_property
+    def now(self) -> datetime:
+        """When this run was, for all that it calls old or new."""
+        from skep.kit.clock import utc_now
+
+        return utc_now()
 
     @property
     def out(self) -> BinaryIO:
@@ -89,10 +94,7 @@ class Session:
         """Ask on standard output; only a y is yes, as docker's prompts have it."""
         sys.stdout.write(f"{question} [y/N] ")
         sys.stdout.flush()
-        answer = sys.stdin.readline().strip().lower()
-        if not answer and not self.in_is_terminal:
-            sys.stdout.write("\n")
-        return answer == "y"
+        return sys.stdin.readline().strip().lower() == "y"
 
     def ask_secret(self, question: str) -> str:
         """A line that is not shown while it is typed; read as it is where there is no terminal."""

@@ -170,7 +170,7 @@ def filters_query(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]] | No
 def error_message(content: bytes, otherwise: str) -> str:
     """The daemon's sentence in an error's body."""
     try:
-        return str(json.loads(content)["message"])
+        return str(json.loads(content)["message"]).strip()
     except (ValueError, KeyError, TypeError):
         return content.decode(errors="replace").strip() or otherwise
 

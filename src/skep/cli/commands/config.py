@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import Any
 
 from skep.cli.client.client import filters_query
@@ -40,7 +39,7 @@ def _create(session: Session, options: Options, arguments: list[str]) -> None:
 def _ls(session: Session, options: Options, _: list[str]) -> None:
     configs = session.client.get("/configs", {"filters": filters_query(options.items("filter"))})
     configs.sort(key=lambda config: natural_key(config["Spec"]["Name"]))
-    now = datetime.now(UTC)
+    now = session.now
     rows = [Row(config, now) for config in configs]
     show_list(session, options, FIELDS, rows, table=_TABLE, setting="configFormat")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from skep.cli.client.client import filters_query
@@ -125,7 +125,7 @@ def _ls(session: Session, options: Options, _: list[str]) -> None:
         "size": options.yes("size") or ".Size" in layout or None,
         "filters": filters_query(options.items("filter")),
     }
-    now = datetime.now(UTC)
+    now = session.now
     truncate = not options.yes("no-trunc")
     rows = [Row(each, now, truncate) for each in session.client.get("/containers/json", query)]
     table = _TABLE + ("\t{{.Size}}" if options.yes("size") else "")

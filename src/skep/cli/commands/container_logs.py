@@ -14,8 +14,8 @@ def _logs(session: Session, options: Options, arguments: list[str]) -> None:
     query = {
         "stdout": True,
         "stderr": True,
-        "since": moment(options, "since"),
-        "until": moment(options, "until"),
+        "since": moment(session, options, "since"),
+        "until": moment(session, options, "until"),
         "timestamps": options.yes("timestamps") or None,
         "details": options.yes("details") or None,
         "follow": options.yes("follow") or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from skep.cli.client.client import filters_query
@@ -106,9 +106,7 @@ def _ls(session: Session, options: Options, arguments: list[str]) -> None:
     images = session.client.get("/images/json", query)
     layout = options.text("format") or session.settings.text("imagesFormat")
     digests = options.yes("digests") or ".Digest" in layout
-    rows = rows_of(
-        images, digests=digests, truncate=not options.yes("no-trunc"), now=datetime.now(UTC)
-    )
+    rows = rows_of(images, digests=digests, truncate=not options.yes("no-trunc"), now=session.now)
     digest = "{{.Digest}}\t" if options.yes("digests") else ""
     table = "{{.Repository}}\t{{.Tag}}\t" + digest + "{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
     show_list(session, options, FIELDS, rows, table=table, setting="imagesFormat")

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from skep.cli.client.client import json_stream
 from skep.cli.client.wire import Response
 from skep.cli.errors import Failure
-from skep.cli.flags.command import NONE, SOME, Arity, Command, ONE
+from skep.cli.flags.command import NONE, ONE, SOME, Arity, Command
 from skep.cli.flags.flag import Options, switch, text, texts
 from skep.cli.session import Session
 from skep.cli.settings import registry_of

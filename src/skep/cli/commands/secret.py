@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from skep.cli.client.client import filters_query
@@ -67,7 +67,7 @@ def _create(session: Session, options: Options, arguments: list[str]) -> None:
 def _ls(session: Session, options: Options, _: list[str]) -> None:
     secrets = session.client.get("/secrets", {"filters": filters_query(options.items("filter"))})
     secrets.sort(key=lambda secret: natural_key(secret["Spec"]["Name"]))
-    now = datetime.now(UTC)
+    now = session.now
     rows = [Row(secret, now) for secret in secrets]
     show_list(session, options, FIELDS, rows, table=_TABLE, setting="secretFormat")
 
@@ -75,7 +75,7 @@ def _ls(session: Session, options: Options, _: list[str]) -> None:
 def pretty_secret(secret: dict[str, Any]) -> str:
     spec = secret["Spec"]
     lines = Lines()
-    lines.add("ID", secret["ID"], column=18)
+    lines.add("ID", secret["ID"], column=17)
     lines.add("Name", spec["Name"], column=19)
     if spec.get("Labels"):
         lines.title("Labels")

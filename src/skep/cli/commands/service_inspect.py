@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from skep.cli.client.client import Client
@@ -34,7 +33,7 @@ def _inspect(session: Session, options: Options, names: list[str]) -> int:
         raise Failure("--format is incompatible with human friendly format")
 
     def show(service: Any) -> str:
-        return "\n" + pretty_service(service, _network_names(client, service), datetime.now(UTC))
+        return "\n" + pretty_service(service, _network_names(client, service), session.now)
 
     return pretty_each(session, names, find, show)
 

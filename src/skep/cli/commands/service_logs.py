@@ -25,7 +25,7 @@ def _logs(session: Session, options: Options, arguments: list[str]) -> None:
     query = {
         "stdout": True,
         "stderr": True,
-        "since": moment(options, "since"),
+        "since": moment(session, options, "since"),
         "timestamps": options.yes("timestamps") or None,
         "follow": options.yes("follow") or None,
         "tail": options.text("tail"),

@@ -44,7 +44,7 @@ def _show(session: Session) -> None:
     root = (session.client.get("/swarm").get("TLSInfo") or {}).get("TrustRoot")
     if not root:
         raise Failure("No CA information available")
-    session.say(root)
+    session.say(root.rstrip("\n"))
 
 
 def _wait(session: Session, *, quiet: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from skep.cli.client.client import Client, filters_query
@@ -104,7 +104,7 @@ def show_tasks(session: Session, options: Options, tasks: list[Task]) -> None:
     if layout.startswith("table"):
         shown = indented(shown)
     truncate = not (options.yes("no-trunc") or quiet)
-    now = datetime.now(UTC)
+    now = session.now
     rows = [
         Row(task, name, "" if quiet else names.node(task.get("NodeID", "")), now, truncate)
         for name, (_, task) in zip(shown, named, strict=True)

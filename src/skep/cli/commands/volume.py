@@ -119,7 +119,7 @@ def _cluster_spec(options: Options) -> dict[str, Any] | None:
     kind = _one_of(options, "type", ("mount", "block"))
     access["BlockVolume" if kind == "block" else "MountVolume"] = {}
     secrets = mapping(options.items("secret"))
-    spec = {
+    return {
         "Group": options.text("group"),
         "AccessMode": access,
         "Secrets": [{"Key": key, "Secret": name} for key, name in sorted(secrets.items())],
@@ -133,7 +133,6 @@ def _cluster_spec(options: Options) -> dict[str, Any] | None:
         },
         "Availability": _one_of(options, "availability", ("active", "pause", "drain")),
     }
-    return spec
 
 
 def _one_of(options: Options, name: str, allowed: tuple[str, ...]) -> str:

@@ -9,9 +9,11 @@ from skep.cli.flags.kinds import read_int
 from skep.cli.values.size import parse_bytes
 
 _ULIMITS = frozenset(
-    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime "
-    "sigpending stack".split()
-)
+    (
+        "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
+        "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
+    )
+)  # fmt: skip
 _DEVICE_MODES = frozenset("rwm")
 _HOST_GATEWAY = "host-gateway"
 
