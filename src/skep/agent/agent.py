@@ -106,7 +106,8 @@ class Agent:
         try:
             self._identity.check_valid(time.time())
             await link.send(Hello(await self._description()))
-            welcome = await asyncio.wait_for(link.receive(), _WELCOME_S)
+            async with asyncio.timeout(_WELCOME_S):
+                welcome = await link.receive()
             await self._welcomed(welcome)
             backoff.reset()
             self._link = link
@@ -178,12 +179,14 @@ class Agent:
         while True:
             due_s = self._identity.renew_in_s(time.time())
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._renew_now.wait(), due_s)
+                async with asyncio.timeout(due_s):
+                    await self._renew_now.wait()
             key, signing_request = await self._identity.request()
             self._renewing = asyncio.get_running_loop().create_future()
             await link.send(Renew(signing_request))
             try:
-                answer = await asyncio.wait_for(self._renewing, _RENEW_S)
+                async with asyncio.timeout(_RENEW_S):
+                    answer = await self._renewing
             except TimeoutError:
                 raise LinkClosed(
                     f"the manager did not renew the certificate within {_RENEW_S:g} s"

@@ -51,7 +51,8 @@ class Reporter:
 
     async def _gather(self) -> None:
         try:
-            await asyncio.wait_for(self._urgent.wait(), _COMPANY_S)
+            async with asyncio.timeout(_COMPANY_S):
+                await self._urgent.wait()
         except TimeoutError:
             pass
 

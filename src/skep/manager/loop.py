@@ -151,6 +151,7 @@ class Loop:
         first = min((moment for moment in wakes if moment is not None), default=None)
         pause = None if first is None else max(0.0, (first - self._clock()).total_seconds())
         try:
-            await asyncio.wait_for(watch.wait(), pause)
+            async with asyncio.timeout(pause):
+                await watch.wait()
         except TimeoutError:
             pass
