@@ -91,6 +91,7 @@ def _enter_and_init(place: MachinePlace, run: Run, report: int) -> NoReturn:
     try:
         os.setsid()
         _redirect_output(place.log)
+        _close_all_but(report)  # a lock that we hold would be held by the node for ever
         target = netns.open_at(place.netns)
         netns.enter(target)
         os.close(target)
@@ -156,6 +157,11 @@ def _redirect_output(log: Path) -> None:
         os.dup2(ours, theirs)
     os.close(null)
     os.close(out)
+
+
+def _close_all_but(kept: int) -> None:
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _unshare(flags: int) -> None:
