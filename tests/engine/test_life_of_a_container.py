@@ -138,6 +138,17 @@ async def test_auto_remove_leaves_nothing_and_tells_the_exit_code(host: EngineHo
     assert host.leftovers() == []
 
 
+async def test_an_auto_removed_one_that_cannot_be_started_is_removed(host: EngineHost) -> None:
+    id_ = await host.create("/nothing/here", host={"auto_remove": True})
+    waiting = asyncio.ensure_future(host.engine.containers.wait(id_, "removed"))
+    await asyncio.sleep(0)
+    with pytest.raises(InvalidArgument):
+        await host.engine.containers.start(id_)
+    async with asyncio.timeout(10):
+        assert (await waiting).status_code == 127
+    assert await host.engine.containers.list(all_containers=True) == []
+
+
 async def test_a_program_that_is_not_there_leaves_code_127_and_nothing_else(
     host: EngineHost,
 ) -> None:

@@ -174,6 +174,8 @@ class Lifecycle:
             populated=attempted.populated,
         )
         await asyncio.to_thread(self._folder.note, container.record)
+        if before.host_config.auto_remove:
+            self._task(self._remove(container, volumes=True), "remove")
 
     # End
 
