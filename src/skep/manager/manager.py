@@ -61,8 +61,9 @@ class Manager:
         self._port: Listener | None = None
 
     async def start(self) -> None:
-        """Read the store. Raises Unavailable when it cannot be read."""
+        """Read the store and expect its nodes. Raises Unavailable when it cannot be read."""
         await self.store.start()
+        await self.dispatcher.start()
 
     async def listen(self, address: str, context: ssl.SSLContext) -> None:
         """Take callers at `address` (host:port). Raises Unavailable when it is taken."""

@@ -34,7 +34,7 @@ from skep.protocol.messages import (
     Statuses,
 )
 from skep.store.change import Event, Update
-from skep.store.store import Lagged, Store
+from skep.store.store import Lagged, Store, Watch
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +57,18 @@ class Dispatcher:
         self._sessions: dict[str, Session] = {}
         self._heard_at: dict[str, float] = {}
         self._reports = Reports(store)
+        self._watch: Watch | None = None
+
+    async def start(self) -> None:
+        """Begin to watch, and to expect every node; before the first `serve`.
+
+        A session that opened earlier could miss commits, or be called unknown after it was heard.
+        """
+        self._watch = self._store.watch()
+        await self._expect_everyone()
 
     async def run(self) -> None:
         """Route commits, commit reports, notice losses. Runs until cancelled."""
-        await self._expect_everyone()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._route(), name="dispatcher route")
             group.create_task(self._reports.run(), name="dispatcher reports")
@@ -190,7 +198,7 @@ class Dispatcher:
 
     async def _route(self) -> None:
         while True:
-            watch = self._store.watch()
+            watch, self._watch = self._watch or self._store.watch(), None
             try:
                 async for commit in watch:
                     for event in commit.events:
@@ -228,9 +236,8 @@ class Dispatcher:
         nodes = [node for node in self._store.view.nodes() if node.status.state != "down"]
         head_start = self._grace_s(len(nodes)) * (liveness.NEW_LEADER_FACTOR - 1)
         for node in nodes:
-            self._heard_at.setdefault(node.id, time.monotonic() + head_start)
-            if node.id not in self._sessions:
-                await self._set_state(node.id, "unknown", "the manager has just started")
+            self._heard_at[node.id] = time.monotonic() + head_start
+            await self._set_state(node.id, "unknown", "the manager has just started")
 
     async def _watch_over(self) -> None:
         before = time.monotonic()
