@@ -204,6 +204,7 @@ class Dispatcher:
                     for event in commit.events:
                         await self._route_event(event)
             except Lagged:
+                self._watch = self._store.watch()
                 for session in list(self._sessions.values()):
                     await session.end("the manager fell behind: begin a new session")
             finally:
