@@ -9,16 +9,15 @@ import platform
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from bench import one_machine, table
+from bench import many_nodes, one_machine, table
 from bench.engines import dockerd_is_installed
 from bench.figures import Results
 from bench.workshop import workshop
 
-_ROUNDS, _QUICK_ROUNDS = 3, 1
+_ROUNDS, _CLUSTER_ROUNDS, _QUICK_ROUNDS = 3, 2, 1
 _PROGRAMS = ("runc", "conmon", "dockerd")
 
 
@@ -31,7 +30,8 @@ def main() -> int:
     rounds = _QUICK_ROUNDS if options.quick else _ROUNDS
     machine, results = _machine(), Results()
     with workshop() as place:
-        one_machine.measure(place, rounds, results, _say)
+        one_machine.measure(place, rounds, results)
+        many_nodes.measure(place, min(rounds, _CLUSTER_ROUNDS), results)
     print(_heading(machine))
     print(table.render(results))
     if options.json:
@@ -47,13 +47,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round instead of three")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
     return parser.parse_args()
-
-
-_BEGIN = time.monotonic()
-
-
-def _say(sentence: str) -> None:
-    print(f"[{time.monotonic() - _BEGIN:4.0f} s] {sentence}", file=sys.stderr, flush=True)
 
 
 def _machine() -> dict[str, Any]:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from bench.waiting import seconds
 from bench.workshop import Place
-from skep.kit.linux import mount, unmount
+from skep.kit.linux import mount
 from skep.model.base import encode_json
-from skep.runtime import cgroups
 from skep.runtime.bundle import Bundle
 from skep.runtime.capabilities import DEFAULT
+from skep.runtime.cgroups import of_this_host
 from skep.runtime.oci import oci_config
 from skep.runtime.seccomp import default_profile
 
@@ -53,8 +53,7 @@ class _Loop:
         self._place = place
         self._image = image
         self._root = place.run / "runc"
-        self._cgroup = f"/{place.data.parent.name}"
-        self._hierarchies = cgroups.of_this_host()
+        self._unified = of_this_host().is_unified
 
     def run(self, container_id: str) -> None:
         """One container from nothing to running."""
@@ -69,9 +68,9 @@ class _Loop:
             env=self._image.env,
             hostname=container_id[:12],
             seccomp=default_profile(DEFAULT),
-            cgroup_path=f"{self._cgroup}/{container_id}",
+            cgroup_path=f"{self._place.cgroup}/{container_id}",
         )
-        config = oci_config(bundle, unified=self._hierarchies.is_unified)
+        config = oci_config(bundle, unified=self._unified)
         (folder / "config.json").write_bytes(encode_json(config))
         self._create(container_id, folder)
         self._runc("start", container_id)
@@ -79,9 +78,6 @@ class _Loop:
     def remove(self, ids: list[str]) -> None:
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             list(pool.map(lambda each: self._runc("delete", "--force", each), ids))
-        for container_id in ids:
-            unmount(self._place.run / container_id / "rootfs")
-        cgroups.Cgroup(self._hierarchies, self._cgroup).remove()
 
     def _mount(self, container_id: str, rootfs: Path) -> None:
         own = self._place.data / container_id

@@ -95,6 +95,8 @@ class Dockerd:
                 "--host", f"unix://{self.api.path}",
                 "--containerd", f"{place.run}/containerd.sock",
                 "--config-file", _empty_config(place),
+                "--cgroup-parent", place.cgroup,
+                "--exec-opt", "native.cgroupdriver=cgroupfs",
                 "--log-level", "error",
             ],
             place.namespace,

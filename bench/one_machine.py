@@ -8,11 +8,11 @@ import signal
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
 
 from bench import bare, calls
 from bench.engines import SKEP_COMMAND, Dockerd, Engine, Skep, dockerd_is_installed, memory_mib
 from bench.figures import BARE, SKEP, Results
+from bench.progress import say
 from bench.waiting import seconds, wait_until
 from bench.workshop import Workshop
 
@@ -26,10 +26,8 @@ _PROCESSES = 5
 _RESTART_PATIENCE_S = 60.0
 _WEB = "web"
 
-Say = Callable[[str], None]
 
-
-def measure(workshop: Workshop, rounds: int, results: Results, say: Say) -> None:
+def measure(workshop: Workshop, rounds: int, results: Results) -> None:
     """In turns, so that a busy minute of the machine is shared by all."""
     for number in range(1, rounds + 1):
         say(f"one machine, round {number} of {rounds}: {BARE}")
@@ -108,6 +106,7 @@ def _ms_for_services(engine: Engine) -> float:
     names = [f"service-{number}" for number in range(SERVICES)]
     for name in names:
         calls.create_service(engine.api, name, 0)
+    assert len(engine.api.get("/services")) == SERVICES
     value = _ms_to_get(engine, "/services")
     calls.remove_services(engine.api, names)
     return value

@@ -19,9 +19,12 @@ from pathlib import Path
 
 from bench.memory import processes_with
 from bench.program import kill_all
+from bench.waiting import wait_until
+from skep.daemon.settings import instance_of
 from skep.kit.linux import mounts_below, unmount
 from skep.network import links, netns
 from skep.network.netlink import Netlink
+from skep.runtime.cgroups import Cgroup, of_this_host
 from skep.testing.images import make_image
 
 IMAGE = "sleeper:1"
@@ -30,6 +33,7 @@ _SLEEPER = "trap 'exit 0' TERM; sleep 1000000 & wait"
 
 _SWITCH_MAC = "02:be:00:00:00:00"
 _ONE_SEGMENT = "10.214.0.{}/24"
+_END_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,33 @@ class Place:
         """What stands on the command line of every process that belongs to the daemon."""
         return f"{self.data}/", f"{self.run}/"
 
+    @property
+    def cgroup(self) -> str:
+        """Above the containers' cgroups, for whoever lets us choose."""
+        return f"/{self.data.parent.name}-{self.data.name}"
+
     def processes(self) -> list[int]:
+        """Daemons, helpers, shims and conmons; not what runs in containers."""
         return processes_with(self.marks)
 
+    def contained(self) -> list[int]:
+        """What runs in containers."""
+        return [pid for cgroup in self._cgroups() for pid in cgroup.processes()]
+
     def clear(self) -> None:
-        """End what a daemon left behind and take its mounts and files away."""
-        kill_all(self.processes())
+        """End what a daemon left behind and take its mounts, cgroups and files away."""
+        kill_all([*self.processes(), *self.contained()])
+        for cgroup in self._cgroups():
+            wait_until(cgroup.remove, _END_S, "a killed container does not end")
         for folder in (self.data, self.run):
             for point in mounts_below(folder):
                 unmount(point)
             subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=True)
+
+    def _cgroups(self) -> list[Cgroup]:
+        """Ours, and the one that skep's daemon names after its folders."""
+        skeps = f"/skep-{instance_of(self.data / 'skep', self.run / 'skep')}"
+        return [Cgroup(of_this_host(), path) for path in (self.cgroup, skeps)]
 
 
 class Workshop:
