@@ -43,6 +43,8 @@ def run(words: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+    finally:
+        session.close()
 
 
 def _dispatch(session: Session, options: Options, words: list[str]) -> int:

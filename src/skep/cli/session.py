@@ -31,6 +31,11 @@ class Session:
     def client(self) -> Client:
         return Client(parse_address(self.host))
 
+    def close(self) -> None:
+        """Hang up, if there was a call at all."""
+        if "client" in self.__dict__:
+            self.client.close()
+
     @cached_property
     def settings(self) -> Settings:
         """The person's docker config file: credentials, detach keys, formats."""

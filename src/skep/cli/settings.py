@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +141,8 @@ def registry_of(image: str) -> str:
 
 
 def _run_helper(helper: str, verb: str, request: str) -> str:
+    import subprocess
+
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run(

@@ -24,6 +24,7 @@ class Client:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._idle: Wire | None = None
+        self._wires: list[Wire] = []
         self._ping: Response | None = None
 
     @property
@@ -99,7 +100,7 @@ class Client:
         return f"/v{major}.{minor}{path}{encode_query(query or {})}"
 
     def _exchange(self, method: str, target: str, headers: Headers | None, body: Body) -> Response:
-        wire, self._idle = self._idle or Wire(connect(self.address)), None
+        wire, self._idle = self._idle or self._connect(), None
         head = {
             "Host": self.address.http_host,
             "User-Agent": f"skep/{__version__}",
@@ -112,6 +113,16 @@ class Client:
             if body is None or isinstance(body, bytes):
                 raise Unreachable(f"lost the connection to the daemon: {error}") from None
         return Response(wire, method)
+
+    def _connect(self) -> Wire:
+        wire = Wire(connect(self.address))
+        self._wires.append(wire)
+        return wire
+
+    def close(self) -> None:
+        """Hang up on every connection, also those whose answer was not read to its end."""
+        for wire in self._wires:
+            wire.close()
 
     def _settle(self, response: Response) -> None:
         """The body was read: keep the connection for the next call, if both sides like to."""

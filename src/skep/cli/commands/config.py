@@ -52,8 +52,8 @@ def pretty_config(config: dict[str, Any]) -> str:
     if spec.get("Labels"):
         lines.title("Labels")
         lines.plain(f" - {key}={value}" for key, value in sorted(spec["Labels"].items()))
-    lines.add("Created at", go_time(config["CreatedAt"]).lower(), column=24)
-    lines.add("Updated at", go_time(config["UpdatedAt"]).lower(), column=24)
+    lines.add_padded("Created at", go_time(config["CreatedAt"]).lower())
+    lines.add_padded("Updated at", go_time(config["UpdatedAt"]).lower())
     lines.title("Data")
     return lines.text() + base64.b64decode(spec.get("Data") or "").decode(errors="replace")
 

@@ -5,7 +5,9 @@ Only what was asked for is in the body: the daemon knows its own defaults.
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 from skep.cli.flags.flag import Options
@@ -223,17 +225,15 @@ def _security_option(text: str) -> str:
         raise ValueError(f'Invalid --security-opt: "{text}"')
     if name != "seccomp" or value in {"unconfined", "builtin"}:
         return text
-    import json
-
     try:
-        with open(value, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs its import)
-            return "seccomp=" + json.dumps(json.load(file), separators=(",", ":"))
+        profile = json.loads(Path(value).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(
             f"opening seccomp profile ({value}) failed: {(error.strerror or '').lower()}"
         ) from None
     except ValueError as error:
         raise ValueError(f"compacting json for seccomp profile ({value}) failed: {error}") from None
+    return "seccomp=" + json.dumps(profile, separators=(",", ":"))
 
 
 def _gpus(text: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sys
+from pathlib import Path
 
 from skep.cli.errors import Failure
 
@@ -13,8 +14,7 @@ def read_content(path: str) -> str:
     if path == "-":
         return base64.b64encode(sys.stdin.buffer.read()).decode()
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (pathlib costs its import)
-            return base64.b64encode(file.read()).decode()
+        return base64.b64encode(Path(path).read_bytes()).decode()
     except OSError as error:
         reason = (error.strerror or "").lower()
         raise Failure(f'Error reading content from "{path}": open {path}: {reason}') from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import posixpath
 import stat
 import sys
@@ -142,7 +141,7 @@ def _to_container(
 def container_target(local: Path, text: str, target: str, *, into_folder: bool) -> tuple[str, str]:
     """The container's folder to unpack into, and the name of the archive's root entry."""
     try:
-        is_folder = stat.S_ISDIR(os.stat(local).st_mode)  # noqa: PTH116
+        is_folder = stat.S_ISDIR(local.stat().st_mode)
     except OSError as error:
         raise Failure(f"lstat {text}: {(error.strerror or '').lower()}") from None
     if into_folder:

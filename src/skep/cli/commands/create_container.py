@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 from skep.cli.client.client import Query
@@ -23,7 +23,7 @@ def create_container(session: Session, options: Options, body: dict[str, Any]) -
             f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"'
         )
     path = options.text("cidfile")
-    if path and os.path.exists(path):  # noqa: PTH110 (pathlib costs its import)
+    if path and Path(path).exists():
         raise Failure(
             f"container ID file found, make sure the other container isn't running or delete {path}"
         )
@@ -43,7 +43,7 @@ def create_container(session: Session, options: Options, body: dict[str, Any]) -
         session.complain(f"WARNING: {warning}")
     container_id = str(created["Id"])
     if path:
-        with open(path, "x", encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs its import)
+        with Path(path).open("x", encoding="utf-8") as file:
             file.write(container_id)
     return container_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from skep.cli.client.client import json_stream
@@ -125,7 +126,7 @@ def _load(session: Session, options: Options, _: list[str]) -> None:
 
 def _open(path: str) -> BinaryIO:
     try:
-        return open(path, "rb")  # noqa: PTH123 (pathlib costs its import)
+        return Path(path).open("rb")
     except OSError as error:
         raise Failure(f"open {path}: {(error.strerror or '').lower()}") from None
 
@@ -145,16 +146,16 @@ def _save(session: Session, options: Options, arguments: list[str]) -> None:
 
 def save_as(path: str, content: Iterator[bytes]) -> None:
     """Write a file whole or not at all."""
-    draft = f"{path}.tmp{os.getpid()}"
+    target = Path(path)
+    draft = target.with_name(f"{target.name}.tmp{os.getpid()}")
     try:
-        with open(draft, "wb") as file:  # noqa: PTH123 (pathlib costs its import)
+        with draft.open("wb") as file:
             file.writelines(content)
-        os.replace(draft, path)  # noqa: PTH105
+        draft.replace(target)
     except OSError as error:
         raise Failure(f"cannot write {path}: {(error.strerror or '').lower()}") from None
     finally:
-        if os.path.exists(draft):  # noqa: PTH110
-            os.unlink(draft)  # noqa: PTH108
+        draft.unlink(missing_ok=True)
 
 
 def _import(session: Session, options: Options, arguments: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from skep.cli.errors import Failure
@@ -48,8 +49,7 @@ def parse_external_ca(text: str) -> dict[str, Any]:
 def read_pem(path: str) -> str:
     """The content of a PEM file."""
     try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123 (pathlib costs its import)
-            return file.read()
+        return Path(path).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read {path}: {error}") from None
 

@@ -22,21 +22,21 @@ def pretty_node(node: Node) -> str:
     if spec.get("Labels"):
         lines.title("Labels")
         lines.plain(f" - {key}={value}" for key, value in sorted(spec["Labels"].items()))
-    _add(lines, "Hostname", description.get("Hostname", ""))
-    _add(lines, "Joined at", go_time(node["CreatedAt"]).lower())
+    lines.add_padded("Hostname", description.get("Hostname", ""))
+    lines.add_padded("Joined at", go_time(node["CreatedAt"]).lower())
     status = node["Status"]
     lines.title("Status")
     _add(lines, "State", status["State"].capitalize(), indent=1)
     if status.get("Message"):
         _add(lines, "Message", status["Message"].capitalize(), indent=1)
-    _add(lines, "Availability", spec["Availability"].capitalize(), indent=1)
+    lines.add_padded("Availability", spec["Availability"].capitalize(), indent=1)
     if status.get("Addr"):
         _add(lines, "Address", status["Addr"], indent=1)
     _manager(lines, node.get("ManagerStatus"))
     _platform(lines, description)
     _engine(lines, description.get("Engine") or {})
     _identity(lines, description.get("TLSInfo") or {})
-    return lines.text()
+    return lines.text().rstrip("\n")
 
 
 def _add(lines: Lines, label: str, value: object, *, indent: int = 0) -> None:
@@ -67,9 +67,10 @@ def _engine(lines: Lines, engine: dict[str, Any]) -> None:
         plugins.setdefault(plugin["Type"], []).append(plugin["Name"])
     if plugins:
         lines.title("Plugins")
-        for kind in ("Log", "Network", "Volume"):
+        # docker sets two tabs behind each of these, whatever its length.
+        for kind, column in (("Log", 16), ("Network", 24), ("Volume", 24)):
             if kind in plugins:
-                _add(lines, kind, ", ".join(plugins[kind]), indent=1)
+                lines.add(kind, ", ".join(plugins[kind]), indent=1, column=column)
     _add(lines, "Engine Version", engine.get("EngineVersion", ""))
     if engine.get("Labels"):
         lines.title("Engine Labels")

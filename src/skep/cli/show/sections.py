@@ -20,6 +20,11 @@ class Lines:
         blank = "\t" * -(-gap // _TAB) if column % _TAB == 0 else " " * gap
         self._lines.append(f"{head}{blank}{value}")
 
+    def add_padded(self, label: str, value: object, *, indent: int = 0) -> None:
+        """As `add` with the value at column 24, reached by blanks and one tab: docker has both."""
+        head = f"{' ' * indent}{label}:"
+        self._lines.append(f"{head:<23}\t{value}")
+
     def title(self, label: str, *, indent: int = 0) -> None:
         self._lines.append(f"{' ' * indent}{label}:")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterable
+from os.path import normpath
+from pathlib import Path
 from typing import Any
 
 from skep.cli.values.pairs import csv_pairs
@@ -128,7 +129,7 @@ def _add(options: dict[str, str], text: str) -> None:
 
 def _absolute(source: str) -> str:
     """A path that begins with a dot is relative to where the command runs."""
-    return os.path.abspath(source) if source.startswith(".") else source  # noqa: PTH100
+    return normpath(Path.cwd() / source) if source.startswith(".") else source
 
 
 def split_volumes(texts: Iterable[str]) -> tuple[list[str], dict[str, dict[str, str]]]:

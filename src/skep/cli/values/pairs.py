@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 
 def csv_row(text: str) -> list[str]:
@@ -85,8 +86,7 @@ def key_value_files(paths: Iterable[str]) -> list[str]:
     lines: list[str] = []
     for path in paths:
         try:
-            with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs its import)
-                content = file.read()
+            content = Path(path).read_text(encoding="utf-8")
         except OSError as error:
             raise ValueError(f"open {path}: {(error.strerror or '').lower()}") from None
         except UnicodeDecodeError as error:
