@@ -25,6 +25,7 @@ def main(settings: DaemonSettings) -> int:
     _configure_log(settings)
     try:
         with _sole_owner(settings), _pid_file(settings.pidfile):
+            os.chdir(settings.exec_root)  # conmon leaves a file where it was started
             gc.freeze()
             asyncio.run(serve(settings))
     except SkepError as error:

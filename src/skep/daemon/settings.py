@@ -78,7 +78,12 @@ def read_settings(flags: dict[str, Any], config_file: Path | None) -> DaemonSett
         msgspec.json.encode(stated | flags), DaemonSettings, f"daemon settings ({path} and flags)"
     )
     generic_resources(settings.node_generic_resources)
-    return settings
+    return msgspec.structs.replace(
+        settings,
+        data_root=str(Path(settings.data_root).absolute()),
+        exec_root=str(Path(settings.exec_root).absolute()),
+        pidfile=settings.pidfile and str(Path(settings.pidfile).absolute()),
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
