@@ -1,0 +1,160 @@
+"""How a node is made true to its assignments, and what it remembers; with fake containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from skep.agent.disk import Disk
+from skep.agent.executor import Backend
+from skep.agent.reporter import Reporter
+from skep.agent.worker import Worker
+from skep.model.service import PortConfig
+from skep.model.states import TaskState
+from skep.model.task import Task
+from skep.protocol.messages import Assignments, Statuses
+from skep.testing import builders as b
+from skep.testing.executor import FakeExecutor
+
+PORT = PortConfig(target_port=80, published_port=8080)
+WEB = b.service(name="web")
+
+
+def assigned(task_id: str, **fields: object) -> Task:
+    return replace(b.task(task_id, WEB, state=TaskState.ASSIGNED), ports=[PORT], **fields)
+
+
+class Bench:
+    """A worker, what it reported, and the executor under it."""
+
+    def __init__(self, folder: Path, executor: FakeExecutor) -> None:
+        self.reported: dict[str, TaskState] = {}
+        self.executor = executor
+        self.disk = Disk(folder / "agent.db")
+        self.reporter = Reporter(self.disk, self._hear)
+        self.worker = Worker("n1", executor, self.disk, self.reporter)
+        self._jobs: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        await self.worker.load()
+        self._jobs = [
+            asyncio.create_task(self.reporter.run()),
+            asyncio.create_task(self.worker.run()),
+        ]
+
+    async def stop(self) -> None:
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await self.worker.close()
+        await self.disk.close()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    async def _hear(self, statuses: Statuses) -> None:
+        self.reported |= {report.task_id: report.status.state for report in statuses.reports}
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path, FakeExecutor())
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+def complete(*tasks: Task) -> Assignments:
+    return Assignments(applies_to=0, results_in=1, tasks=list(tasks))
+
+
+async def test_an_assigned_task_runs_and_answers_on_its_port(bench: Bench) -> None:
+    await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
+    await bench.until(lambda: bench.reported == dict.fromkeys(["t1", "t2"], TaskState.RUNNING))
+    backends = (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))
+    await bench.until(lambda: bench.executor.published == {("tcp", 8080): backends})
+
+
+async def test_a_port_whose_tasks_stopped_is_refused_and_then_forgotten(bench: Bench) -> None:
+    await bench.worker.assign(complete(assigned("t1")))
+    await bench.until(lambda: ("tcp", 8080) in bench.executor.published)
+    bench.executor.end("t1", 1)
+    await bench.until(lambda: bench.executor.published == {("tcp", 8080): ()})
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, removed_tasks=["t1"]))
+    await bench.until(lambda: bench.executor.published == {})
+
+
+async def test_a_task_that_is_wanted_no_more_stops_and_is_kept(bench: Bench) -> None:
+    await bench.worker.assign(complete(assigned("t1")))
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.RUNNING)
+    ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
+    await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
+    assert "t1" in bench.executor.made
+
+
+async def test_what_a_complete_assignment_does_not_mention_is_removed(bench: Bench) -> None:
+    await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
+    await bench.until(lambda: len(bench.executor.running) == 2)
+    await bench.worker.assign(complete(assigned("t2")))
+    await bench.until(lambda: set(bench.executor.made) == {"t2"})
+
+
+async def test_what_nobody_knows_is_removed(bench: Bench) -> None:
+    bench.executor.made["stray"] = asyncio.get_running_loop().create_future()
+    await bench.worker.assign(complete(assigned("t1")))
+    await bench.until(lambda: set(bench.executor.made) == {"t1"})
+
+
+async def test_a_task_that_cannot_be_made_is_rejected_with_the_reason(bench: Bench) -> None:
+    bench.executor.refuse["app:1"] = "No such image: app:1"
+    await bench.worker.assign(complete(assigned("t1")))
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.REJECTED)
+    assert bench.worker.reports()[0].status.err == "No such image: app:1"
+
+
+async def test_after_a_restart_tasks_are_taken_up_where_they_were(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
+    await bench.until(lambda: bench.reported.get("t2") == TaskState.RUNNING)
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.RUNNING)
+    await bench.stop()
+    bench.executor.end("t2", 3)
+    again = Bench(tmp_path, bench.executor)
+    await again.start()
+    await again.until(lambda: again.reported.get("t2") == TaskState.FAILED)
+    states = {report.task_id: report.status.state for report in again.worker.reports()}
+    assert states["t1"] == TaskState.RUNNING
+    await again.until(
+        lambda: again.executor.published == {("tcp", 8080): (Backend("172.17.0.2", 80),)}
+    )
+    await again.stop()
+
+
+async def test_a_stop_that_fails_is_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skep.agent.controller._STOP_RETRY_S", 0.01)
+    tries = []
+    stop = bench.executor.stop
+
+    async def stubborn(task: Task) -> object:
+        tries.append(task.id)
+        if len(tries) < 3:
+            raise OSError("busy")
+        return await stop(task)
+
+    monkeypatch.setattr(bench.executor, "stop", stubborn)
+    await bench.worker.assign(complete(assigned("t1")))
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.RUNNING)
+    ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
+    await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
+    assert len(tries) == 3

@@ -1,0 +1,97 @@
+"""The loop that drives the rooms: look, plan, commit, look again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from skep.kit.clock import utc_now
+from skep.manager.loop import Loop
+from skep.manager.room import NewId
+from skep.model.base import Version
+from skep.store.change import Create, Event, Plan, Update, View
+from skep.store.sqlite import SqliteLog
+from skep.store.store import Store
+from skep.testing import builders as b
+
+
+class Recorder:
+    """A room that plans what a test gives it and remembers what it was asked."""
+
+    name = "recorder"
+
+    def __init__(self) -> None:
+        self.asked: list[frozenset[str]] = []
+        self.plans: list[Plan | Exception] = []
+
+    def dirty(self, event: Event, view: View) -> Iterable[str]:
+        return (event.new.id,) if event.new is not None else ()
+
+    def everything(self, view: View) -> Iterable[str]:
+        return [service.id for service in view.services()]
+
+    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+        self.asked.append(keys)
+        plan = self.plans.pop(0) if self.plans else Plan()
+        if isinstance(plan, Exception):
+            raise plan
+        return plan
+
+    async def until_asked(self, times: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.asked) < times:
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def driven(tmp_path: Path, room: Recorder) -> AsyncIterator[Store]:
+    store = Store(SqliteLog(tmp_path / "store.db"))
+    await store.start()
+    await store.commit([Create(b.service(name="web"))])
+    running = asyncio.create_task(Loop(store, [room]).run())
+    yield store
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await store.close()
+
+
+async def test_everything_is_planned_at_the_start_and_then_what_changed(tmp_path: Path) -> None:
+    room = Recorder()
+    async with driven(tmp_path, room) as store:
+        await room.until_asked(1)
+        await store.commit([Create(b.service(name="db"))])
+        await room.until_asked(2)
+    assert room.asked == [frozenset({"web"}), frozenset({"db"})]
+
+
+async def test_a_key_is_planned_again_at_its_time(tmp_path: Path) -> None:
+    room = Recorder()
+    room.plans = [Plan(wake={"web": utc_now() + timedelta(milliseconds=50)})]
+    async with driven(tmp_path, room):
+        await room.until_asked(2)
+    assert room.asked == [frozenset({"web"})] * 2
+
+
+async def test_a_refused_plan_is_made_again_on_the_newer_view(tmp_path: Path) -> None:
+    room = Recorder()
+    stale = replace(b.service(name="web"), version=Version(99))
+    room.plans = [Plan(changes=(Update(stale),))]
+    async with driven(tmp_path, room):
+        await room.until_asked(2)
+    assert room.asked == [frozenset({"web"})] * 2
+
+
+async def test_a_key_that_cannot_be_planned_holds_up_no_other(tmp_path: Path) -> None:
+    room = Recorder()
+    async with driven(tmp_path, room) as store:
+        await room.until_asked(1)
+        room.plans = [ValueError("together"), Plan(), ValueError("one of them")]
+        await store.commit([Create(b.service(name="a")), Create(b.service(name="b"))])
+        await room.until_asked(4)
+    together = frozenset({"a", "b"})
+    assert room.asked[1:4] == [together, frozenset({"a"}), frozenset({"b"})]
