@@ -21,13 +21,14 @@ check: setup ## Lint, format, strict types, and the walls between the rooms
 test: check ## Everything that must pass (real containers: as root)
 	$(VENV)/pytest
 
-bench: setup ## Ratios against a bare runc+conmon loop and, where docker.io is installed, dockerd
-	$(VENV)/python -m bench
+bench: ## Ratios against a bare loop of runc and conmon; PEER=1 installs docker.io, for dockerd's
+	@scripts/setup $(if $(PEER),docker.io)
+	$(VENV)/python -m bench $(BENCH)
 
 demo: setup ## A cluster that runs a published service; it stays until `make demo-stop`
 	$(VENV)/python -m demo up
 
-demo-stop: ## Stop the demo and remove all that it made
+demo-stop: setup ## Stop the demo and remove all that it made
 	$(VENV)/python -m demo down
 
 format: setup ## Put the sources into the one format
