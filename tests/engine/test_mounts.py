@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from skep.engine.containers.mounts import wanted_mounts
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, Unimplemented
 from skep.model.container import ContainerConfig, HostConfig
 from skep.model.image import ImageConfig
@@ -121,16 +122,12 @@ REFUSED = [
 
 @pytest.mark.parametrize(("wish", "words"), REFUSED)
 def test_a_mount_that_makes_no_sense_is_refused(wish: HostConfig, words: str) -> None:
-    from skep.engine.containers.mounts import wanted_mounts
-
     with pytest.raises(InvalidArgument) as refused:
         wanted_mounts(ContainerConfig(), wish, lambda: "new")
     assert words in str(refused.value)
 
 
 def test_a_mount_of_a_kind_that_we_lack_is_refused_by_name() -> None:
-    from skep.engine.containers.mounts import wanted_mounts
-
     wish = HostConfig(mounts=[Mount(type="image", source="x", target="/b")])
     with pytest.raises(Unimplemented, match='mounts of type "image"'):
         wanted_mounts(ContainerConfig(), wish, lambda: "new")

@@ -81,3 +81,12 @@ async def test_one_that_waits_for_its_restart_says_so_and_can_be_removed(host: E
             await asyncio.sleep(0.01)
     await host.engine.containers.remove(id_, force=True)
     assert await host.engine.containers.list(all_containers=True) == []
+
+
+async def test_removal_wins_over_a_restart_that_is_under_way(host: EngineHost) -> None:
+    """At whatever moment of the loop it comes, no process is left."""
+    for number in range(8):
+        id_ = await host.shell("exit 1", host={"restart_policy": ALWAYS})
+        await asyncio.sleep(0.1 + number * 0.015)
+        await host.engine.containers.remove(id_, force=True)
+    assert host.leftovers() == []

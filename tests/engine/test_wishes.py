@@ -8,7 +8,7 @@ import pytest
 
 from skep.engine.containers.wishes import REFUSED, check_config, check_host_config
 from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.model.base import decode_json
+from skep.model.base import decode_json, encode_json
 from skep.model.container import ContainerConfig, ContainerCreate, HostConfig
 
 DOCKER_RUN = b"""{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":true,
@@ -65,7 +65,7 @@ ASKED: dict[str, Any] = {
 
 @pytest.mark.parametrize("field", sorted(REFUSED))
 def test_a_wish_that_is_not_fulfilled_is_refused_by_name(field: str) -> None:
-    body = decode_json(b'{"%s": %s}' % (field.encode(), encode(ASKED[field])), HostConfig)
+    body = decode_json(b'{"%s": %s}' % (field.encode_json(), encode_json(ASKED[field])), HostConfig)
     with pytest.raises(Unimplemented, match=f"^{field} is not supported by this engine"):
         check_host_config(body)
 
@@ -84,7 +84,7 @@ CHOICES = [
 
 @pytest.mark.parametrize(("field", "value"), CHOICES)
 def test_a_choice_that_we_lack_is_refused_with_those_that_we_have(field: str, value: Any) -> None:
-    body = decode_json(b'{"%s": %s}' % (field.encode(), encode(value)), HostConfig)
+    body = decode_json(b'{"%s": %s}' % (field.encode_json(), encode_json(value)), HostConfig)
     with pytest.raises(Unimplemented, match="is not supported by this engine: use '"):
         check_host_config(body)
 
@@ -110,7 +110,7 @@ NONSENSE = [
 @pytest.mark.parametrize(("wish", "words"), NONSENSE)
 def test_nonsense_is_refused_in_dockers_words(wish: Any, words: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        check_host_config(decode_json(encode(wish), HostConfig))
+        check_host_config(decode_json(encode_json(wish), HostConfig))
     assert words in str(refused.value)
 
 
@@ -127,7 +127,7 @@ CONFIGS = [
 @pytest.mark.parametrize(("wish", "words"), CONFIGS)
 def test_a_config_that_cannot_be_is_refused(wish: Any, words: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        check_config(decode_json(encode(wish), ContainerConfig))
+        check_config(decode_json(encode_json(wish), ContainerConfig))
     assert words in str(refused.value)
 
 
@@ -139,9 +139,3 @@ def test_a_config_that_cannot_be_is_refused(wish: Any, words: str) -> None:
 def test_a_body_of_the_wrong_shape_is_refused_with_its_place(body: bytes) -> None:
     with pytest.raises(InvalidArgument, match=r"^invalid "):
         decode_json(body, HostConfig)
-
-
-def encode(value: Any) -> bytes:
-    import msgspec
-
-    return msgspec.json.encode(value)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from skep.engine.containers.bundle import HostFacts
-from skep.engine.containers.container import Places, Registry
+from skep.engine.containers.container import Places, Registry, tell_of
 from skep.engine.containers.containers import Containers
 from skep.engine.containers.creation import Creation
 from skep.engine.containers.discovery import Discovery
@@ -19,6 +20,8 @@ from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs
 from skep.engine.containers.record import RecordFolder
+from skep.engine.containers.runs import Runs
+from skep.engine.containers.steps import Steps
 from skep.engine.events import Events
 from skep.engine.images import ImageStore, ImageUser
 from skep.engine.networks.networks import Networks
@@ -65,25 +68,36 @@ class Engine:
         places = Places(settings.data_root, settings.exec_root)
         folder = RecordFolder(places.records)
         facts = _host_facts(settings)
+        tell = partial(tell_of, self.events)
         links = ContainerLinks(settings, registry, self.networks, self._host)
         specs = ExecSpecs(places, facts)
+        self._steps = Steps()
         self._execs = Execs(registry, runtime, specs, self.events)
         self._logs = Logs(registry, places, runtime)
-        self._lifecycle = Lifecycle(
-            settings,
+        self._runs = Runs(
             facts,
+            places=places,
+            folder=folder,
+            runtime=runtime,
+            ground=GroundWork(settings, places, folder, self.images, self.volumes),
+            links=links,
+            health=HealthWatch(runtime, specs, tell),
+            steps=self._steps,
+            live_starts=settings.live_starts,
+            tell=tell,
+        )
+        lifecycle = Lifecycle(
             places=places,
             folder=folder,
             registry=registry,
             runtime=runtime,
-            ground=GroundWork(settings, places, folder, self.images, self.volumes),
-            links=links,
+            runs=self._runs,
             volumes=self.volumes,
-            events=self.events,
-            health=HealthWatch(
-                runtime, specs, lambda container, action: self._lifecycle.tell(container, action)
-            ),
+            steps=self._steps,
+            tell=tell,
+            stop_timeout_s=settings.default_stop_timeout_s,
         )
+        self._runs.auto_remove = lifecycle.auto_remove
         self._discovery = Discovery(
             places=places,
             folder=folder,
@@ -93,7 +107,8 @@ class Engine:
             networks=self.networks,
             links=links,
             volumes=self.volumes,
-            lifecycle=self._lifecycle,
+            runs=self._runs,
+            lifecycle=lifecycle,
         )
         self.containers = Containers(
             places=places,
@@ -106,10 +121,11 @@ class Engine:
             creation=Creation(
                 facts, folder, registry, self.images, self.networks, self.volumes, random.Random()
             ),
-            lifecycle=self._lifecycle,
+            lifecycle=lifecycle,
             links=links,
             execs=self._execs,
             logs=self._logs,
+            tell=tell,
         )
         self.networks.serve(self.containers)
 
@@ -130,7 +146,9 @@ class Engine:
         """Let go: containers run on, and the next `start` finds them."""
         await self._logs.close()
         await self._execs.close()
-        await self._lifecycle.close()
+        for container in self._registry:
+            self._runs.let_run(container)
+        await self._steps.close()
         await self._runtime.close()
         await self._host.close()
         await self.images.close()

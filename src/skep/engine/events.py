@@ -93,7 +93,8 @@ class _Subscriber:
             if left_s is not None and left_s <= 0:
                 return
             try:
-                await asyncio.wait_for(self._news.wait(), left_s)
+                async with asyncio.timeout(left_s):
+                    await self._news.wait()
             except TimeoutError:
                 return
 

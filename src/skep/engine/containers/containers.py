@@ -20,6 +20,7 @@ from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs, LogWish
 from skep.engine.containers.names import check_name
 from skep.engine.containers.record import RecordFolder
+from skep.engine.containers.runs import Tell
 from skep.engine.containers.top import top_of
 from skep.engine.containers.updating import updated_host_config
 from skep.engine.filters import Filters, check_filters, passes_labels, until_moment
@@ -88,6 +89,7 @@ class Containers:
         links: ContainerLinks,
         execs: Execs,
         logs: Logs,
+        tell: Tell,
     ) -> None:
         self._places = places
         self._folder = folder
@@ -101,6 +103,7 @@ class Containers:
         self._links = links
         self._execs = execs
         self._logs = logs
+        self._tell = tell
 
     # Life
 
@@ -118,7 +121,7 @@ class Containers:
         InvalidArgument, Unimplemented (names the field that this engine does not do).
         """
         container = await self._creation.create(wish, name, managed_labels)
-        self._lifecycle.tell(container, "create")
+        self._tell(container, "create")
         return ContainerCreated(id=container.id)
 
     async def start(self, name: str) -> None:
@@ -164,7 +167,7 @@ class Containers:
             await asyncio.to_thread(self._folder.promise, container.record)
             self._registry.release(old_name, container.id)
             self._networks.rename_member(container.id, new_name)
-        self._lifecycle.tell(container, "rename", oldName=f"/{old_name}")
+        self._tell(container, "rename", oldName=f"/{old_name}")
 
     async def update(self, name: str, wish: ContainerUpdate) -> ContainerUpdated:
         """Change limits and restart policy, of a running one at once."""
@@ -175,7 +178,7 @@ class Containers:
                 await self._runtime.update(container.id, limits_of(host))
             container.record = replace(container.record, host_config=host)
             await asyncio.to_thread(self._folder.promise, container.record)
-        self._lifecycle.tell(container, "update")
+        self._tell(container, "update")
         return ContainerUpdated()
 
     async def wait(self, name: str, condition: WaitCondition = "") -> WaitResult:
@@ -301,7 +304,7 @@ class Containers:
             line.connect(await self._runtime.attach(container.id))
         else:
             container.lines.append(line)
-        self._lifecycle.tell(container, "attach")
+        self._tell(container, "attach")
         return AttachedLine(
             line,
             stdin=stdin and container.record.config.open_stdin,
@@ -315,7 +318,7 @@ class Containers:
         container = self._registry.find(name)
         container.require_running()
         await self._runtime.resize(container.id, rows, cols)
-        self._lifecycle.tell(container, "resize", height=str(rows), width=str(cols))
+        self._tell(container, "resize", height=str(rows), width=str(cols))
 
     async def exec_create(self, name: str, wish: ExecCreate) -> str:
         """Returns the exec's id. Conflict when the container does not run or is paused."""

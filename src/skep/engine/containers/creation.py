@@ -106,6 +106,9 @@ class Creation:
         except BaseException:
             self._registry.discard(container)
             await asyncio.to_thread(self._folder.remove, container_id)
+            await self._volumes.remove_anonymous(
+                [mount.source for mount in record.mounts if mount.anonymous]
+            )
             raise
         return container
 

@@ -18,6 +18,7 @@ from skep.engine.containers.links import ContainerLinks, has_sandbox
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.restart import wants_start_at_boot
 from skep.engine.containers.rootfs import remove_place
+from skep.engine.containers.runs import Runs
 from skep.engine.networks.networks import Networks
 from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
@@ -61,6 +62,7 @@ class Discovery:
         networks: Networks,
         links: ContainerLinks,
         volumes: Volumes,
+        runs: Runs,
         lifecycle: Lifecycle,
     ) -> None:
         self._places = places
@@ -71,6 +73,7 @@ class Discovery:
         self._networks = networks
         self._links = links
         self._volumes = volumes
+        self._runs = runs
         self._lifecycle = lifecycle
 
     async def run(self) -> None:
@@ -137,10 +140,10 @@ class Discovery:
             if decided == "adopt" and found is not None:
                 self._adopt(container, found)
             elif decided == "end" and found is not None and found.exit is not None:
-                await self._lifecycle.ended(container, found.exit)
+                await self._runs.ended(container, found.exit)
             elif decided in {"end", "lose"}:
                 await self._runtime.repair(container.id)
-                await self._lifecycle.ended(
+                await self._runs.ended(
                     container, Exit(code=LOST_CODE, finished_at=utc_now(), lost=True)
                 )
             else:
@@ -153,7 +156,7 @@ class Discovery:
         for mount in container.record.mounts:
             if mount.type == "volume":
                 self._volumes.keep_mounted(mount.source, container.id)
-        self._lifecycle.adopt(container, found.pid, paused=found.paused)
+        self._runs.adopt(container, found.pid, paused=found.paused)
 
     async def _sweep(self, container: Container, *, swept: bool) -> None:
         if swept:
@@ -176,4 +179,4 @@ class Discovery:
                 manually_stopped=record.manually_stopped,
             ):
                 container.record = replace(record, manually_stopped=False)
-                self._lifecycle.restart_soon(container)
+                self._runs.restart_soon(container)

@@ -7,7 +7,7 @@ import asyncio
 from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detach_keys
 from skep.engine.containers.bundle import HostFacts, console_size
 from skep.engine.containers.config import merge_env, process_env, words
-from skep.engine.containers.container import Container, Places, Registry
+from skep.engine.containers.container import Container, Places, Registry, tell_of
 from skep.engine.containers.rootfs import read_in_rootfs
 from skep.engine.containers.security import parse_security
 from skep.engine.containers.users import Identity, resolve_user
@@ -203,19 +203,7 @@ class Execs:
                 session.container.exec_ids.remove(session.id)
 
     def _tell(self, session: _Session, action: str, **attributes: str) -> None:
-        record = session.container.record
-        self._events.emit(
-            "container",
-            action,
-            record.id,
-            {
-                **record.config.labels,
-                "image": record.config.image,
-                "name": record.name,
-                "execID": session.id,
-                **attributes,
-            },
-        )
+        tell_of(self._events, session.container, action, execID=session.id, **attributes)
 
     async def close(self) -> None:
         """Stop watching; the processes run on."""

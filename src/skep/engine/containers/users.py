@@ -52,7 +52,7 @@ def resolve_user(text: str, passwd: str, group: str, additional: Iterable[str] =
         more = {entry.gid for entry in groups if account.name in entry.members}
     more |= {_gid(word, groups) for word in additional}
     return Identity(
-        User(uid=account.uid, gid=gid, additional_gids=tuple(sorted(more - {gid} | {gid}))),
+        User(uid=account.uid, gid=gid, additional_gids=tuple(sorted(more | {gid}))),
         account.home or "/",
     )
 

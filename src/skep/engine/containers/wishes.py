@@ -38,20 +38,17 @@ REFUSED: dict[str, str] = {
 }
 """Field of HostConfig -> what to do instead."""
 
-_FIELD_OF = {
-    info: field
-    for kind in (HostConfig,)
-    for field, info in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
-}
+_FIELD_OF = dict(
+    zip(HostConfig.__struct_encode_fields__, HostConfig.__struct_fields__, strict=True)
+)
 
 MIN_MEMORY_BYTES = 6 * 1024 * 1024
-_NO_SUCH = {-1, 0}
 
 
 def check_host_config(host: HostConfig) -> None:
     """Raises Unimplemented (501) for what we do not do, InvalidArgument (400) for nonsense."""
     refuse_unfulfilled(host)
-    for field, value, fulfilled in _CHOICES(host):
+    for field, value, fulfilled in _choices(host):
         if value not in fulfilled:
             raise Unimplemented(
                 f"{field} {value!r} is not supported by this engine:"
@@ -76,7 +73,8 @@ def _asked(value: Any) -> bool:
     return bool(value) and value != -1
 
 
-def _CHOICES(host: HostConfig) -> list[tuple[str, str, tuple[str, ...]]]:  # noqa: N802
+def _choices(host: HostConfig) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Fields of which some values are fulfilled: name, value, those."""
     return [
         ("CgroupnsMode", host.cgroupns_mode, ("", "private", "host")),
         ("Isolation", host.isolation, ("", "default")),
