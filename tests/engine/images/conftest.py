@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 from skep.engine.images import ImageStore, ImageUser
 from skep.testing.images import make_image
+from skep.testing.registry import Registry, serve_registry
 
 USER, PASSWORD = "bee", "honey"
 # bcrypt of PASSWORD, the only kind of hash that the registry takes.
@@ -68,33 +65,11 @@ async def load_image(store: Store, name: str, **options: Any) -> str:
     return image_id
 
 
-class Registry(NamedTuple):
-    """A running docker-registry, e.g. `127.0.0.1:40001`."""
-
-    address: str
-    credentials: str = ""
-
-    def push(self, archive: Path, name: str) -> None:
-        """Put a `docker load`-able archive there as `name` (`repo:tag`)."""
-        options = [f"--dest-creds={self.credentials}"] if self.credentials else []
-        self._skopeo("copy", *options, "--dest-tls-verify=false", f"docker-archive:{archive}", name)
-
-    def push_layout(self, layout: Path, name: str) -> None:
-        """Put an OCI layout there, with all its platforms."""
-        self._skopeo("copy", "--all", "--dest-tls-verify=false", f"oci:{layout}", name)
-
-    def _skopeo(self, *arguments: str) -> None:
-        *options, name = arguments
-        subprocess.run(
-            ["skopeo", "--insecure-policy", *options, f"docker://{self.address}/{name}"],
-            check=True, capture_output=True, timeout=30,
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that anybody may use."""
-    yield from _serve(tmp_path_factory.mktemp("registry"), {}, "")
+    with serve_registry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
 
 
 @pytest.fixture(scope="session")
@@ -103,39 +78,5 @@ def locked_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
     folder = tmp_path_factory.mktemp("locked-registry")
     (folder / "htpasswd").write_text(HTPASSWD)
     auth = {"htpasswd": {"realm": "hive", "path": str(folder / "htpasswd")}}
-    yield from _serve(folder, {"auth": auth}, f"{USER}:{PASSWORD}")
-
-
-def _serve(folder: Path, extra: dict[str, object], credentials: str) -> Iterator[Registry]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = {
-        "version": "0.1",
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": address},
-        **extra,
-    }
-    (folder / "config.yml").write_bytes(msgspec.json.encode(config))  # JSON is YAML
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            ["docker-registry", "serve", folder / "config.yml"], stdout=log, stderr=log
-        ) as server,
-    ):
-        try:
-            _await_answer(address)
-            yield Registry(address, credentials)
-        finally:
-            server.kill()
-
-
-def _await_answer(address: str) -> None:
-    host, _, port = address.partition(":")
-    for _ in range(200):
-        with socket.socket() as caller:
-            if caller.connect_ex((host, int(port))) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"the registry did not come up at {address}")
+    with serve_registry(folder, {"auth": auth}, f"{USER}:{PASSWORD}") as registry:
+        yield registry
