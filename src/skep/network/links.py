@@ -161,8 +161,10 @@ def link_up(index: int) -> Request:
     return Request(_NEWLINK, _link(index, _IFF_UP, _IFF_UP), f"switch on link {index}")
 
 
-def link_down(name: str) -> Request:
-    return Request(_NEWLINK, _link(0, 0, _IFF_UP) + text(_IFNAME, name), f"switch off {name}")
+def set_master(name: str, bridge_index: int) -> Request:
+    """Make a link a port of that bridge; of none with 0."""
+    body = _link() + text(_IFNAME, name) + u32(_MASTER, bridge_index)
+    return Request(_NEWLINK, body, f"connect link {name}")
 
 
 def add_address(index: int, interface: Interface, where: str) -> Request:

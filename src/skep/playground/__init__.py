@@ -8,5 +8,7 @@ in it at once, as pulling its plug would.
     places.py    names, addresses and folders: pure
     switch.py    the network between the nodes
     machine.py   one node: its namespaces, its first process, the daemon in it
+    preload.py   the memory that the nodes share
+    lock.py      one command at a time
     cluster.py   up, down, status, kill, start, partition, heal
 """

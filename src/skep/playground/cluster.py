@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
-import fcntl
-import gc
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,17 +14,22 @@ from msgspec.structs import replace
 
 from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, SkepError
 from skep.kit.files import remove_trees, write_atomically
+from skep.network import netns
 from skep.playground import machine, switch
+from skep.playground.lock import locked
 from skep.playground.places import MAX_NODES, MachinePlace, Places
+from skep.playground.preload import preload
 
 _READY_S = 30.0
+_CGROUPS_S = 5.0
 _POLL_S = 0.02
 _JOINS_AT_ONCE = 8
 _PORT = 2377
 
 
 class Api(Protocol):
-    """A way to one node's Engine API. Raises when it cannot be reached or refuses."""
+    """A way to one node's Engine API. Raises when it cannot be reached, refuses, or says nothing
+    for some seconds."""
 
     def get(self, path: str) -> Any: ...
     def post(self, path: str, body: Any) -> Any: ...
@@ -49,11 +51,14 @@ class Booted(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
+    """What is kept of a playground: written when it is up, gone when it is not."""
+
     nodes: list[Booted]
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """A line of `playground status`. `state` is the node's own word, or "off", or "cut off"."""
+    """A line of `playground status`. `state` is the node's own word, or "off"; "cut off" is added
+    to it by us."""
 
     name: str
     address: str
@@ -72,46 +77,58 @@ class Playground:
         self._say = say
 
     def up(self, nodes: int, managers: int) -> None:
-        """Make the nodes and join them to one cluster. Raises Conflict when it is up already."""
+        """Make the nodes and join them to one cluster. Raises Conflict when it is up already.
+
+        All or nothing: what fails, or is interrupted, leaves nothing behind, and a crash leaves
+        what the next `up` or `down` removes.
+        """
         if not 1 <= nodes <= MAX_NODES:
             raise InvalidArgument(f"--nodes must be 1 to {MAX_NODES}")
         if managers != 1:
             raise InvalidArgument("--managers must be 1: several managers come later")
-        with self._locked():
-            if self._places.state.exists():
+        with locked(self._places.lock):
+            if self._is_up():
                 raise Conflict(
-                    "the playground is up already: look with `skep playground status`, "
-                    "remove it with `skep playground down`"
+                    f"playground {self._places.name} is up already: look with `skep playground "
+                    "status`, remove it with `skep playground down`"
                 )
+            self._clear()
             try:
                 self._up(nodes)
             except BaseException:
-                self._down(range(1, nodes + 1))
+                self._clear()
+                self._places.lock.unlink()
                 raise
 
     def down(self) -> None:
         """Remove every trace of it. Fine when there is none."""
-        with self._locked():
-            numbers = [node.number for node in self._read().nodes] if self._is_up() else []
-            self._down(numbers)
+        with locked(self._places.lock):
+            self._clear()
+            self._places.lock.unlink()
 
     def status(self) -> list[NodeStatus]:
-        return [self._status(node) for node in self._state().nodes]
+        nodes = self._state().nodes
+        with concurrent.futures.ThreadPoolExecutor(_JOINS_AT_ONCE) as pool:
+            return list(pool.map(self._status, nodes))
 
     def kill(self, names: list[str]) -> None:
         """Pull the plug of nodes: all that runs in them dies at once."""
-        with self._locked():
-            for node in self._named(names):
-                self._power_off(node)
+        with locked(self._places.lock):
+            nodes = self._named(names)
+            machine.power_off(node.pid for node in nodes if self._runs(node))
+            for node in nodes:
                 self._update(Booted(node.number, cut_off=node.cut_off))
 
     def start(self, names: list[str]) -> None:
         """Switch killed nodes on again: they find their disks as they were."""
-        with self._locked():
-            self._preload()
-            for node in self._named(names):
-                if not self._runs(node):
-                    self._update(self._boot(node.number, node.cut_off))
+        with locked(self._places.lock):
+            nodes = [node for node in self._named(names) if not self._runs(node)]
+            preload()
+            switch.create(self._places)
+            for node in nodes:
+                self._update(self._boot(node.number, node.cut_off))
+            for node in nodes:
+                self._wait_ready(node.number)
 
     def partition(self, names: list[str]) -> None:
         """Cut nodes off the network, from each other too; what runs in them runs on."""
@@ -133,19 +150,16 @@ class Playground:
 
     def _up(self, nodes: int) -> None:
         began = time.monotonic()
-        places = self._places
-        self._preload()
-        switch.create(places)
-        booted = []
-        for number in range(1, nodes + 1):
-            switch.plug(places, places.machine(number))
-            booted.append(self._boot(number))
-        self._write(State(booted))
+        preload()
+        switch.create(self._places)
+        numbers = range(1, nodes + 1)
+        booted = [self._boot(number) for number in numbers]
         with concurrent.futures.ThreadPoolExecutor(_JOINS_AT_ONCE) as pool:
-            list(pool.map(self._wait_ready, range(1, nodes + 1)))
+            list(pool.map(self._wait_ready, numbers))
             token = self._init()
-            list(pool.map(lambda number: self._join(number, token), range(2, nodes + 1)))
+            list(pool.map(lambda number: self._join(number, token), numbers[1:]))
         self._wait_all_ready(nodes)
+        self._write(State(booted))
         self._say(f"{nodes} nodes are up and joined in {time.monotonic() - began:.1f} s")
 
     def _init(self) -> str:
@@ -175,8 +189,8 @@ class Playground:
             except (SkepError, OSError) as error:
                 if time.monotonic() > deadline:
                     raise Internal(
-                        f"the daemon of {place.name} does not answer ({error}): its log is "
-                        f"{place.log}"
+                        f"the daemon of {place.name} does not answer ({error}). It said last: "
+                        f"{_last_words(place.log)}"
                     ) from None
                 time.sleep(_POLL_S)
             else:
@@ -195,29 +209,24 @@ class Playground:
             time.sleep(_POLL_S)
 
     def _boot(self, number: int, cut_off: bool = False) -> Booted:
-        pid = machine.boot(self._places.machine(number), self._run)
+        """Switch a node on; its network is made first, unless it is there from before."""
+        place = self._places.machine(number)
+        if not netns.is_bound(place.netns):
+            switch.plug(self._places, place)
+            if cut_off:
+                switch.cut(self._places, place)
+        place.data_root.mkdir(parents=True, exist_ok=True)
+        if not place.settings.exists():
+            place.settings.write_text("{}\n")
+        pid = machine.boot(place, self._run)
         return Booted(number, pid, machine.started_at(pid), cut_off)
 
-    def _preload(self) -> None:
-        """Import what the daemons will use, so that they share it; and keep the collector from
-        touching, and so copying, what they share."""
-        import skep.daemon.main
-        import skep.engine.engine
-        import skep.manager.manager
-
-        del skep
-        gc.collect()
-        gc.freeze()
-
-    def _down(self, numbers: Iterable[int]) -> None:
-        machines = [self._places.machine(number) for number in numbers]
-        if self._is_up():
-            for node in self._read().nodes:
-                self._power_off(node)
-        switch.remove(self._places, machines)
-        for place in machines:
-            _remove_cgroups(place)
-        self._places.state.unlink(missing_ok=True)
+    def _clear(self) -> None:
+        """Remove what there is, whatever the record says: it may be a crash that left it."""
+        machine.power_off(machine.processes_in(switch.namespaces(self._places)))
+        switch.remove(self._places)
+        for folder in self._places.data.glob("n*"):
+            _remove_cgroups(self._places.named(folder.name, MAX_NODES))
         remove_trees([self._places.exec, self._places.data])
         for folder in (self._places.exec.parent, self._places.data.parent):
             if folder.is_dir() and not any(folder.iterdir()):
@@ -229,7 +238,7 @@ class Playground:
         if self._runs(node):
             try:
                 swarm = self._dial(place.host).get("/info")["Swarm"]
-                role = "manager" if swarm["ControlAvailable"] else "worker"
+                role = _role(swarm)
                 state = swarm["Error"] or swarm["LocalNodeState"]
             except (SkepError, OSError) as error:
                 state = f"no answer: {error}"
@@ -238,7 +247,7 @@ class Playground:
         return NodeStatus(place.name, place.address, role, state, place.host)
 
     def _plug(self, names: list[str], *, cut_off: bool) -> None:
-        with self._locked():
+        with locked(self._places.lock):
             for node in self._named(names):
                 change = switch.cut if cut_off else switch.mend
                 change(self._places, self._places.machine(node.number))
@@ -249,49 +258,58 @@ class Playground:
         numbers = [self._places.named(name, len(nodes)).number for name in names]
         return [node for node in nodes if node.number in numbers]
 
-    def _power_off(self, node: Booted) -> None:
-        if self._runs(node):
-            machine.power_off(node.pid)
-
     def _runs(self, node: Booted) -> bool:
         return node.pid != 0 and machine.started_at(node.pid) == node.started_at
 
     def _state(self) -> State:
-        if not self._is_up():
-            raise NotFound("the playground is not up: `skep playground up` makes one")
-        return self._read()
+        try:
+            return msgspec.json.decode(self._places.state.read_bytes(), type=State)
+        except FileNotFoundError:
+            raise NotFound(
+                f"playground {self._places.name} is not up: `skep playground up` makes one"
+            ) from None
 
     def _is_up(self) -> bool:
         return self._places.state.exists()
 
-    def _read(self) -> State:
-        return msgspec.json.decode(self._places.state.read_bytes(), type=State)
-
     def _write(self, state: State) -> None:
-        self._places.state.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._places.state, msgspec.json.encode(state), 0o600)
 
     def _update(self, changed: Booted) -> None:
-        nodes = [changed if n.number == changed.number else n for n in self._read().nodes]
+        nodes = [changed if n.number == changed.number else n for n in self._state().nodes]
         self._write(State(nodes))
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One command at a time changes a playground; the lock is beside it, so that it outlives
-        its removal."""
-        lock = Path(f"/run/lock/skep-playground-{self._places.name}")
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+def _role(swarm: dict[str, Any]) -> str:
+    if not swarm["NodeID"]:
+        return ""
+    return "manager" if swarm["ControlAvailable"] else "worker"
+
+
+def _last_words(log: Path) -> str:
+    """The end of a node's log, for somebody who will not find the file any more."""
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "nothing"
+    return " / ".join(lines[-3:]) or "nothing"
 
 
 def _remove_cgroups(place: MachinePlace) -> None:
-    """The kernel keeps the cgroups of killed nodes: empty folders, deepest first."""
+    """The kernel keeps the cgroups of killed nodes: folders that are empty soon, deepest first."""
     from skep.daemon.settings import instance_of
 
     name = f"skep-{instance_of(place.data_root, place.exec_root)}"
-    for hierarchy in Path("/sys/fs/cgroup").iterdir():
-        for top in (hierarchy / name, Path("/sys/fs/cgroup") / name):
-            for folder, _, _ in os.walk(top, topdown=False):
-                Path(folder).rmdir()
+    deadline = time.monotonic() + _CGROUPS_S
+    for top in (Path("/sys/fs/cgroup") / name, *Path("/sys/fs/cgroup").glob(f"*/{name}")):
+        for folder, _, _ in os.walk(top, topdown=False):
+            while True:
+                try:
+                    Path(folder).rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:  # the kernel is not done with the last process in it
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(_POLL_S)

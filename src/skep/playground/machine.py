@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,8 @@ from skep.playground.places import MachinePlace
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWPID = 0x00020000, 0x04000000, 0x20000000
 _RESTART_S = 0.3
+_BIRTH_S = 10.0
+_DEATH_S = 15.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Run = Callable[[MachinePlace], int]
@@ -44,6 +47,7 @@ def boot(place: MachinePlace, run: Run) -> int:
         _enter_and_init(place, run, writing)
     os.close(writing)
     try:
+        _await_end(child)
         _, status = os.waitpid(child, 0)
         said = os.read(reading, 4096).decode()
     finally:
@@ -53,19 +57,41 @@ def boot(place: MachinePlace, run: Run) -> int:
     return int(said)
 
 
-def power_off(pid: int) -> None:
-    """Kill a node's first process, and with it everything in the node; wait until it is gone."""
+def power_off(pids: Iterable[int]) -> None:
+    """Kill these processes, and with the first of a node everything in the node; wait until they
+    are gone. Raises Internal when one is not after some seconds."""
+    watched: list[int] = []
     try:
-        watching = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(watching, signal.SIGKILL)
-        _wait_until_gone(watching)
-    except ProcessLookupError:
-        pass
+        for pid in pids:
+            try:
+                watched.append(os.pidfd_open(pid))
+                signal.pidfd_send_signal(watched[-1], signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + _DEATH_S
+        for pidfd in watched:
+            if not _is_over(pidfd, deadline - time.monotonic()):
+                raise Internal(
+                    f"a killed node is still there after {_DEATH_S:g} s: a process in it waits for "
+                    "the kernel. Try again"
+                )
     finally:
-        os.close(watching)
+        for pidfd in watched:
+            os.close(pidfd)
+
+
+def processes_in(namespaces: Iterable[Path]) -> list[int]:
+    """All processes in these network namespaces: whatever runs in a node, whoever started it."""
+    wanted = {(status.st_dev, status.st_ino) for status in map(os.stat, namespaces)}
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (process / "ns/net").stat()
+        except OSError:
+            continue  # it ended just now
+        if (status.st_dev, status.st_ino) in wanted:
+            found.append(int(process.name))
+    return found
 
 
 def started_at(pid: int) -> int:
@@ -78,12 +104,20 @@ def started_at(pid: int) -> int:
     return int(text.rpartition(")")[2].split()[19])
 
 
-def _wait_until_gone(pidfd: int) -> None:
-    import select
+def _await_end(child: int) -> None:
+    """Wait for a child that only has to make namespaces; one that hangs is killed."""
+    pidfd = os.pidfd_open(child)
+    try:
+        if not _is_over(pidfd, _BIRTH_S):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    finally:
+        os.close(pidfd)
 
+
+def _is_over(pidfd: int, wait_s: float) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    poll.poll(10_000)
+    return bool(poll.poll(max(0.0, wait_s) * 1000))
 
 
 def _enter_and_init(place: MachinePlace, run: Run, report: int) -> NoReturn:
@@ -101,7 +135,7 @@ def _enter_and_init(place: MachinePlace, run: Run, report: int) -> NoReturn:
         init = os.fork()
         if init == 0:
             os.close(report)
-            _init(place, run)
+            _live(place, run)
         os.write(report, str(init).encode())
         os._exit(0)
     except BaseException as error:
@@ -109,9 +143,20 @@ def _enter_and_init(place: MachinePlace, run: Run, report: int) -> NoReturn:
         os._exit(1)
 
 
-def _init(place: MachinePlace, run: Run) -> NoReturn:
+def _live(place: MachinePlace, run: Run) -> NoReturn:
+    """The node's first process, to its end: nothing of the parent's program may go on in it."""
+    try:
+        _init(place, run)
+    except BaseException as error:
+        _tell(f"the first process of {place.name} failed: {error!r}")
+    finally:
+        os._exit(1)
+
+
+def _init(place: MachinePlace, run: Run) -> None:
     """Pid 1 of the node."""
     mount("proc", Path("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    _call_ourselves(f"init {place.name}")
     stopping = False
     daemon = 0
 
@@ -133,20 +178,28 @@ def _init(place: MachinePlace, run: Run) -> NoReturn:
                 break
         if not stopping:
             time.sleep(_RESTART_S)
-    os._exit(0)
 
 
 def _daemon(place: MachinePlace, run: Run) -> NoReturn:
     code = 1
     try:
+        _call_ourselves(f"skep {place.name}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         code = run(place)
-    except BaseException as error:  # nothing of the parent's program may go on in this copy of it
-        print(f"the daemon of {place.name} failed: {error!r}", file=sys.stderr)  # noqa: T201
+    except BaseException as error:
+        _tell(f"the daemon of {place.name} failed: {error!r}")
     finally:
-        sys.stderr.flush()
         os._exit(code)
+
+
+def _call_ourselves(name: str) -> None:
+    """For ps and top."""
+    Path("/proc/self/comm").write_text(name)
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)  # noqa: T201  (the node's log)
 
 
 def _redirect_output(log: Path) -> None:

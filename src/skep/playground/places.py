@@ -11,8 +11,10 @@ from skep.kit.errors import InvalidArgument
 
 MAX_NODES = 200
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
+_NODE = re.compile(r"n([1-9][0-9]{0,2})")
 _DATA = Path("/var/lib/skep-playground")
 _EXEC = Path("/run/skep-playground")
+_LOCKS = Path("/run/lock")
 
 
 class MachinePlace(msgspec.Struct, frozen=True):
@@ -51,6 +53,11 @@ class MachinePlace(msgspec.Struct, frozen=True):
         return f"unix://{self.socket}"
 
     @property
+    def settings(self) -> Path:
+        """The node's own daemon.json: the machine's has nothing to say here."""
+        return self.data_root / "daemon.json"
+
+    @property
     def log(self) -> Path:
         return self.data_root / "daemon.log"
 
@@ -73,11 +80,11 @@ class Places(msgspec.Struct, frozen=True):
         return MachinePlace(self.name, number)
 
     def named(self, name: str, count: int) -> MachinePlace:
-        """The node called `n<number>`. Raises InvalidArgument."""
-        number = name.removeprefix("n")
-        if not (name.startswith("n") and number.isdigit() and 1 <= int(number) <= count):
+        """The node called `n<number>`, one of `count`. Raises InvalidArgument."""
+        found = _NODE.fullmatch(name)
+        if found is None or int(found[1]) > count:
             raise InvalidArgument(f'there is no node "{name}" here: the nodes are n1 to n{count}')
-        return self.machine(int(number))
+        return self.machine(int(found[1]))
 
     @property
     def data(self) -> Path:
@@ -86,6 +93,11 @@ class Places(msgspec.Struct, frozen=True):
     @property
     def exec(self) -> Path:
         return _EXEC / self.name
+
+    @property
+    def lock(self) -> Path:
+        """Beside the playground, not in it, so that it can be held until nothing is left."""
+        return _LOCKS / f"skep-playground-{self.name}"
 
     @property
     def state(self) -> Path:

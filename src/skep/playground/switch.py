@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_interface
 from pathlib import Path
@@ -19,9 +19,10 @@ _MTU = 1500
 
 
 def create(places: Places) -> None:
-    """Make the switch's namespace and the bridge in it."""
+    """Make the switch's namespace and the bridge in it. Idempotent."""
     netns.prepare_directory(places.netns_folder)
-    _new_namespace(places.switch)
+    if not netns.is_bound(places.switch):
+        _new_namespace(places.switch)
     with _inside(places) as netlink:
         netlink.apply(links.new_bridge(_BRIDGE, _BRIDGE_MAC), links.change_link(_BRIDGE))
 
@@ -32,13 +33,10 @@ def plug(places: Places, machine: MachinePlace) -> None:
     inner = netns.open_at(machine.netns)
     try:
         with _inside(places) as netlink:
-            bridge = links.index_of(netlink, _BRIDGE)
-            if bridge is None:
-                raise Internal("the playground's switch is gone: `skep playground down` and up")
             netlink.apply(
                 links.new_veth(
                     machine.port,
-                    bridge_index=bridge,
+                    bridge_index=_index_of_bridge(netlink),
                     netns_fd=inner,
                     ifname="eth0",
                     mac=machine.mac,
@@ -60,21 +58,26 @@ def plug(places: Places, machine: MachinePlace) -> None:
 
 
 def cut(places: Places, machine: MachinePlace) -> None:
-    """Nothing reaches the node or comes from it any more."""
+    """Nothing reaches the node or comes from it any more. It is not told: its link stays up, as
+    when a network beyond its own cable breaks."""
     with _inside(places) as netlink:
-        netlink.apply(links.link_down(machine.port))
+        netlink.apply(links.set_master(machine.port, 0))
 
 
 def mend(places: Places, machine: MachinePlace) -> None:
     with _inside(places) as netlink:
-        netlink.apply(links.change_link(machine.port))
+        netlink.apply(links.set_master(machine.port, _index_of_bridge(netlink)))
 
 
-def remove(places: Places, machines: Iterable[MachinePlace]) -> None:
+def namespaces(places: Places) -> list[Path]:
+    """Those of the nodes that are there now."""
+    return [path for path in places.netns_folder.glob("n*") if netns.is_bound(path)]
+
+
+def remove(places: Places) -> None:
     """Let go of all namespaces; links and bridge go with them. Idempotent."""
-    for machine in machines:
-        netns.release(machine.netns)
-    netns.release(places.switch)
+    for path in places.netns_folder.glob("*"):
+        netns.release(path)
     netns.remove_directory(places.netns_folder)
 
 
@@ -86,6 +89,13 @@ def _inside(places: Places) -> Iterator[Netlink]:
             yield netlink
     finally:
         os.close(switch)
+
+
+def _index_of_bridge(netlink: Netlink) -> int:
+    bridge = links.index_of(netlink, _BRIDGE)
+    if bridge is None:
+        raise Internal("the playground's switch is gone: `skep playground down` and up")
+    return bridge
 
 
 def _new_namespace(path: Path) -> None:

@@ -42,15 +42,17 @@ def parse_address(text: str) -> Address:
     )
 
 
-def connect(address: Address) -> socket.socket:
-    """A connected socket; raises Unreachable with what to do about it."""
+def connect(address: Address, patience_s: float | None = None) -> socket.socket:
+    """A connected socket whose every wait ends after `patience_s` (None: never); raises Unreachable
+    with what to do about it."""
     try:
         if address.path:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(patience_s)
             connection.connect(address.path)
             return connection
         connection = socket.create_connection((address.host, address.port), _CONNECT_TIMEOUT_S)
-        connection.settimeout(None)
+        connection.settimeout(patience_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
     except OSError as error:

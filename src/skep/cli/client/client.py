@@ -19,10 +19,15 @@ Headers = Mapping[str, str]
 
 
 class Client:
-    """Calls to one daemon. The connection is made by the first call and kept while it lasts."""
+    """Calls to one daemon. The connection is made by the first call and kept while it lasts.
 
-    def __init__(self, address: Address) -> None:
+    A call waits as long as the daemon takes; with `patience_s` a silence of that many seconds
+    raises TimeoutError.
+    """
+
+    def __init__(self, address: Address, patience_s: float | None = None) -> None:
         self.address = address
+        self._patience_s = patience_s
         self._idle: Wire | None = None
         self._wires: list[Wire] = []
         self._ping: Response | None = None
@@ -115,7 +120,7 @@ class Client:
         return Response(wire, method)
 
     def _connect(self) -> Wire:
-        wire = Wire(connect(self.address))
+        wire = Wire(connect(self.address, self._patience_s))
         self._wires.append(wire)
         return wire
 

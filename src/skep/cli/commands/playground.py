@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_PATIENCE_S = 20.0
+
 _NAME = text("--name", "Which playground", default="main")
 _TABLE = "{{.Name}}\t{{.Address}}\t{{.Role}}\t{{.State}}\t{{.DockerHost}}"
 
@@ -35,10 +37,10 @@ FIELDS: Fields = {
 
 
 class _Api:
-    """A node's API in the terms of the playground's room."""
+    """A node's API in the terms of the playground's room: a node may be half dead."""
 
     def __init__(self, host: str) -> None:
-        self._client = Client(parse_address(host))
+        self._client = Client(parse_address(host), _PATIENCE_S)
 
     def get(self, path: str) -> Any:
         return _told(lambda: self._client.get(path))
@@ -52,6 +54,8 @@ def _told(call: Callable[[], _T]) -> _T:
         return call()
     except Failure as error:
         raise Unavailable(str(error)) from None
+    except TimeoutError:
+        raise Unavailable(f"nothing was heard for {_PATIENCE_S:g} s") from None
 
 
 def _run_daemon(place: MachinePlace) -> int:
@@ -62,7 +66,8 @@ def _run_daemon(place: MachinePlace) -> int:
             "hosts": [place.host],
             "data-root": str(place.data_root),
             "exec-root": str(place.exec_root),
-        }
+        },
+        config_file=place.settings,
     )
 
 
@@ -96,6 +101,10 @@ def _show(session: Session, options: Options, playground: Playground) -> None:
 def _exec(session: Session, options: Options, words: list[str]) -> None:
     playground = _playground(session, options)
     node, *program = words
+    if program[:1] == ["--"]:
+        program = program[1:]
+    if not program:
+        raise Failure("say what to run: skep playground exec NODE COMMAND [ARG...]")
     entering = _said(lambda: playground.inside(node))
     host = _said(lambda: playground.place(node)).host
     session.flush()
