@@ -15,7 +15,7 @@ from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
 from skep.model.service import PortConfig
 from skep.model.states import TaskState
-from skep.model.task import Task
+from skep.model.task import NetworkAttachment, NetworkRef, Task
 from skep.protocol.messages import Assignments, Statuses
 from skep.testing import builders as b
 from skep.testing.executor import FakeExecutor
@@ -97,6 +97,18 @@ async def test_a_task_that_is_wanted_no_more_stops_and_is_kept(bench: Bench) -> 
     await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
     await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
     assert "t1" in bench.executor.made
+
+
+async def test_the_names_of_a_service_lead_to_its_tasks_that_serve(bench: Bench) -> None:
+    place = NetworkAttachment(
+        network=NetworkRef(id="net1"), addresses=["10.0.1.5/24"], aliases=["api"]
+    )
+    await bench.worker.assign(complete(assigned("t1", networks_attachments=[place])))
+    addresses = ("10.0.1.5",)
+    known = {"web": addresses, "tasks.web": addresses, "api": addresses}
+    await bench.until(lambda: bench.executor.names == {"net1": known})
+    bench.executor.end("t1", 0)
+    await bench.until(lambda: bench.executor.names == {})
 
 
 async def test_what_a_complete_assignment_does_not_mention_is_removed(bench: Bench) -> None:

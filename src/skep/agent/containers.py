@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from msgspec.structs import replace
 
@@ -136,6 +136,11 @@ class ContainerExecutor:
                 for (protocol, port), group in backends.items()
             }
         )
+
+    async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
+        for network_id in self._networks:
+            with suppress(NotFound):  # no container was on it yet, so nobody asks
+                self._engine.networks.set_names(network_id, names.get(network_id, {}))
 
     async def task_ids(self) -> set[str]:
         return set(await self._tasks_containers())

@@ -83,6 +83,10 @@ class Executor(Protocol):
         """The whole set of ingress ports that this node's tasks answer on."""
         ...
 
+    async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
+        """All that resolves on each cluster network (by id): name to addresses."""
+        ...
+
     async def task_ids(self) -> set[str]:
         """The tasks for which something exists on this node."""
         ...

@@ -51,14 +51,15 @@ class Worker:
         self._serving_changed.set()
 
     async def run(self) -> None:
-        """Keep the published ports true to the tasks that serve."""
+        """Keep published ports and names true to the tasks that serve."""
         while True:
             await self._serving_changed.wait()
             self._serving_changed.clear()
             try:
+                await self._executor.set_names(names(self._controllers.values()))
                 await self._executor.publish(serving(self._controllers.values()))
             except SkepError as error:
-                log.error("published ports cannot be set, trying again: %s", error)
+                log.error("ports and names cannot be set, trying again: %s", error)
                 await asyncio.sleep(_RETRY_S)
                 self._serving_changed.set()
 
@@ -131,7 +132,7 @@ class Worker:
 
     def _observed(self, controller: Controller) -> None:
         self._reporter.take(controller.task.id, controller.status)
-        if controller.task.ports:
+        if controller.task.ports or controller.task.networks_attachments:
             self._serving_changed.set()
 
     def _forget(self, task_id: str) -> None:
@@ -190,3 +191,23 @@ def serving(controllers: Iterable[Controller]) -> dict[PublishedKey, tuple[Backe
 
 def _counts(controller: Controller) -> bool:
     return controller.task.desired_state <= TaskState.RUNNING or controller.serving
+
+
+def names(controllers: Iterable[Controller]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """What resolves on each network: the service's name, `tasks.<service>` and the aliases, each to
+    the addresses of the node's tasks that serve. (Tasks of other nodes are not reached yet.)"""
+    found: dict[str, dict[str, list[str]]] = {}
+    for controller in controllers:
+        task = controller.task
+        if not controller.serving:
+            continue
+        service = task.service_annotations.name
+        for attachment in task.networks_attachments:
+            zone = found.setdefault(attachment.network.id, {})
+            for name in {service, f"tasks.{service}", *attachment.aliases}:
+                plain = (address.partition("/")[0] for address in attachment.addresses)
+                zone.setdefault(name, []).extend(plain)
+    return {
+        network: {name: tuple(sorted(addresses)) for name, addresses in zone.items()}
+        for network, zone in found.items()
+    }

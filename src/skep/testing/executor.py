@@ -22,6 +22,7 @@ class FakeExecutor:
         self.made: dict[str, asyncio.Future[Exit]] = {}
         self.running: set[str] = set()
         self.published: dict[PublishedKey, tuple[Backend, ...]] = {}
+        self.names: dict[str, dict[str, tuple[str, ...]]] = {}
         self.networks: list[Network] = []
         self.refuse: dict[str, str] = {}
         self.lines: dict[str, list[LogFrame]] = {}
@@ -68,6 +69,9 @@ class FakeExecutor:
 
     async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
         self.published = backends
+
+    async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
+        self.names = names
 
     async def task_ids(self) -> set[str]:
         return set(self.made)
