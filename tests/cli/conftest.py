@@ -1,4 +1,4 @@
-"""A daemon of paper: a unix socket that gives the answers it was handed, and remembers the calls."""
+"""A daemon of paper: a unix socket that gives the answers it was handed, and keeps the calls."""
 
 from __future__ import annotations
 

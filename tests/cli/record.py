@@ -3,8 +3,9 @@
     python tests/cli/record.py unix:///path/to/docker.sock > tests/cli/recorded.json
 
 For each command line: every call that skep makes, with dockerd's answer; then docker's output and
-exit code (the truth) when it is given the same answers. The daemon should have a swarm with a service `web`, a
-container `c1` with published ports and a volume, a secret `s1`, a config `conf1`, an image `bb:1`.
+exit code (the truth) when it is given the same answers. The daemon should have a swarm with a
+service `web`, a container `c1` with published ports and a volume, a secret `s1`, a config `conf1`,
+an image `bb:1`.
 Only commands that change nothing are recorded, so that one set of answers serves all.
 """
 

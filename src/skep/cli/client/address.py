@@ -46,17 +46,26 @@ def connect(address: Address, patience_s: float | None = None) -> socket.socket:
     """A connected socket whose every wait ends after `patience_s` (None: never); raises Unreachable
     with what to do about it."""
     try:
-        if address.path:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(patience_s)
-            connection.connect(address.path)
-            return connection
-        connection = socket.create_connection((address.host, address.port), _CONNECT_TIMEOUT_S)
-        connection.settimeout(patience_s)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
+        return _unix(address.path) if address.path else _tcp(address)
     except OSError as error:
         raise Unreachable(_advice(address, error)) from None
+
+
+def _unix(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _tcp(address: Address) -> socket.socket:
+    connection = socket.create_connection((address.host, address.port), _CONNECT_TIMEOUT_S)
+    connection.settimeout(None)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _advice(address: Address, error: OSError) -> str:

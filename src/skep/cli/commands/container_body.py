@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from skep.cli.flags.flag import Options
+from skep.cli.flags.flag import Options, given_fields
 from skep.cli.values.limits import health, log_config, parse_restart
 from skep.cli.values.mounts import split_volumes, tmpfs_map
 from skep.cli.values.networks import Attachment, endpoint_settings
@@ -47,11 +47,18 @@ def container_body(options: Options, image: str, command: list[str]) -> dict[str
     networks = _networks(options)
     if networks:
         host["NetworkMode"] = networks[0].target
-    body["HostConfig"] = _filled(host)
+    body["HostConfig"] = {**_filled(host), **_said_of_the_host(options)}
     endpoints = {each.target: endpoint_settings(each) for each in networks}
     if any(endpoints.values()) or len(endpoints) > 1:
         body["NetworkingConfig"] = {"EndpointsConfig": endpoints}
-    return _filled(body)
+    stop = given_fields(options, (("stop-timeout", "StopTimeout"),))
+    return {**_filled(body), **stop}
+
+
+def _said_of_the_host(options: Options) -> dict[str, Any]:
+    """Fields whose zero says something else than nothing."""
+    fields = (("memory-swappiness", "MemorySwappiness"), ("init", "Init"))
+    return given_fields(options, fields)
 
 
 def _filled(fields: dict[str, Any]) -> dict[str, Any]:
@@ -90,9 +97,6 @@ def _process(options: Options) -> dict[str, Any]:
         "Tty": options.yes("tty"),
         "OpenStdin": options.yes("interactive"),
         "StopSignal": options.text("stop-signal"),
-        **(
-            {"StopTimeout": options.number("stop-timeout")} if options.given("stop-timeout") else {}
-        ),
     }
 
 
@@ -160,10 +164,8 @@ def _host_texts(options: Options) -> dict[str, Any]:
 
 
 def _limits(options: Options) -> dict[str, Any]:
-    swappiness = options.number("memory-swappiness")
     return {
         **resource_limits(options),
-        **({"MemorySwappiness": swappiness} if swappiness >= 0 else {}),
         "BlkioWeightDevice": options.items("blkio-weight-device"),
         "BlkioDeviceReadBps": options.items("device-read-bps"),
         "BlkioDeviceWriteBps": options.items("device-write-bps"),
@@ -199,7 +201,6 @@ def _security(options: Options) -> dict[str, Any]:
     return {
         "Privileged": options.yes("privileged"),
         "ReadonlyRootfs": options.yes("read-only"),
-        **({"Init": options.yes("init")} if options.given("init") else {}),
         "CapAdd": options.items("cap-add"),
         "CapDrop": options.items("cap-drop"),
         "SecurityOpt": [_security_option(each) for each in options.items("security-opt")],

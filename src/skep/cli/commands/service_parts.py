@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skep.cli.flags.flag import Options
+from skep.cli.flags.flag import Options, given_fields
 from skep.cli.values.limits import health
 from skep.cli.values.pairs import required_mapping
 from skep.cli.values.words import split_command
@@ -39,15 +39,6 @@ _CONTAINER = (
     ("stop-grace-period", "StopGracePeriod"),
     ("oom-score-adj", "OomScoreAdj"),
 )
-
-
-def given_fields(options: Options, fields: tuple[tuple[str, str], ...], prefix: str = "") -> Spec:
-    """The API fields whose flags were given, with their values."""
-    return {
-        field: options.value(prefix + flag)
-        for flag, field in fields
-        if options.given(prefix + flag)
-    }
 
 
 def container_scalars(options: Options) -> Spec:

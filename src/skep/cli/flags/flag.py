@@ -102,3 +102,14 @@ class Options:
     def has(self, name: str) -> bool:
         """Whether this command has such a flag at all (several share their code)."""
         return name in self._defaults
+
+
+def given_fields(
+    options: Options, fields: Iterable[tuple[str, str]], prefix: str = ""
+) -> dict[str, Any]:
+    """The API fields (second of each pair) whose flags (first) were given, with their values."""
+    return {
+        field: options.value(prefix + flag)
+        for flag, field in fields
+        if options.given(prefix + flag)
+    }

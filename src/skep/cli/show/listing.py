@@ -81,7 +81,8 @@ def _execute(template: Template, fields: Fields, row: Any) -> str:
     try:
         return template.execute(RowView(fields, row), strict=True) + "\n"
     except TemplateError as error:
-        raise Failure(f"failed to execute template: {error}") from None
+        known = ", ".join(f".{name}" for name in sorted(fields))
+        raise Failure(f"failed to execute template: {error} (there is {known})") from None
 
 
 def _lines(text: str) -> list[str]:

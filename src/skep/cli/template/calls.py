@@ -9,7 +9,7 @@ from typing import Any
 from skep.cli.template.errors import TemplateError
 from skep.cli.template.printf import printf
 from skep.cli.template.values import (
-    MISSING,
+    absent,
     compare,
     equal,
     go_type,
@@ -64,7 +64,7 @@ def _println(*values: Any) -> str:
 
 
 def _join(values: Any, separator: str) -> str:
-    if values in (None, MISSING):
+    if absent(values):
         return ""
     if not isinstance(values, list | tuple):
         raise TemplateError(f"error calling join: a {go_type(values)} is no list")

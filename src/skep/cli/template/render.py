@@ -21,7 +21,7 @@ from skep.cli.template.nodes import (
     Text,
     Variable,
 )
-from skep.cli.template.values import MISSING, Missing, field, show, true
+from skep.cli.template.values import Missing, absent, field, show, true
 
 _NO_VALUE: tuple[Any, ...] = ()
 
@@ -35,7 +35,11 @@ class _Continue(Exception):
 
 
 class Template:
-    """A parsed template. `strict` execution refuses keys that a map does not have."""
+    """A parsed template. `strict` execution refuses to print what a map does not have.
+
+    A missing key may still be asked about (`if`, `with`): docker's client knows the fields that
+    the daemon leaves out when they are empty, and templates count on that.
+    """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
@@ -68,11 +72,16 @@ class _Run:
             case Output(pipeline):
                 value = self._pipeline(pipeline, dot)
                 if not pipeline.variables:
-                    self.out.append(show(value))
+                    self._print(value)
             case Branch():
                 self._branch(node, dot)
             case Jump(word):
                 raise _Break if word == "break" else _Continue
+
+    def _print(self, value: Any) -> None:
+        if self._strict and isinstance(value, Missing):
+            raise TemplateError(f'map has no entry for key "{value.name}"')
+        self.out.append(show(value))
 
     def _branch(self, node: Branch, dot: Any) -> None:
         known = len(self._variables)
@@ -171,12 +180,10 @@ class _Run:
 
     def _field(self, value: Any, name: str, arguments: Sequence[Any]) -> Any:
         found = field(value, name)
-        if callable(found) and not isinstance(found, Missing):
+        if callable(found):
             return _apply(name, found, arguments)
         if arguments:
             raise TemplateError(f"{name} has arguments but cannot be invoked as function")
-        if found is MISSING and self._strict:
-            raise TemplateError(f'map has no entry for key "{name}"')
         return found
 
 
@@ -197,5 +204,5 @@ def _items(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         yield from ((number, number) for number in range(value))
-    elif value is not None and value is not MISSING:
+    elif not absent(value):
         raise TemplateError(f"range can't iterate over {show(value)}")

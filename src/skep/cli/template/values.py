@@ -11,13 +11,18 @@ from skep.cli.template.errors import TemplateError
 
 
 class Missing:
-    """What a map answers for a key that it does not have; printed as Go does."""
+    """What a map answers for a key that it does not have: false, and printed as Go does."""
 
-    def __repr__(self) -> str:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
         return "<no value>"
 
 
-MISSING = Missing()
+def absent(value: Any) -> bool:
+    """Nothing, or not even that."""
+    return value is None or isinstance(value, Missing)
 
 
 def show(value: Any) -> str:
@@ -55,7 +60,7 @@ def show_float(number: float) -> str:
 
 def true(value: Any) -> bool:
     """Go's truth: false for false, 0, nil, and anything empty."""
-    if value is MISSING or value is None:
+    if absent(value):
         return False
     if isinstance(value, bool | int | float):
         return value != 0
@@ -67,7 +72,7 @@ def true(value: Any) -> bool:
 def to_json(value: Any) -> str:
     """Go's encoding/json without HTML escapes: compact, the keys of plain maps in order."""
     return json.dumps(
-        None if value is MISSING else value,
+        None if isinstance(value, Missing) else value,
         separators=(",", ":"),
         ensure_ascii=False,
         default=_plain,
@@ -83,10 +88,10 @@ def _plain(value: Any) -> Any:
 def field(value: Any, name: str) -> Any:
     """`.name` of a value: a key of a map; of nothing, nothing."""
     if isinstance(value, Mapping):
-        return value.get(name, MISSING)
+        return value.get(name, Missing(name))
     if value is None:
         raise TemplateError(f"nil data; no entry for key {json.dumps(name)}")
-    if value is MISSING:
+    if isinstance(value, Missing):
         raise TemplateError(f"nil pointer evaluating interface {{}}.{name}")
     raise TemplateError(f"can't evaluate field {name} in type {go_type(value)}")
 
@@ -112,6 +117,8 @@ def length(value: Any) -> int:
         return len(value.encode())
     if isinstance(value, list | tuple | Mapping):
         return len(value)
+    if value is None:
+        return 0  # An empty list or map, as the API often writes them.
     raise TemplateError(f"len of type {go_type(value)}")
 
 
@@ -124,7 +131,7 @@ def index(value: Any, *keys: Any) -> Any:
             if not 0 <= key < len(value):
                 raise TemplateError(f"index out of range: {key}")
             value = value[key]
-        elif value is None or value is MISSING:
+        elif absent(value):
             raise TemplateError("index of untyped nil")
         else:
             raise TemplateError(f"cannot index {go_type(value)} with {show(key)}")
@@ -145,8 +152,8 @@ def compare(name: str, holds: Callable[[Any, Any], bool]) -> Callable[[Any, Any]
 
 def equal(left: Any, right: Any) -> bool:
     """Equality of the same kind of value; Go refuses to compare apples with pears."""
-    if left is None or right is None or MISSING in (left, right):
-        return left is right or (left in (None, MISSING) and right in (None, MISSING))
+    if absent(left) or absent(right):
+        return absent(left) and absent(right)
     same = isinstance(left, type(right)) or isinstance(right, type(left))
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (left, right))
     if not (same or numbers) or isinstance(left, bool) != isinstance(right, bool):
