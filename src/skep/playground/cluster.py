@@ -239,7 +239,9 @@ class Playground:
             try:
                 swarm = self._dial(place.host).get("/info")["Swarm"]
                 role = _role(swarm)
-                state = swarm["Error"] or swarm["LocalNodeState"]
+                state = swarm["LocalNodeState"]
+                if swarm["Error"] and not node.cut_off:
+                    state = f"{state}: {swarm['Error']}"
             except (SkepError, OSError) as error:
                 state = f"no answer: {error}"
         if node.cut_off:
