@@ -68,6 +68,10 @@ class Reference(msgspec.Struct, frozen=True, order=True):
         """The same name, tagged `latest` when it has neither tag nor digest."""
         return self if self.tag or self.digest else self.with_tag(DEFAULT_TAG)
 
+    def sought(self) -> Reference:
+        """What says which image is meant: the digest, whatever tag stands by it; else the tag."""
+        return self.with_digest(self.digest) if self.digest else self.with_default_tag()
+
     def with_tag(self, tag: str) -> Reference:
         """The repository of this name with `tag`; raises InvalidArgument for a malformed tag."""
         if not _TAG.fullmatch(tag):

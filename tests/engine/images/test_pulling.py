@@ -110,6 +110,20 @@ async def test_an_image_is_pulled_and_found_by_digest(
     assert (await store.images.inspect(pinned)).repo_tags == ()
 
 
+async def test_a_tag_beside_a_digest_says_nothing(
+    store: Store, registry: Registry, tmp_path: Path
+) -> None:
+    """As docker's client pins a service's image; the tag may have moved on, or be gone."""
+    image_id = await push(registry, tmp_path, "pinned:1")
+    name = f"{registry.address}/pinned"
+    digest = (await store.images.distribution_inspect(f"{name}:1", None)).descriptor.digest
+    await pull(store, f"{name}:9@{digest}")
+    assert (await store.images.resolve(f"{name}:9@{digest}")).id == image_id
+    assert (await store.images.inspect(image_id)).repo_tags == ()
+    found = await store.images.distribution_inspect(f"{name}:9@{digest}", None)
+    assert found.descriptor.digest == digest
+
+
 async def test_fifty_pulls_of_one_image_are_one_transfer(
     store: Store, registry: Registry, tmp_path: Path
 ) -> None:

@@ -43,10 +43,8 @@ class NameTable:
         )
 
     def find(self, reference: Reference) -> str | None:
-        """The id of the image that `reference` names. A digest decides, whatever tag stands by."""
-        if reference.digest:
-            reference = reference.with_digest(reference.digest)
-        target = self._targets.get(reference)
+        """The id of the image that `reference` names."""
+        target = self._targets.get(reference.sought())
         return target.image_id if target else None
 
     def of(self, image_id: str) -> list[Reference]:

@@ -40,7 +40,7 @@ class Pulls:
     def pull(
         self, reference: str, auth: RegistryAuth | None, platform: Platform | None
     ) -> AsyncIterator[Progress]:
-        wanted = parse_reference(reference).with_default_tag()
+        wanted = parse_reference(reference).sought()
         work = partial(self._pull, wanted, auth, platform or host_platform())
         return self._shared.watch((wanted, auth, platform), work)
 
@@ -71,7 +71,7 @@ class Pulls:
     async def distribution_inspect(
         self, reference: str, auth: RegistryAuth | None
     ) -> DistributionInspect:
-        wanted = parse_reference(reference).with_default_tag()
+        wanted = parse_reference(reference).sought()
         content = await self._registries.manifest(wanted, auth)
         digest = sha256_digest(content)
         manifest = parse_manifest(content)

@@ -50,7 +50,7 @@ class Shelf:
 
         Raises NotFound, or InvalidArgument when `name` is malformed or begins several ids.
         """
-        reference = None if _WHOLE_ID.fullmatch(name) else self._reference(name)
+        reference = None if _WHOLE_ID.fullmatch(name) else parse_reference(name).sought()
         image_id = self.names.find(reference) if reference else None
         if image_id and image_id in self.records:
             return image_id, reference
@@ -60,10 +60,6 @@ class Shelf:
         if not matches:
             raise NotFound(f"No such image: {reference.familiar if reference else name}")
         return matches[0], None
-
-    def _reference(self, name: str) -> Reference:
-        reference = parse_reference(name).with_default_tag()
-        return reference.with_digest(reference.digest) if reference.digest else reference
 
     async def put(self, document: bytes) -> Image:
         """Store an image whose layers are here and held."""
