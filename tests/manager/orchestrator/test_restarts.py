@@ -65,6 +65,25 @@ def test_a_held_task_is_raised_when_its_time_has_come(now: float, plan: list[str
     assert look(Orchestrator(), view(web, node(), old, held), now=now) == plan
 
 
+@pytest.mark.parametrize(("now", "plan"), [
+    (99, ["look at web again in 1 s"]),
+    (100, ["b to shutdown: No such image: x:1",
+           "new new1 in slot 1 held: replaces task b: No such image: x:1",
+           "look at web again in 5 s"]),
+])  # fmt: skip
+def test_one_that_died_while_it_was_held_has_its_successor_after_the_delay(
+    now: float, plan: list[str]
+) -> None:
+    """What cannot be prepared fails at once: without this, restarts would know no delay."""
+    web = service()
+    old = task("a", web, state=FAILED, desired=SHUTDOWN)
+    held = task(
+        "b", web, state=TaskState.REJECTED, err="No such image: x:1", desired=READY, born=95,
+        hold_until=at(100),
+    )  # fmt: skip
+    assert look(Orchestrator(), view(web, node(), old, held), now=now) == plan
+
+
 def stopping_and_held(grace_s: float, stopping_on: str = "n1") -> tuple[Service, Task, Task]:
     web = service()
     container = replace(

@@ -44,8 +44,15 @@ class Settler:
         ended: list[Task] = []
         for task in slot.holders:
             lost = self._scene.lost(task) and restart.may_restart(task)
-            (ended if lost or task.status.state.dead else going_on).append(task)
+            died = task.status.state.dead and not self._serves_its_delay(task)
+            (ended if lost or died else going_on).append(task)
         return going_on, ended
+
+    def _serves_its_delay(self, task: Task) -> bool:
+        """It died before its turn, as one whose image cannot be had does at once: it fills the
+        slot until the delay is over, or its successors would follow each other without any."""
+        held = task.hold_until is not None and task.hold_until > self._scene.now
+        return held and self._scene.sound(task)
 
     def _reduced(self, holders: list[Task]) -> list[Task]:
         """Of several holders the newest that is fit stays alone as soon as it runs.
