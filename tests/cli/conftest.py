@@ -61,7 +61,7 @@ class PaperDaemon:
         self.answer("HEAD /_ping", Answer(headers={"Api-Version": "1.50"}))
         self._server = _Server(str(path), _Handler)
         self._server.daemon_of_paper = self
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True).start()
 
     @property
     def host(self) -> str:
