@@ -13,7 +13,9 @@ from skep.cli.flags.flag import Options
 from skep.cli.session import Session
 from skep.cli.show.details import compile_details, render_details
 from skep.cli.show.lists import inspect_format
+from skep.cli.show.units import parse_time
 
+_COLUMN = 20
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _ROWS = (
     ("Version", "Version"),
@@ -64,34 +66,42 @@ def version_text(facts: dict[str, Any]) -> str:
     if client["ApiVersion"] != client["DefaultAPIVersion"]:
         client["ApiVersion"] += f" (downgraded from {client['DefaultAPIVersion']})"
     client["OsArch"] = f"{client['Os']}/{client['Arch']}"
-    text = "Client:\n" + _block(client, 1, 20)
+    text = "Client:\n" + _block(client, 1)
     server = facts["Server"]
     if not server:
         return text
     name = (server.get("Platform") or {}).get("Name")
     text += f"\nServer: {name}\n" if name else "\nServer:\n"
-    for component in server.get("Components") or [{"Name": "Engine", **server}]:
-        text += f" {component['Name']}:\n" + _block(_component(component), 2, 20)
+    for component in server.get("Components") or [{"Name": "Engine", "Details": server, **server}]:
+        text += f" {component['Name']}:\n{_component(component)}"
     return text
 
 
-def _component(component: dict[str, Any]) -> dict[str, Any]:
+def _component(component: dict[str, Any]) -> str:
+    """The engine's facts have names for people; those of other programs keep their own."""
     facts = {"Version": component["Version"], **(component.get("Details") or {})}
-    if facts.get("MinAPIVersion"):
-        facts["ApiVersion"] = f"{facts['ApiVersion']} (minimum version {facts['MinAPIVersion']})"
-    if facts.get("Os"):
-        facts["OsArch"] = f"{facts['Os']}/{facts.get('Arch', '')}"
-    known = {key for key, _ in _ROWS} | {"Os", "Arch", "MinAPIVersion", "KernelVersion"}
-    return {key: value for key, value in facts.items() if key in known}
+    if "ApiVersion" not in facts:
+        return "".join(_line(key, fact, 2) for key, fact in facts.items() if fact)
+    facts["ApiVersion"] += f" (minimum version {facts.get('MinAPIVersion')})"
+    facts["OsArch"] = f"{facts.get('Os')}/{facts.get('Arch')}"
+    if facts.get("BuildTime"):
+        facts["BuildTime"] = _date(facts["BuildTime"])
+    return _block(facts, 2)
 
 
-def _block(facts: dict[str, Any], indent: int, column: int) -> str:
-    lines = []
-    for key, label in _ROWS:
-        if key in facts and facts[key] is not None:
-            head = f"{' ' * indent}{label}:"
-            lines.append(f"{head:<{column + indent - 1}}{facts[key]}\n")
-    return "".join(lines)
+def _block(facts: dict[str, Any], indent: int) -> str:
+    return "".join(_line(label, facts[key], indent) for key, label in _ROWS if facts.get(key))
+
+
+def _line(label: str, fact: object, indent: int) -> str:
+    head = f"{' ' * indent}{label}:"
+    return f"{head:<{_COLUMN}}{fact}\n"
+
+
+def _date(text: str) -> str:
+    """A time of the API as C's asctime writes it; anything else as it is."""
+    moment = parse_time(text)
+    return moment.ctime() if moment.year > 1 else text
 
 
 VERSION = Command("", _version, NONE, (inspect_format(),))

@@ -120,8 +120,8 @@ def _programs(info: Info) -> Iterable[Line]:
         ("runc version", "RuncCommit"),
         ("init version", "InitCommit"),
     ):
-        if info.get(key):
-            yield 0, label, info[key].get("ID", "")
+        if (info.get(key) or {}).get("ID"):
+            yield 0, label, info[key]["ID"]
 
 
 def _security(info: Info) -> Iterable[Line]:
