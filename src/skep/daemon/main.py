@@ -15,19 +15,32 @@ from pathlib import Path
 from skep.daemon.node import serve
 from skep.daemon.settings import DaemonSettings
 from skep.kit.errors import SkepError
+from skep.kit.linux import (
+    MS_NODEV,
+    MS_NOSUID,
+    mount,
+    mounted_at,
+    mounts_below,
+    unmount,
+)
 
 log = logging.getLogger("skep")
 
+_TMPFS = "skep"
 _LEVELS = {"warn": logging.WARNING, "fatal": logging.CRITICAL}
 
 
 def main(settings: DaemonSettings) -> int:
     _configure_log(settings)
     try:
+        memory = _into_memory(Path(settings.exec_root))
         with _sole_owner(settings), _pid_file(settings.pidfile):
             os.chdir(settings.exec_root)  # conmon leaves a file where it was started
             gc.freeze()
-            asyncio.run(serve(settings))
+            idle = asyncio.run(serve(settings))
+            os.chdir("/")
+        if memory and idle:
+            _out_of_memory(Path(settings.exec_root))
     except SkepError as error:
         log.critical("%s", error)
         return 1
@@ -46,6 +59,23 @@ def _configure_log(settings: DaemonSettings) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _into_memory(folder: Path) -> bool:
+    """What a reboot must sweep away belongs on a tmpfs: mount one where /run is none.
+
+    Returns whether the folder is a tmpfs of ours. It stays while containers run, so that a daemon
+    that was killed finds them.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    if mounted_at(folder).kind != "tmpfs" and not mounts_below(folder):
+        mount(_TMPFS, folder, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711")
+    return mounted_at(folder).source == _TMPFS
+
+
+def _out_of_memory(folder: Path) -> None:
+    for point in (*mounts_below(folder), folder):
+        unmount(point)
 
 
 @contextlib.contextmanager

@@ -60,13 +60,16 @@ class NodeDaemon:
         await self.engine.start()
         await self.swarm.start()
 
-    async def stop(self) -> None:
+    async def stop(self) -> bool:
+        """Let go; containers run on. Returns whether there were none."""
         await self.swarm.stop()
+        idle = not await self.engine.containers.list()
         await self.engine.stop()
+        return idle
 
 
-async def serve(settings: DaemonSettings) -> None:
-    """Run a node until SIGTERM or SIGINT. Containers run on."""
+async def serve(settings: DaemonSettings) -> bool:
+    """Run a node until SIGTERM or SIGINT. Containers run on; returns whether there are none."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,16 +79,11 @@ async def serve(settings: DaemonSettings) -> None:
     await node.start()
     await server.start()
     _ready(settings)
-    try:
-        await stopping.wait()
-    finally:
-        log.info("stopping; containers run on")
-        await asyncio.wait_for(_stop(server, node), settings.shutdown_timeout)
-
-
-async def _stop(server: Server, node: NodeDaemon) -> None:
-    await server.stop()
-    await node.stop()
+    await stopping.wait()
+    log.info("stopping; containers run on")
+    async with asyncio.timeout(settings.shutdown_timeout):
+        await server.stop()
+        return await node.stop()
 
 
 def _ready(settings: DaemonSettings) -> None:

@@ -9,6 +9,7 @@ import ctypes
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (
@@ -76,10 +77,33 @@ def is_mount_point(path: Path) -> bool:
     return str(path) in _mount_points()
 
 
+class Mounted(NamedTuple):
+    """A line of the mount table: `source` is the word that it was mounted with."""
+
+    point: str
+    kind: str
+    source: str
+
+
+def mounted_at(folder: Path) -> Mounted:
+    """The mount that a folder lies on."""
+    path = f"{folder.resolve()}/"
+    above = [each for each in _mounts() if path.startswith(f"{each.point.rstrip('/')}/")]
+    longest = max(len(each.point) for each in above)
+    return [each for each in above if len(each.point) == longest][-1]
+
+
 def _mount_points() -> Iterator[str]:
+    return (each.point for each in _mounts())
+
+
+def _mounts() -> Iterator[Mounted]:
+    """The mount table, in the order of mounting."""
     with open("/proc/self/mountinfo", "rb") as table:  # noqa: PTH123
         for line in table:
-            yield os.fsdecode(line.split(b" ", 5)[4].decode("unicode_escape").encode("latin-1"))
+            point = line.split(b" ", 5)[4].decode("unicode_escape").encode("latin-1")
+            kind, source, _ = line.rpartition(b" - ")[2].split(b" ", 2)
+            yield Mounted(os.fsdecode(point), kind.decode(), os.fsdecode(source))
 
 
 class _OpenHow(ctypes.Structure):
