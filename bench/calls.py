@@ -36,14 +36,22 @@ def worker_token(api: Api) -> str:
     return str(api.get("/swarm")["JoinTokens"]["Worker"])
 
 
-def create_service(api: Api, name: str, replicas: int, *, startable: bool = True) -> None:
-    """`startable=False`: no node satisfies it, its tasks stay pending."""
+def create_service(
+    api: Api, name: str, replicas: int, *, startable: bool = True, port: int = 0
+) -> None:
+    """`startable=False`: no node satisfies it, its tasks stay pending. `port` is published."""
     task = {
         "ContainerSpec": {"Image": IMAGE},
         "RestartPolicy": {"Condition": "any", "Delay": 0},
         "Placement": {} if startable else {"Constraints": _NOWHERE},
     }
-    body = {"Name": name, "TaskTemplate": task, "Mode": {"Replicated": {"Replicas": replicas}}}
+    ports = [{"Protocol": "tcp", "TargetPort": port, "PublishedPort": port}] if port else []
+    body = {
+        "Name": name,
+        "TaskTemplate": task,
+        "Mode": {"Replicated": {"Replicas": replicas}},
+        "EndpointSpec": {"Ports": ports},
+    }
     api.post("/services/create", body)
 
 

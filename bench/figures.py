@@ -26,12 +26,13 @@ class Figure:
     key: str
     title: str
     unit: Unit
-    goals: tuple[Goal, ...]
+    goals: tuple[Goal, ...] = ()
 
 
 ONE_MACHINE = (
     Figure("up", "1 to 50 replicas, all running", "s", (Goal(0.1, DOCKERD), Goal(2.0, BARE))),
     Figure("down", "50 replicas to 0, containers gone", "s", (Goal(0.2, DOCKERD),)),
+    Figure("published", "1 to 50 replicas with a published port", "s"),
     Figure("killed", "killed container running again", "s", (Goal(1 / 3, DOCKERD),)),
     Figure("idle", "memory idle (PSS)", "MiB", (Goal(60),)),
     Figure("each", "memory for each container (PSS)", "MiB", (Goal(1.5),)),

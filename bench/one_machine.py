@@ -24,7 +24,7 @@ _SETTLE_S = 3.0
 _REQUESTS = 40
 _PROCESSES = 5
 _RESTART_PATIENCE_S = 60.0
-_WEB = "web"
+_WEB, _PORT = "web", 8000
 
 
 def measure(workshop: Workshop, rounds: int, results: Results) -> None:
@@ -58,10 +58,7 @@ def _measure_engine(engine: Engine, results: Results) -> None:
     calls.create_service(api, _WEB, 1)
     calls.wait_running(api, _WEB, 1)
 
-    up_s = seconds(
-        lambda: calls.scale(api, _WEB, REPLICAS), lambda: calls.wait_running(api, _WEB, REPLICAS)
-    )
-    results.add("up", who, up_s)
+    results.add("up", who, _seconds_to_grow(engine))
     time.sleep(_SETTLE_S)
     results.add("each", who, (memory_mib(engine) - idle_mib) / REPLICAS)
     results.add("tasks", who, _ms_for_tasks(engine))
@@ -74,6 +71,18 @@ def _measure_engine(engine: Engine, results: Results) -> None:
     results.add("killed", who, _seconds_after_kill(engine))
     calls.remove_services(api, [_WEB])
     results.add("services", who, _ms_for_services(engine))
+
+    calls.create_service(api, _WEB, 1, port=_PORT)
+    calls.wait_running(api, _WEB, 1)
+    results.add("published", who, _seconds_to_grow(engine))
+
+
+def _seconds_to_grow(engine: Engine) -> float:
+    """From one replica to all."""
+    return seconds(
+        lambda: calls.scale(engine.api, _WEB, REPLICAS),
+        lambda: calls.wait_running(engine.api, _WEB, REPLICAS),
+    )
 
 
 def _seconds_after_kill(engine: Engine) -> float:

@@ -33,12 +33,9 @@ def _rows(figure: Figure, results: Results) -> Iterator[Row]:
     ours = results.median(figure.key, SKEP)
     if ours is None:
         return
-    others = [Goal(0, peer) for peer in PEERS if peer not in {goal.peer for goal in figure.goals}]
     title, value = figure.title, _value(ours, figure.unit)
-    for goal in (*figure.goals, *others):
+    for goal in _comparisons(figure, results):
         theirs = results.median(figure.key, goal.peer)
-        if goal.peer and theirs is None:
-            continue
         reached = _reached(figure, goal, results)
         yield (
             title,
@@ -50,6 +47,14 @@ def _rows(figure: Figure, results: Results) -> Iterator[Row]:
             {True: "yes", False: "no", None: ""}[reached],
         )
         title = value = ""
+
+
+def _comparisons(figure: Figure, results: Results) -> list[Goal]:
+    """A goal of nothing stands for a peer, or for nobody, that there is no goal for."""
+    measured = [peer for peer in PEERS if results.median(figure.key, peer) is not None]
+    goals = [goal for goal in figure.goals if goal.peer in ("", *measured)]
+    others = [Goal(0, peer) for peer in measured if peer not in {goal.peer for goal in goals}]
+    return [*goals, *others] or [Goal(0)]
 
 
 def _reached(figure: Figure, goal: Goal, results: Results) -> bool | None:
