@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.agent.container import container_wish, managed_labels
-from skep.agent.template import context_of, expand
+from skep.model.template import context_of, expand
 from skep.kit.errors import InvalidArgument
 from skep.model.container import PortBinding
 from skep.model.network import Network, NetworkSpec
@@ -86,7 +86,7 @@ def test_host_ports_are_bound_and_ingress_ports_are_not() -> None:
     ]
     wish = container_wish(a_task(ContainerSpec(image="app"), ports=ports), NODE)
     assert wish.host_config.port_bindings == {"80/tcp": [PortBinding(host_port="8080")]}
-    assert set(wish.exposed_ports) == {"80/tcp", "81/tcp"}
+    assert set(wish.exposed_ports) == {"80/tcp"}
 
 
 def test_cluster_networks_are_joined_at_the_manager_s_address() -> None:

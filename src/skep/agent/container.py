@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from skep.agent.template import Context, context_of, expand
+from skep.model.template import Context, context_of, expand
 from skep.kit.clock import NS_PER_S
 from skep.model.container import (
     ContainerCreate,
@@ -70,7 +70,7 @@ def container_wish(task: Task, node: Node) -> ContainerCreate:
         labels=spec.labels,
         stop_signal=spec.stop_signal,
         stop_timeout=stop_grace_s(spec),
-        exposed_ports={_container_port(port): {} for port in task.ports},
+        exposed_ports={port: {} for port in _host_ports(task.ports)},
         host_config=_host_config(task, spec, context),
         networking_config=NetworkingConfig(endpoints_config=_endpoints(task)),
     )

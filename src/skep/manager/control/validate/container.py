@@ -6,6 +6,7 @@ import signal
 from ipaddress import ip_address
 
 from skep.kit.errors import InvalidArgument, Unimplemented
+from skep.model import template
 from skep.model.reference import parse_reference
 from skep.model.service import ContainerSpec, HealthConfig, Mount, Privileges
 
@@ -20,6 +21,7 @@ def check_container(spec: ContainerSpec) -> None:
         _check_health(spec.healthcheck)
     _check_process(spec)
     _check_names(spec)
+    _check_templates(spec)
     if spec.privileges is not None:
         _check_privileges(spec.privileges)
     if spec.secrets:
@@ -101,6 +103,17 @@ def _check_process(spec: ContainerSpec) -> None:
         raise InvalidArgument(f"invalid stop signal: {spec.stop_signal}")
     if spec.isolation not in ("", "default"):
         raise InvalidArgument(f"isolation {spec.isolation} exists on Windows only: use default")
+
+
+def _check_templates(spec: ContainerSpec) -> None:
+    """What no task could expand is refused at once, as Swarm does by a dry run."""
+    texts = [("hostname", spec.hostname), *(("env", entry) for entry in spec.env)]
+    texts += [("mount", text) for mount in spec.mounts for text in (mount.source, mount.target)]
+    for where, text in texts:
+        try:
+            template.check(text)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"expanding {where} failed: {error}") from None
 
 
 def _is_signal(text: str) -> bool:

@@ -17,6 +17,11 @@ from skep.model.task import Task, task_name
 
 _ACTION = re.compile(r"\{\{(.*?)\}\}")
 _LABEL = re.compile(r'index\s+\.(Service|Node)\.Labels\s+"([^"]*)"')
+_FIELDS = (
+    ".Service.ID", ".Service.Name",
+    ".Node.ID", ".Node.Hostname", ".Node.Platform.OS", ".Node.Platform.Architecture",
+    ".Task.ID", ".Task.Name", ".Task.Slot",
+)  # fmt: skip
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -26,21 +31,25 @@ class Context(msgspec.Struct, frozen=True):
     labels: Mapping[str, Mapping[str, str]]
 
 
+_ANY = Context(fields=dict.fromkeys(_FIELDS, ""), labels={"Service": {}, "Node": {}})
+
+
 def context_of(task: Task, node: Node) -> Context:
     service = task.service_annotations
     platform = node.description.platform
+    values = (
+        task.service_id,
+        service.name,
+        node.id,
+        node.description.hostname,
+        platform.os,
+        platform.architecture,
+        task.id,
+        task_name(task),
+        str(task.slot) if task.slot else node.id,
+    )
     return Context(
-        fields={
-            ".Service.ID": task.service_id,
-            ".Service.Name": service.name,
-            ".Node.ID": node.id,
-            ".Node.Hostname": node.description.hostname,
-            ".Node.Platform.OS": platform.os,
-            ".Node.Platform.Architecture": platform.architecture,
-            ".Task.ID": task.id,
-            ".Task.Name": task_name(task),
-            ".Task.Slot": str(task.slot) if task.slot else node.id,
-        },
+        fields=dict(zip(_FIELDS, values, strict=True)),
         labels={"Service": service.labels, "Node": node.spec.labels},
     )
 
@@ -49,7 +58,15 @@ def expand(text: str, context: Context) -> str:
     """`text` with every `{{…}}` replaced. Raises InvalidArgument naming what is not known."""
     if "{{" not in text:
         return text
-    return _ACTION.sub(lambda found: _value(found[1].strip(), context), text)
+    expanded = _ACTION.sub(lambda found: _value(found[1].strip(), context), text)
+    if "{{" in _ACTION.sub("", text):
+        raise InvalidArgument(f'template "{text}" has a {{{{ without its }}}}')
+    return expanded
+
+
+def check(text: str) -> None:
+    """Raises InvalidArgument where `expand` would, whatever the task and its node."""
+    expand(text, _ANY)
 
 
 def _value(action: str, context: Context) -> str:
