@@ -69,7 +69,7 @@ def test_a_new_port_is_a_chain_with_a_rule_and_an_element() -> None:
 
 
 def test_other_backends_replace_the_rule_only() -> None:
-    choice = "numgen random mod 2 map { 0 : 172.17.0.2 . 80, 1 : 172.17.0.3 . 80 }"
+    choice = "numgen inc mod 2 map { 0 : 172.17.0.2 . 80, 1 : 172.17.0.3 . 80 }"
     assert port_changes(IPV4, "skept", {KEY: ONE}, {KEY: TWO}).splitlines() == [
         f"flush chain {WHERE} tcp-8080",
         f"add rule {WHERE} tcp-8080 meta l4proto tcp dnat to {choice}",

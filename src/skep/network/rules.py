@@ -249,4 +249,4 @@ def _rule(where: str, key: PortKey, backends: tuple[Backend, ...]) -> str:
         address = f"[{only.address}]" if ":" in only.address else only.address
         return f"{start} {address}:{only.port}\n"
     choices = ", ".join(f"{n} : {b.address} . {b.port}" for n, b in enumerate(backends))
-    return f"{start} numgen random mod {len(backends)} map {{ {choices} }}\n"
+    return f"{start} numgen inc mod {len(backends)} map {{ {choices} }}\n"
