@@ -31,7 +31,7 @@ from skep.engine.networks.networks import Networks
 from skep.engine.networks.record import DEFAULT_BRIDGE, HOST, NONE, NetworkRecord
 from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
-from skep.kit.errors import InvalidArgument, Unavailable, Unimplemented
+from skep.kit.errors import InvalidArgument, NotFound, Unavailable, Unimplemented
 from skep.kit.ids import new_container_id
 from skep.model.container import (
     ContainerConfig,
@@ -173,10 +173,10 @@ class Creation:
                     f" non-user-defined network-modes ({mode} and {', '.join(others)})"
                 )
             return ()
-        first = self._networks.find(mode)
+        first = self._network(mode)
         endpoints = {first.id: self._endpoint(first, EndpointSettings())}
         for name, settings in asked.items():
-            network = self._networks.find(name or DEFAULT_BRIDGE)
+            network = self._network(name or DEFAULT_BRIDGE)
             endpoints[network.id] = self._endpoint(network, settings)
         if wish.mac_address and not endpoints[first.id].wish.mac_address:
             chosen = endpoints[first.id]
@@ -184,6 +184,14 @@ class Creation:
                 chosen, wish=replace(chosen.wish, mac_address=wish.mac_address)
             )
         return tuple(endpoints.values())
+
+    def _network(self, name: str) -> NetworkRecord:
+        """Raises InvalidArgument: docker's client takes "not found" to be said of the image, and
+        would pull it."""
+        try:
+            return self._networks.find(name)
+        except NotFound as error:
+            raise InvalidArgument(str(error)) from None
 
     def _endpoint(self, network: NetworkRecord, wish: EndpointSettings) -> EndpointRecord:
         check_endpoint(network, wish)
