@@ -49,9 +49,13 @@ async def _all(request: Request, filters: Filters = NO_FILTERS) -> list[NetworkR
 
 
 async def _choose(request: Request, scope: str = "") -> NetworkResource:
+    """In the scope of the swarm every node's own `host` and `bridge` have their part, too:
+    docker's client looks them up there for `service create --network host`."""
+    reference = request.params["id"]
+    if scope == "swarm" and (control := request.node.control):
+        return as_resource(control.networks.get(reference))
     networks = await _all(request)
-    in_scope = [network for network in networks if scope in {"", network.scope}]
-    return choose(in_scope, request.params["id"])
+    return choose([each for each in networks if scope in {"", each.scope}], reference)
 
 
 def choose(networks: list[NetworkResource], reference: str) -> NetworkResource:
