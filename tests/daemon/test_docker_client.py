@@ -20,7 +20,7 @@ from skep.testing.daemon import DaemonHost, Printed, until
 from skep.testing.images import make_image
 from skep.testing.registry import Registry, serve_registry
 
-QUICK = ("--update-monitor", "100ms", "--rollback-monitor", "100ms")
+QUICK = ("--update-monitor", "500ms", "--rollback-monitor", "500ms")
 """Docker's client watches a converged service for as long as the update monitor."""
 
 NO_DIGEST = """\
@@ -171,7 +171,7 @@ def test_information_and_versions(host: DaemonHost) -> None:
         "  Managers: 1",
         "  Nodes: 1",
         "   Task History Retention Limit: 5",
-        "   Heartbeat Period: 5 seconds",
+        "   Election Tick: 10",
         "   Expiry Duration: 3 months",
         "  Manager Addresses:",
         " Default Runtime: runc",
@@ -250,13 +250,13 @@ Placement:
 UpdateConfig:
  Parallelism:\t1
  On failure:\tpause
- Monitoring Period: 100ms
+ Monitoring Period: 500ms
  Max failure ratio: 0
  Update order:  stop-first
 RollbackConfig:
  Parallelism:\t1
  On failure:\tpause
- Monitoring Period: 100ms
+ Monitoring Period: 500ms
  Max failure ratio: 0
  Rollback order:  stop-first
 ContainerSpec:

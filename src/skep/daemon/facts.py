@@ -25,7 +25,7 @@ _PLUGINS = (
     ("Log", "none"),
     ("Network", "bridge"),
     ("Network", "host"),
-    ("Network", "none"),
+    ("Network", "null"),
     ("Network", "overlay"),
     ("Volume", "local"),
 )

@@ -14,7 +14,13 @@ from skep.agent.containers import ContainerExecutor
 from skep.agent.identity import Identity
 from skep.daemon.member import Member, MemberFolder
 from skep.engine import Engine
-from skep.kit.addresses import default_address, is_address, join_host_port, split_host_port
+from skep.kit.addresses import (
+    default_address,
+    interface_addresses,
+    is_address,
+    join_host_port,
+    split_host_port,
+)
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, SkepError, Unavailable
 from skep.kit.ids import new_id
@@ -49,6 +55,7 @@ class Swarm:
     def __init__(
         self, engine: Engine, data_root: Path, describe: Callable[[], NodeDescription]
     ) -> None:
+        self._engine = engine
         self._executor = ContainerExecutor(engine, describe)
         self._describe = describe
         self._folder = MemberFolder(data_root / "swarm")
@@ -115,7 +122,7 @@ class Swarm:
                 raise InvalidArgument(
                     "at least 1 address of a manager is needed: skep swarm join --token … HOST:2377"
                 )
-            advertise = _advertise_address(request.advertise_addr)
+            advertise = _advertise_address(request.advertise_addr, self._engine)
             key, joined = await ask_to_join(
                 request.remote_addrs[0], request.join_token, request.availability or "active"
             )
@@ -188,7 +195,7 @@ class Swarm:
     def _born(self, request: SwarmInit) -> tuple[Member, Birth]:
         """The new cluster, as values. Raises InvalidArgument for addresses that make no sense."""
         host, port = split_host_port(request.listen_addr or "0.0.0.0", PORT)
-        advertise = _advertise_address(request.advertise_addr)
+        advertise = _advertise_address(request.advertise_addr, self._engine)
         cluster_id, node_id = new_id(), new_id()
         secrets = authority.new_root(cluster_id, utc_now())
         node = Node(
@@ -282,13 +289,26 @@ class Swarm:
         await self._executor.publish({})
 
 
-def _advertise_address(text: str) -> str:
-    """The address that other nodes reach this one at; without a way outside, loopback."""
+def _advertise_address(text: str, engine: Engine) -> str:
+    """The address that other nodes reach this one at."""
     if not text:
-        return default_address() or "127.0.0.1"
+        return default_address() or _only_address(engine)
     host, _ = split_host_port(text, PORT)
     if is_address(host):
         return host
     raise InvalidArgument(
         f'invalid advertise address "{text}": it must be an IP address, with or without a port'
     )
+
+
+def _only_address(engine: Engine) -> str:
+    """Without a default route: the one address besides those of our own bridges, or loopback."""
+    own = {subnet.gateway for bridge in engine.networks.bridges() for subnet in bridge.subnets}
+    found = {name: each for name, each in interface_addresses().items() if each not in own}
+    if len(found) > 1:
+        listed = " and ".join(f"{address} on {name}" for name, address in found.items())
+        raise InvalidArgument(
+            "could not choose an IP address to advertise since this system has multiple addresses "
+            f"on different interfaces ({listed}) - specify one with --advertise-addr"
+        )
+    return next(iter(found.values()), "127.0.0.1")

@@ -17,6 +17,7 @@ from skep.model.cluster import (
     ExternalCA,
     JoinTokens,
     OrchestrationConfig,
+    RaftConfig,
     TaskDefaults,
 )
 from skep.model.network import Network, NetworkSpec
@@ -39,6 +40,16 @@ def test_a_cluster_is_born_in_one_commit():
         Network(id="b", spec=NetworkSpec(name="bridge", driver="bridge")),
     ]
     assert init_changes(BIRTH) == [Create(new, why="swarm init") for new in born]
+
+
+def test_what_a_client_says_with_zeros_was_not_said():
+    """Docker's client sends them for every flag that was not given."""
+    said = ClusterSpec(
+        raft=RaftConfig(snapshot_interval=0, election_tick=0, heartbeat_tick=3),
+        ca_config=CAConfig(node_cert_expiry=0, force_rotate=0),
+    )
+    cluster = init_changes(replace(BIRTH, spec=said))[0].new
+    assert cluster.spec == ClusterSpec(raft=RaftConfig(heartbeat_tick=3))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -11,13 +11,22 @@ from msgspec.structs import replace
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, Unavailable, Unimplemented
 from skep.manager.control.writer import Store, check_version, commit
-from skep.model.cluster import Cluster, ClusterSecrets, ClusterSpec, JoinTokens
+from skep.model.cluster import (
+    CAConfig,
+    Cluster,
+    ClusterSecrets,
+    ClusterSpec,
+    JoinTokens,
+    RaftConfig,
+)
 from skep.model.network import Network, NetworkSpec
 from skep.model.node import Node
 from skep.store.change import Change, Create, Stored, Update
 
 PREDEFINED_NETWORKS = ("host", "bridge")
 """Each node's own; services name them, so the cluster knows them (not shown in listings)."""
+
+_Config = TypeVar("_Config", RaftConfig, CAConfig)
 
 _SHORTEST_CERTIFICATE_NS = 3600 * NS_PER_S
 _SMALLEST_SUBNET = 29
@@ -47,7 +56,8 @@ def init_changes(birth: Birth) -> list[Create]:
 
     Raises InvalidArgument when the address pool, the port or the spec make no sense.
     """
-    check_spec(birth.spec)
+    spec = complete(birth.spec)
+    check_spec(spec)
     check_pools(birth.default_addr_pool, birth.subnet_size)
     if birth.data_path_port not in _DATA_PATH_PORTS:
         raise InvalidArgument(
@@ -56,7 +66,7 @@ def init_changes(birth: Birth) -> list[Create]:
         )
     cluster = Cluster(
         id=birth.cluster_id,
-        spec=birth.spec,
+        spec=spec,
         tls_info=birth.first_node.description.tls_info,
         data_path_port=birth.data_path_port,
         default_addr_pool=birth.default_addr_pool or ["10.0.0.0/8"],
@@ -70,6 +80,20 @@ def init_changes(birth: Birth) -> list[Create]:
     ]
     born: list[Stored] = [cluster, birth.secrets, birth.first_node, ingress, *nodes_own]
     return [Create(new, why="swarm init") for new in born]
+
+
+def complete(spec: ClusterSpec) -> ClusterSpec:
+    """Docker's clients send 0 for what was not said: Swarm's default stands there instead."""
+    return replace(
+        spec,
+        raft=_without_zeros(spec.raft, RaftConfig()),
+        ca_config=_without_zeros(spec.ca_config, CAConfig()),
+    )
+
+
+def _without_zeros(given: _Config, default: _Config) -> _Config:
+    said = {name: value for name in given.__struct_fields__ if (value := getattr(given, name))}
+    return replace(default, **said)
 
 
 def check_spec(spec: ClusterSpec) -> None:
@@ -147,6 +171,7 @@ class ClusterControl:
         """Replace the settings read at `version`, and make new join tokens where asked."""
         cluster = self.get()
         check_version(cluster, version)
+        spec = complete(spec)
         check_spec(spec)
         if spec.ca_config.force_rotate != cluster.spec.ca_config.force_rotate:
             raise Unimplemented("rotating the root certificate is not supported yet")
