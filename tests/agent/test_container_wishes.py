@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from skep.agent.container import container_wish, managed_labels
-from skep.model.template import context_of, expand
 from skep.kit.errors import InvalidArgument
 from skep.model.container import PortBinding
 from skep.model.network import Network, NetworkSpec
@@ -22,6 +21,7 @@ from skep.model.service import (
     TaskSpec,
 )
 from skep.model.task import NetworkAttachment, NetworkName, NetworkRef, Task
+from skep.model.template import context_of, expand
 from skep.testing import builders as b
 
 NODE = b.node("n1", labels={"zone": "west"})

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from skep.model.template import Context, context_of, expand
 from skep.kit.clock import NS_PER_S
 from skep.model.container import (
     ContainerCreate,
@@ -33,6 +32,7 @@ from skep.model.service import (
     ResourceRequirements,
 )
 from skep.model.task import Task, task_name
+from skep.model.template import Context, context_of, expand
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 _PREDEFINED = {"host": "host", "bridge": "default", "none": "none"}
