@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from skep.cli.commands.health_flags import health_check
 from skep.cli.flags.flag import Options, given_fields
-from skep.cli.values.limits import health, log_config, parse_restart
+from skep.cli.values.limits import log_config, parse_restart
 from skep.cli.values.mounts import split_volumes, tmpfs_map
 from skep.cli.values.networks import Attachment, endpoint_settings
 from skep.cli.values.pairs import environment, key_value_files, mapping, required_mapping
@@ -32,7 +33,7 @@ def container_body(options: Options, image: str, command: list[str]) -> dict[str
         "Labels": _labels(options),
         "ExposedPorts": ports,
         "Volumes": anonymous,
-        "Healthcheck": _health(options),
+        "Healthcheck": health_check(options),
         **_attach(options),
     }
     host = {
@@ -69,8 +70,6 @@ def _filled(fields: dict[str, Any]) -> dict[str, Any]:
 def _check_conflicts(options: Options) -> None:
     if options.yes("rm") and options.text("restart") not in {"", "no"}:
         raise ValueError("conflicting options: cannot specify both --restart and --rm")
-    if options.yes("no-healthcheck") and _health_check(options):
-        raise ValueError("--no-healthcheck conflicts with --health-* options")
     for stream in options.items("attach"):
         if stream.lower() not in _STREAMS:
             raise ValueError(f"valid streams are STDIN, STDOUT and STDERR, not {stream}")
@@ -122,21 +121,6 @@ def _attach(options: Options) -> dict[str, Any]:
 
 def _labels(options: Options) -> dict[str, str]:
     return mapping([*key_value_files(options.items("label-file")), *options.items("label")])
-
-
-def _health_check(options: Options) -> dict[str, Any] | None:
-    return health(
-        command=options.text("health-cmd"),
-        interval_ns=options.number("health-interval"),
-        timeout_ns=options.number("health-timeout"),
-        start_period_ns=options.number("health-start-period"),
-        start_interval_ns=options.number("health-start-interval"),
-        retries=options.number("health-retries"),
-    )
-
-
-def _health(options: Options) -> dict[str, Any] | None:
-    return {"Test": ["NONE"]} if options.yes("no-healthcheck") else _health_check(options)
 
 
 def _host_texts(options: Options) -> dict[str, Any]:

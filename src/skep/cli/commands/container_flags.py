@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from skep.cli.commands.health_flags import HEALTH_FLAGS
 from skep.cli.flags.flag import Flag, number, switch, text, texts, value
-from skep.cli.flags.kinds import CPUS, INT, POSITIVE_DURATION, SIZE, Kind
+from skep.cli.flags.kinds import CPUS, INT, SIZE, Kind
 from skep.cli.values.limits import (
     check_address,
     check_dns_search,
@@ -51,9 +52,8 @@ _IDENTITY = (
     text("--restart", "Restart policy to apply when a container exits", default="no"),
     switch("--rm", "Remove the container and its anonymous volumes when it exits"),
 )
-_LIMITS = (
+RESOURCE_FLAGS = (
     value("--blkio-weight", INT, "Block IO weight, from 10 to 1000, or 0 to disable", default=0),
-    texts("--blkio-weight-device", "Block IO weight of one device", parse_device_weight),
     number("--cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period"),
     number("--cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota"),
     number("--cpu-rt-period", "Limit CPU real-time period in microseconds"),
@@ -62,14 +62,6 @@ _LIMITS = (
     value("--cpus", CPUS, "Number of CPUs", default=0),
     text("--cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
     text("--cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
-    texts(
-        "--device-read-bps", "Limit read rate (bytes per second) from a device", parse_device_rate
-    ),
-    texts("--device-read-iops", "Limit read rate (IO per second) from a device", parse_device_iops),
-    texts(
-        "--device-write-bps", "Limit write rate (bytes per second) to a device", parse_device_rate
-    ),
-    texts("--device-write-iops", "Limit write rate (IO per second) to a device", parse_device_iops),
     value("-m --memory", SIZE, "Memory limit", default=0),
     value("--memory-reservation", SIZE, "Memory soft limit", default=0),
     value(
@@ -78,10 +70,23 @@ _LIMITS = (
         "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
         default=0,
     ),
+    number("--pids-limit", "Tune container pids limit (set -1 for unlimited)"),
+)
+"""The limits that `update` can change while the container runs."""
+_LIMITS = (
+    *RESOURCE_FLAGS,
+    texts("--blkio-weight-device", "Block IO weight of one device", parse_device_weight),
+    texts(
+        "--device-read-bps", "Limit read rate (bytes per second) from a device", parse_device_rate
+    ),
+    texts("--device-read-iops", "Limit read rate (IO per second) from a device", parse_device_iops),
+    texts(
+        "--device-write-bps", "Limit write rate (bytes per second) to a device", parse_device_rate
+    ),
+    texts("--device-write-iops", "Limit write rate (IO per second) to a device", parse_device_iops),
     number("--memory-swappiness", "Tune container memory swappiness (0 to 100)", default=-1),
     switch("--oom-kill-disable", "Disable OOM Killer"),
     number("--oom-score-adj", "Tune host's OOM preferences (-1000 to 1000)"),
-    number("--pids-limit", "Tune container pids limit (set -1 for unlimited)"),
     value("--shm-size", SIZE, "Size of /dev/shm", default=0),
     texts("--ulimit", "Ulimit options", parse_ulimit, word="ulimit"),
 )
@@ -129,25 +134,9 @@ _STORAGE = (
     texts("--volumes-from", "Mount volumes from the specified container(s)"),
 )
 _WATCH = (
-    text("--health-cmd", "Command to run to check health"),
-    value("--health-interval", POSITIVE_DURATION, "Time between running the check", default=0),
-    number("--health-retries", "Consecutive failures needed to report unhealthy"),
-    value(
-        "--health-start-interval",
-        POSITIVE_DURATION,
-        "Time between running the check during the start period",
-        default=0,
-    ),
-    value(
-        "--health-start-period",
-        POSITIVE_DURATION,
-        "Start period for the container to initialize before counting retries",
-        default=0,
-    ),
-    value("--health-timeout", POSITIVE_DURATION, "Maximum time for one check to run", default=0),
+    *HEALTH_FLAGS,
     text("--log-driver", "Logging driver for the container"),
     texts("--log-opt", "Log driver options"),
-    switch("--no-healthcheck", "Disable any container-specified HEALTHCHECK"),
 )
 
 CREATE_FLAGS: tuple[Flag, ...] = (

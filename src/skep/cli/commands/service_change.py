@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from skep.cli.commands.health_flags import health_check
 from skep.cli.commands.service_parts import (
     Spec,
     container_scalars,
     credential_spec,
-    health_check,
     limits,
     log_driver,
     reservations,

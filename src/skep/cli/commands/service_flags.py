@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skep.cli.commands.health_flags import HEALTH_FLAGS
 from skep.cli.flags.flag import Flag, number, switch, text, texts, value
 from skep.cli.flags.kinds import CPUS, DURATION, FLOAT, POSITIVE_DURATION, SIZE, UINT
 from skep.cli.values.limits import (
@@ -70,23 +71,7 @@ _RESTART = (
     ),
 )
 _WATCH = (
-    text("--health-cmd", "Command to run to check health"),
-    value("--health-interval", POSITIVE_DURATION, "Time between running the check", default=0),
-    number("--health-retries", "Consecutive failures needed to report unhealthy"),
-    value(
-        "--health-start-interval",
-        POSITIVE_DURATION,
-        "Time between running the check during the start period",
-        default=0,
-    ),
-    value(
-        "--health-start-period",
-        POSITIVE_DURATION,
-        "Start period for the container to initialize before counting retries",
-        default=0,
-    ),
-    value("--health-timeout", POSITIVE_DURATION, "Maximum time for one check to run", default=0),
-    switch("--no-healthcheck", "Disable any container-specified HEALTHCHECK"),
+    *HEALTH_FLAGS,
     text("--log-driver", "Logging driver for service"),
     texts("--log-opt", "Logging driver options"),
 )

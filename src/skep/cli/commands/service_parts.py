@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from skep.cli.flags.flag import Options, given_fields
-from skep.cli.values.limits import health
 from skep.cli.values.pairs import required_mapping
 from skep.cli.values.words import split_command
 
@@ -60,23 +59,6 @@ def rollout_change(options: Options, name: str) -> Spec:
 
 def restart_policy(options: Options) -> Spec:
     return given_fields(options, _RESTART, "restart-")
-
-
-def health_check(options: Options) -> Spec | None:
-    """A Healthcheck of the flags that were given."""
-    check = health(
-        command=options.text("health-cmd"),
-        interval_ns=options.number("health-interval"),
-        timeout_ns=options.number("health-timeout"),
-        start_period_ns=options.number("health-start-period"),
-        start_interval_ns=options.number("health-start-interval"),
-        retries=options.number("health-retries"),
-    )
-    if not options.yes("no-healthcheck"):
-        return check
-    if check:
-        raise ValueError("--no-healthcheck conflicts with --health-* options")
-    return {"Test": ["NONE"]}
 
 
 def log_driver(options: Options) -> Spec | None:
