@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from skep.runtime import cgroups
 from skep.runtime.bundle import Bundle
+from skep.runtime.cgroups import Cgroup
 from skep.runtime.door import ExecSpec, Io
 from skep.testing.container_host import ContainerHost
 
@@ -171,3 +173,16 @@ async def test_an_exec_that_fails_to_start_leaves_nothing(host: ContainerHost) -
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert list((host.place(bundle) / "execs").iterdir()) == []
+
+
+async def test_the_last_one_out_takes_the_cgroups_along(host: ContainerHost) -> None:
+    """An instance without containers leaves no cgroup; with one it leaves it its own."""
+    parent = Cgroup(cgroups.of_this_host(), host.cgroup_parent)
+    bundle = await host.running(host.bundle("/bin/sleep", "1000"))
+    await host.runtime.close()
+    assert parent.exists()
+    runtime = await host.restart()
+    await runtime.discover()
+    await runtime.delete(bundle.id, force=True)
+    await runtime.close()
+    assert not parent.exists()

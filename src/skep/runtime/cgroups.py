@@ -172,6 +172,11 @@ class Cgroup:
             done = _remove_tree(folder) and done
         return done
 
+    def remove_if_empty(self) -> None:
+        """Remove it unless it has members or cgroups below it."""
+        for folder in self.folders:
+            _rmdir(folder)
+
     def _file(self, name: str) -> str:
         return f"{self._hierarchies.unified}{self._path}/{name}"
 

@@ -221,6 +221,7 @@ class ConmonRuntime:
             session.release()
         for container_id in list(self._watched):
             self._forget(container_id)
+        Cgroup(self._hierarchies, self._cgroup_parent).remove_if_empty()
 
     # --- inside -----------------------------------------------------------------------------
 
