@@ -106,6 +106,18 @@ def test_the_task_has_what_was_asked_for(line: str, task: dict[str, Any]) -> Non
     assert found == {"ContainerSpec": {"Image": "web"}, **task}
 
 
+def test_rebalancing_is_asked_for_by_a_label() -> None:
+    asked = created("--rebalance -l a=b web")
+    assert asked["Labels"] == {"a": "b", "skep.rebalance": "true"}
+    options, _ = parse(UPDATE_FLAGS, ["--rebalance=false"])
+    assert changed_spec(asked, options)["Labels"] == {"a": "b"}
+
+
+def test_tasks_may_be_packed() -> None:
+    preference = created("--placement-pref binpack=memory web")["TaskTemplate"]["Placement"]
+    assert preference == {"Preferences": [{"Binpack": "memory"}]}
+
+
 def test_a_rolling_update_is_one_at_a_time_unless_said() -> None:
     spec = created("--update-delay 2s --rollback-parallelism 0 web")
     assert spec["UpdateConfig"] == {"Parallelism": 1, "Delay": 2 * SECOND}

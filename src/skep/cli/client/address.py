@@ -46,13 +46,16 @@ def connect(address: Address, patience_s: float | None = None) -> socket.socket:
     """A connected socket whose every wait ends after `patience_s` (None: never); raises Unreachable
     with what to do about it."""
     try:
-        return _unix(address.path) if address.path else _tcp(address)
+        connection = _unix(address.path, patience_s) if address.path else _tcp(address)
     except OSError as error:
         raise Unreachable(_advice(address, error)) from None
+    connection.settimeout(patience_s)
+    return connection
 
 
-def _unix(path: str) -> socket.socket:
+def _unix(path: str, patience_s: float | None) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(patience_s)
     try:
         connection.connect(path)
     except OSError:
@@ -63,7 +66,6 @@ def _unix(path: str) -> socket.socket:
 
 def _tcp(address: Address) -> socket.socket:
     connection = socket.create_connection((address.host, address.port), _CONNECT_TIMEOUT_S)
-    connection.settimeout(None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 

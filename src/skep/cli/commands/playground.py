@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from skep.cli.client.address import parse_address
@@ -37,16 +38,23 @@ FIELDS: Fields = {
 
 
 class _Api:
-    """A node's API in the terms of the playground's room: a node may be half dead."""
+    """A node's API in the terms of the playground's room."""
 
-    def __init__(self, host: str) -> None:
-        self._client = Client(parse_address(host), _PATIENCE_S)
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     def get(self, path: str) -> Any:
         return _told(lambda: self._client.get(path))
 
     def post(self, path: str, body: Any) -> Any:
         return _told(lambda: self._client.post(path, body))
+
+
+@contextmanager
+def _dial(host: str) -> Iterator[_Api]:
+    """The node may be half dead: no wait for it is without an end."""
+    with closing(Client(parse_address(host), _PATIENCE_S)) as client:
+        yield _Api(client)
 
 
 def _told(call: Callable[[], _T]) -> _T:
@@ -77,7 +85,7 @@ def _playground(session: Session, options: Options) -> Playground:
 
     if os.geteuid() != 0:
         raise Failure("a playground makes namespaces and containers: run this as root")
-    return Playground(places(options.text("name")), _Api, _run_daemon, session.say)
+    return Playground(places(options.text("name")), _dial, _run_daemon, session.say)
 
 
 def _up(session: Session, options: Options, _: list[str]) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from skep.cli.commands.health_flags import health_check
 from skep.cli.commands.service_parts import (
+    REBALANCE,
     Spec,
     container_scalars,
     credential_spec,
     limits,
     log_driver,
+    rebalance_label,
     reservations,
     restart_policy,
     rollout_change,
@@ -41,12 +43,20 @@ def changed_spec(spec: Spec, options: Options) -> Spec:
     _change_mode(changed, options)
     _change_endpoint(changed, options)
     _change_map(changed, "Labels", options, "label")
+    _change_rebalance(changed, options)
     for name, key in (("update", "UpdateConfig"), ("rollback", "RollbackConfig")):
         change = rollout_change(options, name)
         if change:
             before = changed.get(key) or {"Parallelism": _DEFAULT_PARALLELISM}
             changed[key] = {**before, **change}
     return changed
+
+
+def _change_rebalance(changed: Spec, options: Options) -> None:
+    if options.given("rebalance"):
+        labels = changed.get("Labels") or {}
+        kept = {name: value for name, value in labels.items() if name != REBALANCE}
+        changed["Labels"] = {**kept, **rebalance_label(options)}
 
 
 def _change_container(container: Spec, options: Options) -> None:

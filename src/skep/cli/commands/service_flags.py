@@ -117,6 +117,7 @@ _SHARED = (
     *_RESTART,
     *_WATCH,
     *_DEALING,
+    switch("--rebalance", "Move tasks to nodes that join or come back"),
     *_IMAGE,
     *_ENDPOINT,
     *_ROLLOUTS,

@@ -10,6 +10,9 @@ from skep.cli.values.words import split_command
 
 Spec = dict[str, Any]
 
+REBALANCE = "skep.rebalance"
+"""The service label by which a service asks for rebalancing."""
+
 JOB_MODES = ("ReplicatedJob", "GlobalJob")
 _DEFAULT_PARALLELISM = 1
 _ROLLOUT = (
@@ -95,3 +98,8 @@ def credential_spec(text: str) -> Spec:
             'or "registry://"'
         )
     return {"CredentialSpec": {field: name}}
+
+
+def rebalance_label(options: Options) -> dict[str, str]:
+    """What `--rebalance` means: a label."""
+    return {REBALANCE: "true"} if options.yes("rebalance") else {}

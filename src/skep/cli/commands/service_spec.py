@@ -12,6 +12,7 @@ from skep.cli.commands.service_parts import (
     credential_spec,
     limits,
     log_driver,
+    rebalance_label,
     reservations,
     restart_policy,
     rollout,
@@ -43,7 +44,7 @@ def service_spec(options: Options, image: str, arguments: list[str]) -> Spec:
     )
     spec = {
         "Name": options.text("name"),
-        "Labels": mapping(options.items("label")),
+        "Labels": {**mapping(options.items("label")), **rebalance_label(options)},
         "TaskTemplate": task,
         "Mode": service_mode(options),
         "UpdateConfig": rollout(options, "update"),

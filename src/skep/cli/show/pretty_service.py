@@ -6,6 +6,7 @@ from typing import Any
 
 from skep.cli.show.sections import Lines
 from skep.cli.show.units import binary_size, go_duration, human_duration, seconds_since
+from skep.cli.values.placement import preference_text
 
 Service = dict[str, Any]
 
@@ -83,10 +84,7 @@ def _placement(lines: Lines, placement: dict[str, Any]) -> None:
     if placement.get("Constraints"):
         lines.add("Constraints", f"[{' '.join(placement['Constraints'])}]", indent=1)
     if placement.get("Preferences"):
-        shown = [
-            f"spread={each['Spread']['SpreadDescriptor']}" if each.get("Spread") else str(each)
-            for each in placement["Preferences"]
-        ]
+        shown = [preference_text(each) for each in placement["Preferences"]]
         lines.add("Preferences", f"[{' '.join(shown)}]", indent=1)
     if placement.get("MaxReplicas"):
         lines.add("Max Replicas Per Node", placement["MaxReplicas"], indent=1)

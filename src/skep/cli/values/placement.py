@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+_PACKED = ("cpu", "memory")
+
 
 def parse_preference(text: str) -> dict[str, Any]:
-    """`spread=node.labels.zone` as a PlacementPreference."""
+    """`spread=node.labels.zone`, or skep's own `binpack=cpu|memory`, as a PlacementPreference."""
     strategy, equals, argument = text.partition("=")
     if not equals:
         raise ValueError('placement preference must be of the format "<strategy>=<arg>"')
-    if strategy != "spread":
-        raise ValueError(f"unsupported placement preference {strategy} (only spread is supported)")
-    return {"Spread": {"SpreadDescriptor": argument}}
+    if strategy == "spread":
+        return {"Spread": {"SpreadDescriptor": argument}}
+    if strategy != "binpack":
+        raise ValueError(f"unsupported placement preference {strategy}: use spread or binpack")
+    if argument not in _PACKED:
+        raise ValueError(f'binpack takes cpu or memory, not "{argument}"')
+    return {"Binpack": argument}
+
+
+def preference_text(preference: dict[str, Any]) -> str:
+    """The notation that `parse_preference` reads."""
+    if spread := preference.get("Spread"):
+        return f"spread={spread['SpreadDescriptor']}"
+    return f"binpack={preference.get('Binpack', '')}"
 
 
 def parse_generic_resource(text: str) -> dict[str, Any]:
