@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from skep.engine.containers.rootfs import remove_place
 from skep.kit.linux import mount
 from skep.model.container import ExecCreate, ExecStart, RestartPolicy
 from skep.runtime.bundle import Bundle
@@ -118,6 +121,8 @@ async def _reboot(host: EngineHost) -> None:
     for found in await runtime.discover():
         await runtime.repair(found.id)
     await runtime.close()
+    for place in (host.settings.exec_root / "containers").iterdir():
+        remove_place(place)
 
 
 async def test_a_folder_without_a_record_was_promised_to_nobody(host: EngineHost) -> None:
@@ -127,16 +132,15 @@ async def test_a_folder_without_a_record_was_promised_to_nobody(host: EngineHost
     assert not folder.exists()
 
 
-async def test_what_a_start_left_half_made_is_taken_away(host: EngineHost) -> None:
-    """The root is mounted and the sandbox made, the process not yet."""
+async def test_a_start_that_was_cut_short_did_not_happen(host: EngineHost) -> None:
+    """The root is mounted, the process not yet there: that is taken away."""
     id_ = await host.create()
-    await _pretend_started(host, id_)
-    rootfs = host.settings.exec_root / "containers" / id_ / "rootfs"
-    rootfs.mkdir(parents=True)
+    before = (await host.engine.containers.inspect(id_)).state
+    rootfs = await _pretend_started(host, id_)
     mount("tmpfs", rootfs, "tmpfs")
     engine = await host.restart()
     assert not rootfs.exists()
-    assert await host.state(id_) == "exited"
+    assert (await engine.containers.inspect(id_)).state == before
     await engine.containers.start(id_)
     assert await host.state(id_) == "running"
 
@@ -147,7 +151,24 @@ async def test_a_process_that_waits_for_its_start_is_taken_away(host: EngineHost
     await _pretend_started(host, id_)
     await _half_create(host, id_)
     await host.restart()
-    assert await host.state(id_) == "exited"
+    assert await host.state(id_) == "created"
+
+
+async def test_another_start_that_was_cut_short_is_an_end(host: EngineHost) -> None:
+    """How it had ended before is no longer known."""
+    id_ = await host.shell("exit 3")
+    await host.engine.containers.wait(id_)
+    await _pretend_started(host, id_)
+    engine = await host.restart()
+    state = (await engine.containers.inspect(id_)).state
+    assert (state.status, state.exit_code) == ("exited", 255)
+
+
+async def test_an_auto_removed_one_whose_start_was_cut_short_is_removed(host: EngineHost) -> None:
+    id_ = await host.create(host={"auto_remove": True})
+    await _pretend_started(host, id_)
+    engine = await host.restart()
+    assert await engine.containers.list(all_containers=True) == []
 
 
 async def test_a_process_without_a_record_is_taken_away(host: EngineHost) -> None:
@@ -177,11 +198,15 @@ async def test_an_auto_removed_one_that_ended_unseen_is_removed(host: EngineHost
     assert await engine.containers.list(all_containers=True) == []
 
 
-async def _pretend_started(host: EngineHost, id_: str) -> None:
-    """The record's intent, as the start writes it first."""
+async def _pretend_started(host: EngineHost, id_: str) -> Path:
+    """The folder for the run and the intent, as a start makes them first; its root folder."""
+    rootfs = host.settings.exec_root / "containers" / id_ / "rootfs"
+    rootfs.mkdir(parents=True)
     path = host.settings.data_root / "containers" / id_ / "record.json"
-    record = path.read_text()
-    path.write_text(record[:-1] + ',"phase":"started","started_at":"2026-01-01T00:00:00Z"}')
+    record = json.loads(path.read_text())
+    record |= {"phase": "started", "started_at": "2026-01-01T00:00:00Z"}
+    path.write_text(json.dumps(record))
+    return rootfs
 
 
 async def _half_create(host: EngineHost, id_: str) -> None:

@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from skep.engine.containers.container import Container, Places, Registry
 from skep.engine.containers.lifecycle import Lifecycle
-from skep.engine.containers.links import ContainerLinks, has_sandbox
+from skep.engine.containers.links import ContainerLinks, has_sandbox, unlinked
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.restart import wants_start_at_boot
 from skep.engine.containers.rootfs import remove_place
 from skep.engine.containers.runs import Runs
 from skep.engine.networks.networks import Networks
 from skep.engine.volumes import Volumes
-from skep.kit.clock import utc_now
+from skep.kit.clock import ZERO_TIME, utc_now
 from skep.kit.errors import SkepError
 from skep.kit.files import remove_trees
 from skep.network.host import HostNetwork
@@ -30,16 +30,20 @@ from skep.runtime.door import Exit, Found, Runtime
 _log = logging.getLogger(__name__)
 LOST_CODE = 255
 
-Verdict = Literal["adopt", "end", "lose", "sweep", "leave"]
+Verdict = Literal["adopt", "end", "undo", "lose", "sweep", "leave"]
 
 
-def verdict(record: Record, found: Found) -> Verdict:
+def verdict(record: Record, found: Found, *, has_place: bool) -> Verdict:
     """What to do about a container of which the disk says `record` and the host says `found`.
+
+    has_place   its folder below the exec root is there: made right before the intent to start it,
+                removed when it ended, gone after a reboot.
 
     adopt   it runs: go on watching it.
     end     it ended while nobody looked: finish that.
+    undo    its first start was cut short by our end: it is created, and nothing happened.
     lose    it was started, and is no more, or cannot be watched any more: it ended for unknown
-            reasons (the host went down, or we did in the middle of its start).
+            reasons (the host went down, or we did in the middle of another start).
     sweep   it does not run, and something of a run is left on the host.
     leave   it does not run, and nothing is left.
     """
@@ -47,7 +51,10 @@ def verdict(record: Record, found: Found) -> Verdict:
         return "leave" if found.state == "absent" else "sweep"
     if found.state == "running":
         return "adopt"
-    return "end" if found.state == "exited" else "lose"
+    if found.state == "exited":
+        return "end"
+    cut_short = has_place and found.state != "orphaned"
+    return "undo" if cut_short and record.finished_at == ZERO_TIME else "lose"
 
 
 class Discovery:
@@ -84,6 +91,7 @@ class Discovery:
             container.id: verdict(
                 container.record,
                 found.get(container.id) or Found(id=container.id, state="absent"),
+                has_place=self._places.run(container.id).exists(),
             )
             for container in self._registry
         }
@@ -141,6 +149,8 @@ class Discovery:
                 self._adopt(container, found)
             elif decided == "end" and found is not None and found.exit is not None:
                 await self._runs.ended(container, found.exit)
+            elif decided == "undo":
+                await self._undo(container)
             elif decided in {"end", "lose"}:
                 await self._runtime.repair(container.id)
                 await self._runs.ended(
@@ -157,6 +167,15 @@ class Discovery:
             if mount.type == "volume":
                 self._volumes.keep_mounted(mount.source, container.id)
         self._runs.adopt(container, found.pid, paused=found.paused)
+
+    async def _undo(self, container: Container) -> None:
+        await self._runtime.repair(container.id)
+        await asyncio.to_thread(remove_place, self._places.run(container.id))
+        undone = replace(container.record, phase="created", started_at=ZERO_TIME)
+        container.record = unlinked(undone)
+        await asyncio.to_thread(self._folder.note, container.record)
+        if undone.host_config.auto_remove:
+            await self._lifecycle.remove(container, force=True, volumes=True)
 
     async def _sweep(self, container: Container, *, swept: bool) -> None:
         if swept:

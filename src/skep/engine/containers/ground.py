@@ -64,7 +64,7 @@ class GroundWork:
         self._volumes = volumes
 
     async def prepare(self, record: Record, around: Surroundings) -> Ground:
-        """Write down the intent, then make everything that the process needs on this host.
+        """Write down the intent, and make everything that the process needs on this host.
 
         Raises NotFound (image), InvalidArgument (user, device, bind source), Internal (mounts).
         """
@@ -92,9 +92,9 @@ class GroundWork:
         layers: Sequence[Path],
         volumes: Mapping[str, Path],
     ) -> Ground:
-        self._folder.note(record)
         rootfs = self._places.rootfs(record.id)
-        rootfs.mkdir(parents=True)
+        rootfs.mkdir(parents=True)  # before the intent: see discovery.verdict
+        self._folder.note(record)
         mount_overlay(layers, self._places.upper(record.id), self._places.work(record.id), rootfs)
         if not record.populated:
             populate_volumes(record.mounts, rootfs, volumes)
