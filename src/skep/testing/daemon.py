@@ -309,13 +309,13 @@ class DaemonHost:
         return False
 
     def _cgroups(self) -> list[Path]:
-        """Ours, the deepest first."""
-        parents = [
-            root / f"skep-{self.instance}"
-            for root in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*/"))
+        """Ours, each after those below it."""
+        roots = (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*/"))
+        return [
+            Path(path)
+            for root in roots
+            for path, _, _ in os.walk(root / f"skep-{self.instance}", topdown=False)
         ]
-        found = [each for parent in parents for each in (parent, *parent.rglob("*/"))]
-        return sorted((each for each in found if each.is_dir()), key=lambda p: -len(p.parts))
 
     def leftovers(self) -> list[str]:
         """What is on the host of containers, published ports and half-made things.
