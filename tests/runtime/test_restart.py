@@ -145,6 +145,18 @@ async def test_half_of_a_container_is_partial_until_it_is_repaired(
     await nothing_is_left(host, bundle)
 
 
+async def test_one_whose_conmon_went_before_its_start_was_never_whole(host: ContainerHost) -> None:
+    """As when skep is killed in the middle of a create: conmon has nobody to report to."""
+    bundle = host.bundle("/bin/sleep", "1000")
+    created = await host.runtime.create(bundle, Io())
+    os.kill(pid_in(host.place(bundle) / "conmon.pid"), signal.SIGKILL)
+    await gone(pid_in(host.place(bundle) / "conmon.pid"))
+    assert (await host.found_after_restart(bundle)).state == "partial"
+    await host.runtime.repair(bundle.id)
+    await gone(created.pid)
+    await nothing_is_left(host, bundle)
+
+
 async def test_runcs_state_without_a_bundle_is_discovered(host: ContainerHost) -> None:
     stray = host.bundle("/bin/true")
     place_of_runc(host, stray).mkdir(parents=True)

@@ -182,14 +182,15 @@ class ConmonRuntime:
         pid, conmon_pid = place.pid(), place.conmon_pid()
         watches = is_conmon_of(conmon_pid, container_id)
         lives = is_member(pid, self._cgroup_path(container_id))
-        if not place.config.exists() or not pid:
+        created = self._fifo(container_id).exists()
+        cut_off = created and not watches  # its conmon went with skep, before the start
+        if not place.config.exists() or not pid or cut_off:
             return Found(id=container_id, state="partial", pid=pid, conmon_pid=conmon_pid)
         if lives and not watches:
             return Found(id=container_id, state="orphaned", pid=pid)
         watched = self._watched.get(container_id) or self._watch(container_id)
         if not watches:
             return Found(id=container_id, state="exited", exit=await watched.wait())
-        created = self._fifo(container_id).exists()
         return Found(
             id=container_id,
             state="created" if created else "running",
