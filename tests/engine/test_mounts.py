@@ -131,3 +131,10 @@ def test_a_mount_of_a_kind_that_we_lack_is_refused_by_name() -> None:
     wish = HostConfig(mounts=[Mount(type="image", source="x", target="/b")])
     with pytest.raises(Unimplemented, match='mounts of type "image"'):
         wanted_mounts(ContainerConfig(), wish, lambda: "new")
+
+
+async def test_a_container_that_writes_nothing_has_an_empty_layer(host: EngineHost) -> None:
+    """What is mounted over in every container stands in one layer below all images."""
+    container_id = await host.shell("cat /etc/hosts /etc/resolv.conf >/dev/null; exec sleep 100")
+    layer = host.engine.settings.data_root / "containers" / container_id / "diff"
+    assert list(layer.iterdir()) == []

@@ -20,6 +20,7 @@ from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs
 from skep.engine.containers.record import RecordFolder
+from skep.engine.containers.rootfs import make_skeleton
 from skep.engine.containers.runs import Runs
 from skep.engine.containers.steps import Steps
 from skep.engine.events import Events
@@ -52,6 +53,7 @@ class Engine:
         self._runtime = runtime or _own_runtime(settings)
         self._host = network or _own_network(settings)
         self._registry = Registry()
+        self._places = Places(settings.data_root, settings.exec_root)
         self.events = Events(settings.event_history)
         self.images = ImageStore(
             settings.data_root / "images",
@@ -65,7 +67,7 @@ class Engine:
 
     def _wire(self) -> None:
         settings, registry, runtime = self.settings, self._registry, self._runtime
-        places = Places(settings.data_root, settings.exec_root)
+        places = self._places
         folder = RecordFolder(places.records)
         facts = _host_facts(settings)
         tell = partial(tell_of, self.events)
@@ -137,6 +139,7 @@ class Engine:
         """
         await self._host.open()
         await self.images.open()
+        await asyncio.to_thread(make_skeleton, self._places.skeleton)
         await asyncio.to_thread(self.volumes.load)
         await self.networks.load()
         await self._discovery.run()

@@ -119,6 +119,8 @@ class Places:
     def __init__(self, data_root: Path, exec_root: Path) -> None:
         self.records = data_root / "containers"
         self.trash = data_root / "trash"
+        self.skeleton = data_root / "skeleton"
+        """The lowest layer of every container: what runc would otherwise make in each."""
         self.runs = exec_root / "containers"
 
     def folder(self, container_id: str) -> Path:

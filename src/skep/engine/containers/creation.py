@@ -96,8 +96,7 @@ class Creation:
         with self._images.hold(image.id):
             record = self._record(wish, container_id, name, labels, image, utc_now())
             self._check(record)
-            await asyncio.to_thread(self._check_on_host, record)
-            await asyncio.to_thread(self._folder.create, record)
+            await asyncio.to_thread(self._make_folder, record, promised=labels is None)
             container = Container(record)
             self._registry.add(container)
         try:
@@ -125,6 +124,7 @@ class Creation:
         config = merge(wish, image.config, labels)
         if not config.hostname:
             config = replace(config, hostname=_default_hostname(host, container_id))
+        mounts = wanted_mounts(config, host, new_container_id)
         return Record(
             id=container_id,
             name=name,
@@ -133,8 +133,9 @@ class Creation:
             argv=argv(config),
             config=config,
             host_config=host,
-            mounts=wanted_mounts(config, host, new_container_id),
+            mounts=mounts,
             endpoints=self._endpoints(wish, host),
+            populated=all(mount.type != "volume" for mount in mounts),
         )
 
     def _check(self, record: Record) -> None:
@@ -155,9 +156,11 @@ class Creation:
         if host.init and not self._facts.init_path:
             raise Unavailable("no init is installed on this host for --init: install tini")
 
-    def _check_on_host(self, record: Record) -> None:
+    def _make_folder(self, record: Record, *, promised: bool) -> None:
+        """Check what the container wants of the host, then make its folder. Blocking."""
         check_sources(record.mounts)
         list(mapped_devices(record.host_config.devices))
+        self._folder.create(record, promised=promised)
 
     # Networks
 

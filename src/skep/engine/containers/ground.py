@@ -95,7 +95,12 @@ class GroundWork:
         rootfs = self._places.rootfs(record.id)
         rootfs.mkdir(parents=True)  # before the intent: see discovery.verdict
         self._folder.note(record)
-        mount_overlay(layers, self._places.upper(record.id), self._places.work(record.id), rootfs)
+        mount_overlay(
+            (*layers, self._places.skeleton),
+            self._places.upper(record.id),
+            self._places.work(record.id),
+            rootfs,
+        )
         if not record.populated:
             populate_volumes(record.mounts, rootfs, volumes)
         hostname = record.config.hostname or socket.gethostname()

@@ -97,13 +97,20 @@ class RecordFolder:
     def path(self, container_id: str) -> Path:
         return self.root / container_id
 
-    def create(self, record: Record) -> None:
-        """Make the folder with its overlay folders, and last, as the promise, the record."""
+    def create(self, record: Record, *, promised: bool) -> None:
+        """Make the folder with its overlay folders, and last the record.
+
+        A container that a person made must outlive a power cut; one that the cluster made need
+        not: its task is made again. (A synced file is the dearest part of a create.)
+        """
         folder = self.path(record.id)
         folder.mkdir(mode=0o710)
         (folder / "diff").mkdir(mode=0o755)
         (folder / "work").mkdir(mode=0o700)
-        self.promise(record)
+        if promised:
+            self.promise(record)
+        else:
+            self.note(record)
 
     def promise(self, record: Record) -> None:
         """Write a record that must outlive a power cut: somebody was told of it."""

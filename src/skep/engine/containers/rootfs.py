@@ -42,6 +42,15 @@ def mount_overlay(layers: Sequence[Path], upper: Path, work: Path, target: Path)
             ) from None
 
 
+def make_skeleton(folder: Path) -> None:
+    """The folders and files that are mounted over in every container, as one layer below all
+    images: else each container makes them in its own (docker has a layer of them each)."""
+    for name in ("dev", "etc", "proc", "sys"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name in ("hostname", "hosts", "resolv.conf"):
+        (folder / "etc" / name).touch(mode=0o644)
+
+
 def _descriptor_path(folder: Path, opened: contextlib.ExitStack) -> str:
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     opened.callback(os.close, descriptor)
