@@ -6,6 +6,7 @@ import concurrent.futures
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +36,7 @@ class Api(Protocol):
     def post(self, path: str, body: Any) -> Any: ...
 
 
-Dial = Callable[[str], Api]
+Dial = Callable[[str], AbstractContextManager[Api]]
 """From a host such as unix:///run/….sock."""
 
 Say = Callable[[str], None]
@@ -164,10 +165,10 @@ class Playground:
 
     def _init(self) -> str:
         first = self._places.machine(1)
-        api = self._dial(first.host)
         address = f"{first.address}:{_PORT}"
-        api.post("/swarm/init", {"ListenAddr": address, "AdvertiseAddr": address})
-        token: str = api.get("/swarm")["JoinTokens"]["Worker"]
+        with self._dial(first.host) as api:
+            api.post("/swarm/init", {"ListenAddr": address, "AdvertiseAddr": address})
+            token: str = api.get("/swarm")["JoinTokens"]["Worker"]
         return token
 
     def _join(self, number: int, token: str) -> None:
@@ -177,7 +178,8 @@ class Playground:
             "JoinToken": token,
             "AdvertiseAddr": place.address,
         }
-        self._dial(place.host).post("/swarm/join", body)
+        with self._dial(place.host) as api:
+            api.post("/swarm/join", body)
 
     def _wait_ready(self, number: int) -> None:
         """Until the node's API answers."""
@@ -185,7 +187,7 @@ class Playground:
         deadline = time.monotonic() + _READY_S
         while True:
             try:
-                self._dial(place.host).get("/version")
+                self._get(place, "/version")
             except (SkepError, OSError) as error:
                 if time.monotonic() > deadline:
                     raise Internal(
@@ -198,15 +200,20 @@ class Playground:
 
     def _wait_all_ready(self, nodes: int) -> None:
         """Until the manager has heard every node."""
-        api = self._dial(self._places.machine(1).host)
+        first = self._places.machine(1)
         deadline = time.monotonic() + _READY_S
         while True:
-            ready = sum(node["Status"]["State"] == "ready" for node in api.get("/nodes"))
+            states = [node["Status"]["State"] for node in self._get(first, "/nodes")]
+            ready = states.count("ready")
             if ready == nodes:
                 return
             if time.monotonic() > deadline:
                 raise Internal(f"only {ready} of {nodes} nodes are ready after {_READY_S:g} s")
             time.sleep(_POLL_S)
+
+    def _get(self, place: MachinePlace, path: str) -> Any:
+        with self._dial(place.host) as api:
+            return api.get(path)
 
     def _boot(self, number: int, cut_off: bool = False) -> Booted:
         """Switch a node on; its network is made first, unless it is there from before."""
@@ -237,7 +244,7 @@ class Playground:
         role, state = "", "off"
         if self._runs(node):
             try:
-                swarm = self._dial(place.host).get("/info")["Swarm"]
+                swarm = self._get(place, "/info")["Swarm"]
                 role = _role(swarm)
                 state = swarm["LocalNodeState"]
                 if swarm["Error"] and not node.cut_off:

@@ -31,6 +31,7 @@ from skep.playground.places import MachinePlace
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWPID = 0x00020000, 0x04000000, 0x20000000
 _RESTART_S = 0.3
 _BIRTH_S = 10.0
+_ENDED = ("Z", "X")
 _DEATH_S = 15.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -95,13 +96,14 @@ def processes_in(namespaces: Iterable[Path]) -> list[int]:
 
 
 def started_at(pid: int) -> int:
-    """The process's start time in clock ticks since boot, 0 when there is none: with the pid it
-    names one process for ever."""
+    """The process's start time in clock ticks since boot, 0 when it ended or never was: with the
+    pid it names one process for ever."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return int(text.rpartition(")")[2].split()[19])
+    state, *numbers = text.rpartition(")")[2].split()
+    return 0 if state in _ENDED else int(numbers[18])
 
 
 def _await_end(child: int) -> None:
