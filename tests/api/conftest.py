@@ -163,7 +163,7 @@ async def cluster(node: StandInNode, tmp_path: Path) -> AsyncIterator[ControlPla
     manager = plane.manager
     node.control = manager.control
     node.swarm = SwarmInfo(
-        node_id=plane._own.id,
+        node_id=plane.own.id,
         node_addr="127.0.0.1",
         local_node_state="active",
         control_available=True,

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from skep.kit.errors import SkepError
+from skep.kit.jobs import Jobs
+from skep.protocol.link import LinkClosed
 from skep.protocol.messages import Call, Cancel, Chunk, Credit, Done, LogFrame, ReadLogs
+
+log = logging.getLogger(__name__)
 
 _MAX_CALLS = 256
 _FRAMES = 64
+_CHUNK_BYTES = 512 * 1024
 _READ_AHEAD = 256
 
 Send = Callable[[Chunk | Done], Awaitable[None]]
+
+
+class _Running:
+    """One call: what answers it, and how many chunks the manager takes yet."""
+
+    def __init__(self) -> None:
+        self.credit = asyncio.Semaphore(0)
+        self.job: asyncio.Task[None] | None = None
 
 
 class Calls:
@@ -21,58 +35,58 @@ class Calls:
     def __init__(self, logs: Callable[[ReadLogs], AsyncIterator[LogFrame]], send: Send) -> None:
         self._logs = logs
         self._send = send
-        self._credit: dict[int, asyncio.Semaphore] = {}
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._jobs = Jobs()
+        self._running: dict[int, _Running] = {}
 
     async def take(self, message: Call | Credit | Cancel) -> None:
-        match message:
-            case Call():
-                await self._open(message)
-            case Credit():
-                if credit := self._credit.get(message.call_id):
-                    for _ in range(message.chunks):
-                        credit.release()
-            case Cancel():
-                if running := self._running.get(message.call_id):
-                    running.cancel()
+        if isinstance(message, Call):
+            await self._open(message)
+        elif running := self._running.get(message.call_id):
+            if isinstance(message, Credit):
+                for _ in range(message.chunks):
+                    running.credit.release()
+            elif running.job is not None:
+                running.job.cancel()
 
     async def close(self) -> None:
-        running = list(self._running.values())
-        for call in running:
-            call.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._jobs.close()
 
     async def _open(self, call: Call) -> None:
         if len(self._running) >= _MAX_CALLS:
             await self._send(Done(call.call_id, f"more than {_MAX_CALLS} calls are open here"))
             return
-        self._credit[call.call_id] = asyncio.Semaphore(0)
-        answering = asyncio.create_task(self._answer(call), name=f"call {call.call_id}")
-        self._running[call.call_id] = answering
+        self._running[call.call_id] = running = _Running()
+        running.job = self._jobs.start(self._answer(call, running), f"call {call.call_id}")
 
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: Call, running: _Running) -> None:
         error = ""
         try:
-            await self._stream(call)
+            await self._stream(call, running.credit)
+        except LinkClosed:
+            return  # nobody listens any more
         except SkepError as problem:
             error = str(problem)
+        except Exception as problem:
+            log.exception("a call of the manager failed: %s", call.request)
+            error = f"internal error: {problem}"
         finally:
-            del self._credit[call.call_id], self._running[call.call_id]
-        await self._send(Done(call.call_id, error))
+            del self._running[call.call_id]
+        try:
+            await self._send(Done(call.call_id, error))
+        except LinkClosed:
+            pass
 
-    async def _stream(self, call: Call) -> None:
+    async def _stream(self, call: Call, credit: asyncio.Semaphore) -> None:
         """Lines that are there together go together; the queue bounds what is read ahead."""
         queue: asyncio.Queue[LogFrame | None] = asyncio.Queue(_READ_AHEAD)
         pump = asyncio.create_task(self._pump(call, queue))
         try:
             ended = False
             while not ended:
-                batch = [await queue.get()]
-                while len(batch) < _FRAMES and not queue.empty():
-                    batch.append(queue.get_nowait())
-                ended = batch[-1] is None
-                if frames := [frame for frame in batch if frame is not None]:
-                    await self._flush(call.call_id, frames)
+                frames, ended = await _gather(queue)
+                if frames:
+                    await credit.acquire()
+                    await self._send(Chunk(call.call_id, frames))
             await pump
         finally:
             pump.cancel()
@@ -88,6 +102,16 @@ class Calls:
             raise
         await queue.put(None)
 
-    async def _flush(self, call_id: int, frames: list[LogFrame]) -> None:
-        await self._credit[call_id].acquire()
-        await self._send(Chunk(call_id, frames))
+
+async def _gather(queue: asyncio.Queue[LogFrame | None]) -> tuple[list[LogFrame], bool]:
+    """A chunk of what is there, at least one line, and whether those were the last."""
+    frames: list[LogFrame] = []
+    size = 0
+    frame = await queue.get()
+    while frame is not None:
+        frames.append(frame)
+        size += len(frame.line)
+        if len(frames) == _FRAMES or size >= _CHUNK_BYTES or queue.empty():
+            return frames, False
+        frame = queue.get_nowait()
+    return frames, True

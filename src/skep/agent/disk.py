@@ -7,6 +7,7 @@ called on one thread of its own, because SQLite blocks.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ import msgspec
 from skep.model.network import Network
 from skep.model.node import Node
 from skep.model.task import Task, TaskStatus
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -43,6 +46,8 @@ class Disk:
         self._connection: sqlite3.Connection | None = None
 
     async def load(self) -> Remembered:
+        """What was remembered; nothing when the file is damaged. (A manager tells it all again, and
+        containers are found by their names.)"""
         return await self._call(self._load)
 
     async def assign(
@@ -82,6 +87,17 @@ class Disk:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _load(self) -> Remembered:
+        try:
+            return self._read()
+        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+            aside = self._path.with_suffix(".damaged")
+            log.error("%s is damaged (%s): kept as %s, begun anew", self._path, error, aside.name)
+            if self._connection is not None:
+                self._connection.close()
+            self._path.rename(aside)
+            return self._read()
+
+    def _read(self) -> Remembered:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch(mode=0o600)
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)

@@ -1,8 +1,8 @@
 """The node's identity on its disk: its key, its certificate, and whom it trusts.
 
 <folder>/roots.pem    certificates of the cluster's root (two during a rotation)
-<folder>/node.pem     the node's certificate and what links it to the root
-<folder>/node.key     its key, mode 0600, never sent anywhere
+<folder>/node.pem     the node's key, its certificate and what links that to the root: mode 0600,
+                      the key is never sent anywhere
 <folder>/node.json    when the certificate is valid, and what the API shows of its root
 """
 
@@ -11,19 +11,25 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from skep.kit.errors import Unavailable
 from skep.kit.files import write_atomically
 from skep.model.node import TLSInfo
 from skep.protocol.messages import Certificate
-from skep.protocol.signing import new_request
-from skep.protocol.tls import CertificateFiles, member_context, reload
+from skep.protocol.tls import CertificateFiles, member_context, server_context
 
 _EARLIEST, _LATEST = 0.5, 0.8
 """A certificate is renewed at a random point of this part of its life (swarmkit ca/renewer.go)."""
+_JOIN_ANEW = "leave the cluster with `skep swarm leave --force` and join it again"
+
+
+class Expired(Unavailable):
+    """The certificate is worth nothing any more: no manager will listen."""
 
 
 class Identity:
@@ -36,75 +42,81 @@ class Identity:
         self._facts = folder / "node.json"
         self._chance = chance
         self._certificate: Certificate | None = None
-        self._contexts: list[ssl.SSLContext] = []
+        self._roots = ""
         self._client: ssl.SSLContext | None = None
+        self._server: ssl.SSLContext | None = None
 
     @property
-    def issuer(self) -> TLSInfo:
-        return self._certificate.issuer if self._certificate else TLSInfo()
+    def tls_info(self) -> TLSInfo:
+        """What the API shows: who signed the certificate, and whom the node trusts."""
+        if self._certificate is None:
+            return TLSInfo()
+        return replace(self._certificate.issuer, trust_root=self._roots)
 
     def load(self) -> None:
         """Raises Unavailable when the node's identity is gone or damaged."""
         try:
             self._certificate = msgspec.json.decode(self._facts.read_bytes(), type=Certificate)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise Unavailable(
-                f"the node's certificate cannot be read ({error}): leave the cluster with "
-                "`skep swarm leave --force` and join it again"
-            ) from None
+            self._roots = self.files.roots.read_text()
+        except (OSError, ValueError) as error:
+            raise _unreadable(error) from None
 
     def install(self, key: str, certificate: Certificate, roots: str) -> None:
-        """Use this from now on, for connections to come. Blocking: it waits for the disk."""
+        """Use this from now on, for connections to come; those that stand go on. Blocking.
+
+        A crash in between leaves a certificate that works; at worst it is renewed once more.
+        """
         write_atomically(self.files.roots, roots.encode(), 0o644)
         proof = key + certificate.pem
         write_atomically(self.files.key_and_certificate, proof.encode(), 0o600)
-        write_atomically(self._facts, msgspec.json.encode(certificate), 0o600)
-        self._certificate = certificate
-        self._reload()
+        write_atomically(self._facts, msgspec.json.encode(certificate), 0o644)
+        self._certificate, self._roots = certificate, roots
+        self._client = self._server = None
 
-    async def trust(self, roots: str) -> None:
-        """Trust these roots from now on."""
-        if roots and roots != await asyncio.to_thread(self.files.roots.read_text):
-            await asyncio.to_thread(write_atomically, self.files.roots, roots.encode(), 0o644)
-            self._reload()
-
-    async def request(self) -> tuple[str, str]:
-        """A new key and its signing request; the key is ours to `install` with the answer."""
-        return await asyncio.to_thread(new_request)
+    async def trust(self, roots: str) -> bool:
+        """Trust these roots from now on and no others; whether that is a change."""
+        if not roots or roots == self._roots:
+            return False
+        await asyncio.to_thread(write_atomically, self.files.roots, roots.encode(), 0o644)
+        self._roots = roots
+        self._client = self._server = None
+        return True
 
     def renew_in_s(self, now_s: float) -> float:
         """How long to wait before the next renewal."""
         if self._certificate is None:
             return 0.0
-        born, life = self._certificate.valid_from_s, self._life_s()
-        due = born + life * self._chance.uniform(_EARLIEST, _LATEST)
-        return max(0.0, due - now_s)
+        born = self._certificate.valid_from_s
+        life = self._certificate.valid_until_s - born
+        return max(0.0, born + life * self._chance.uniform(_EARLIEST, _LATEST) - now_s)
 
     def check_valid(self, now_s: float) -> None:
-        """Raises Unavailable when the certificate has expired: only a new join helps."""
+        """Raises Expired: only a new join helps then."""
         if self._certificate is not None and now_s > self._certificate.valid_until_s:
-            raise Unavailable(
-                "Swarm certificates have expired: the node was away for longer than they live. "
-                "Leave with `skep swarm leave --force` and join again (or set the clock right)"
+            raise Expired(
+                "Swarm certificates have expired. To replace them, leave the swarm and join again."
+                " (The node was away for longer than they live, or its clock is wrong.)"
             )
 
     def client_context(self) -> ssl.SSLContext:
-        """For lines to managers. Kept, because each costs memory."""
+        """For lines to managers. Kept until certificates change, because each costs memory.
+        Raises Unavailable when the files are damaged."""
         if self._client is None:
-            self._client = self.keep(member_context(self.files))
+            self._client = self._context(member_context)
         return self._client
 
-    def keep(self, context: ssl.SSLContext) -> ssl.SSLContext:
-        """Renew this context too when the certificate is renewed."""
-        self._contexts.append(context)
-        return context
+    def server_context(self) -> ssl.SSLContext:
+        """For the managers' port; like `client_context`."""
+        if self._server is None:
+            self._server = self._context(server_context)
+        return self._server
 
-    def _life_s(self) -> float:
-        assert self._certificate is not None
-        return self._certificate.valid_until_s - self._certificate.valid_from_s
+    def _context(self, make: Callable[[CertificateFiles], ssl.SSLContext]) -> ssl.SSLContext:
+        try:
+            return make(self.files)
+        except OSError as error:  # ssl.SSLError is one
+            raise _unreadable(error) from None
 
-    def _reload(self) -> None:
-        """Trusted roots can only be added to a context; a retired one goes with the process, and
-        is refused by the cluster long before."""
-        for context in self._contexts:
-            reload(context, self.files)
+
+def _unreadable(error: Exception) -> Unavailable:
+    return Unavailable(f"the node's certificate cannot be read ({error}): {_JOIN_ANEW}")

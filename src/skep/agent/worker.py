@@ -39,6 +39,8 @@ class Worker:
         self._networks: dict[str, Network] = {}
         self._auths: dict[str, str] = {}
         self._serving_changed = asyncio.Event()
+        self._mentioned: Mentioned | None = None
+        self._strays = asyncio.Event()
 
     async def load(self) -> None:
         """Take up again what was assigned before our own restart."""
@@ -51,7 +53,13 @@ class Worker:
         self._serving_changed.set()
 
     async def run(self) -> None:
-        """Keep published ports and names true to the tasks that serve."""
+        """Keep published ports and names true to the tasks that serve, and strays away."""
+        self._serving_changed.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_serving())
+            group.create_task(self._keep_strays_away())
+
+    async def _keep_serving(self) -> None:
         while True:
             await self._serving_changed.wait()
             self._serving_changed.clear()
@@ -79,13 +87,19 @@ class Worker:
         return [TaskReport(task_id, c.status) for task_id, c in self._controllers.items()]
 
     async def assign(self, message: Assignments) -> None:
-        """Make the assignments known here what the manager says. A complete message (`applies_to`
-        0) also ends what it does not mention."""
+        """Make the assignments known here what the manager says. With the last part of a complete
+        set, what no part of it mentioned ends."""
         removed = set(message.removed_tasks)
         removed_networks = set(message.removed_networks)
         if message.applies_to == 0:
-            removed |= self._controllers.keys() - {task.id for task in message.tasks}
-            removed_networks |= self._networks.keys() - {n.id for n in message.networks}
+            self._mentioned = Mentioned()
+        if (mentioned := self._mentioned) is not None:
+            mentioned.take(message)
+            if not message.more:
+                self._mentioned = None
+                removed |= self._controllers.keys() - mentioned.tasks
+                removed_networks |= self._networks.keys() - mentioned.networks
+                self._strays.set()
         known = [(task, self._status_of(task)) for task in message.tasks]
         await self._disk.assign(known, (), message.networks, removed_networks)
         await self._set_networks(message.networks, removed_networks)
@@ -97,8 +111,6 @@ class Worker:
                 self._begin(task, status)
         for task_id in removed:
             self._forget(task_id)
-        if message.applies_to == 0:
-            await self._remove_strays()
 
     def logs(self, request: ReadLogs) -> AsyncIterator[LogFrame]:
         """Raises NotFound when the task is not on this node."""
@@ -158,18 +170,39 @@ class Worker:
                 break
             except SkepError as error:
                 log.error("task %s cannot be removed, trying again: %s", task.id, error)
-                await asyncio.sleep(_RETRY_S)
+            except Exception:
+                log.exception("task %s cannot be removed, trying again", task.id)
+            await asyncio.sleep(_RETRY_S)
         self._running.pop(task.id, None)
+
+    async def _keep_strays_away(self) -> None:
+        while True:
+            await self._strays.wait()
+            try:
+                await self._remove_strays()
+                self._strays.clear()
+            except SkepError as error:
+                log.error("an unknown task's container stays, trying again: %s", error)
+                await asyncio.sleep(_RETRY_S)
 
     async def _remove_strays(self) -> None:
         """What exists on the node for tasks that neither we nor the manager know."""
-        known = self._controllers.keys() | self._running.keys()
-        for task_id in sorted(await self._executor.task_ids() - known):
+        found = await self._executor.task_ids()
+        for task_id in sorted(found - self._controllers.keys() - self._running.keys()):
             log.warning("removing what is left of the unknown task %s", task_id)
-            try:
-                await self._executor.remove_stray(task_id)
-            except SkepError as error:
-                log.error("task %s: %s", task_id, error)
+            await self._executor.remove_stray(task_id)
+
+
+class Mentioned:
+    """What the parts of a complete set have named so far."""
+
+    def __init__(self) -> None:
+        self.tasks: set[str] = set()
+        self.networks: set[str] = set()
+
+    def take(self, message: Assignments) -> None:
+        self.tasks.update(task.id for task in message.tasks)
+        self.networks.update(network.id for network in message.networks)
 
 
 def serving(controllers: Iterable[Controller]) -> dict[PublishedKey, tuple[Backend, ...]]:

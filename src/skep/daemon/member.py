@@ -6,16 +6,22 @@ from pathlib import Path
 
 import msgspec
 
+from skep.kit.addresses import split_host_port
 from skep.kit.errors import Unavailable
 from skep.kit.files import remove_trees, write_atomically
 from skep.model.node import Role
+from skep.protocol.tls import PORT
 
 _FILE = "member.json"
 
 
 class Member(msgspec.Struct, frozen=True):
     """A node's membership. The file's existence is what makes a node a member: it is written last
-    when a node joins and removed first when it leaves."""
+    when a node joins and removed first when it leaves.
+
+    `advertise_addr` and `listen_addr` are host:port, `data_path_addr` is an address. `managers` are
+    the addresses (host:port) that the node joined by.
+    """
 
     node_id: str
     cluster_id: str
@@ -24,6 +30,11 @@ class Member(msgspec.Struct, frozen=True):
     listen_addr: str
     data_path_addr: str = ""
     managers: list[str] = []
+
+    @property
+    def address(self) -> str:
+        """Where other nodes reach this one, without a port."""
+        return split_host_port(self.advertise_addr, PORT)[0]
 
 
 class MemberFolder:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import socket
-import struct
 
 from skep.kit.errors import InvalidArgument
-
-_SIOCGIFFLAGS, _SIOCGIFADDR = 0x8913, 0x8915  # netdevice(7)
-_IFF_UP, _IFF_LOOPBACK = 0x1, 0x8
 
 
 def default_address() -> str:
@@ -24,22 +19,6 @@ def default_address() -> str:
         except OSError:
             return ""
         return str(probe.getsockname()[0])
-
-
-def interface_addresses() -> dict[str, str]:
-    """Interface -> its first IPv4 address, loopback and what is down left out."""
-    found = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        for _, name in socket.if_nameindex():
-            request = struct.pack("16sH22x", name.encode(), socket.AF_INET)
-            try:
-                flags = struct.unpack_from("H", fcntl.ioctl(asking, _SIOCGIFFLAGS, request), 16)[0]
-                if flags & _IFF_UP and not flags & _IFF_LOOPBACK:
-                    answer = fcntl.ioctl(asking, _SIOCGIFADDR, request)
-                    found[name] = socket.inet_ntoa(answer[20:24])
-            except OSError:
-                continue  # it has none, or went away
-    return found
 
 
 def split_host_port(text: str, default_port: int) -> tuple[str, int]:

@@ -8,7 +8,15 @@ from typing import Any
 
 from skep.kit.errors import Forbidden, InvalidArgument, Unavailable
 from skep.model.node import Availability
-from skep.protocol.joining import Joined, JoinRequest, Refused, Root, RootRequest, ToStranger
+from skep.protocol.joining import (
+    Joined,
+    JoinRequest,
+    Refused,
+    Root,
+    RootRequest,
+    ToStranger,
+    clock_complaint,
+)
 from skep.protocol.link import LinkClosed
 from skep.protocol.messages import Message
 from skep.protocol.signing import new_request
@@ -21,21 +29,23 @@ _ANSWER_S = 15.0
 async def ask_to_join(manager: str, token: str, availability: Availability) -> tuple[str, Joined]:
     """The node's new key (PEM) and what the manager at `manager` (host:port) gave for it.
 
-    Raises InvalidArgument (no token), Forbidden (not this cluster, or refused, with the manager's
-    reason), Unavailable (no answer in time).
+    Raises InvalidArgument (no token, refused with the manager's reason, a clock that is off),
+    Forbidden (not this cluster), Unavailable (no answer in time, or no manager there).
     """
     expected = parse(token).root_digest
-    answer = await _ask(manager, None, RootRequest())
-    if not isinstance(answer, Root):
-        raise _refusal(answer)
-    if root_digest(answer.certificate) != expected:
+    root = await _ask(manager, None, RootRequest())
+    if not isinstance(root, Root):
+        raise _refusal(root)
+    if root_digest(root.certificate) != expected:
         raise Forbidden(
             f"remote CA does not match fingerprint: the manager at {manager} is of another cluster "
             "than the join token, or the cluster's root was rotated since the token was printed"
         )
+    if complaint := clock_complaint(time.time(), root.now_s):
+        raise InvalidArgument(complaint)
     key, signing_request = await asyncio.to_thread(new_request)
     request = JoinRequest(token, signing_request, time.time(), availability)
-    answer = await _ask(manager, answer.certificate, request)
+    answer = await _ask(manager, root.certificate, request)
     if not isinstance(answer, Joined):
         raise _refusal(answer)
     return key, answer
@@ -57,7 +67,7 @@ async def _ask(manager: str, root: str | None, question: Message) -> ToStranger:
             f"{manager} hung up ({error}): is a manager of the same version of skep there?"
         ) from None
     finally:
-        link.close()
+        link.abort()
 
 
 def _refusal(answer: ToStranger) -> InvalidArgument:

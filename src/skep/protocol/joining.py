@@ -1,7 +1,7 @@
 """The few words that somebody without a certificate may say on the managers' port.
 
     stranger  RootRequest()
-    manager   Root(certificates)          compared with the digest in the join token
+    manager   Root(certificate)           compared with the digest in the join token
     stranger  JoinRequest(token, signing request)      on a new line that now trusts the root
     manager   Joined(node id, certificate, …)  or  Refused(reason)
 
@@ -23,9 +23,10 @@ class RootRequest(Message, frozen=True):
 
 
 class Root(Message, frozen=True):
-    """The root certificate, PEM."""
+    """The root certificate, PEM, and the manager's clock, in seconds since 1970."""
 
     certificate: str
+    now_s: float
 
 
 class JoinRequest(Message, frozen=True):
@@ -56,6 +57,22 @@ class Refused(Message, frozen=True):
     """The answer is no, and why, for the person who asked."""
 
     reason: str
+
+
+CLOCK_TOLERANCE_S = 3600.0
+"""Certificates are valid from an hour before they are made, for at least an hour."""
+
+
+def clock_complaint(node_s: float, manager_s: float) -> str:
+    """What is wrong between the two clocks; "" when they agree well enough."""
+    ahead = node_s - manager_s
+    if abs(ahead) <= CLOCK_TOLERANCE_S:
+        return ""
+    side = "ahead of" if ahead > 0 else "behind"
+    return (
+        f"the node's clock is {abs(ahead):.0f} s {side} the manager's: set both right "
+        "(certificates depend on it)"
+    )
 
 
 FromStranger: TypeAlias = RootRequest | JoinRequest

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Generic, Protocol, TypeVar
 
-from skep.kit.errors import Unavailable
+from skep.kit.errors import SkepError, Unavailable
 from skep.protocol.messages import FromAgent, FromManager
 
 Out_contra = TypeVar("Out_contra", contravariant=True)
@@ -25,13 +25,20 @@ _BOUND = 64
 class LinkClosed(Unavailable):
     """The other end is gone, or this end was closed."""
 
-    def __init__(self, reason: str = "the line between manager and agent was closed") -> None:
+    def __init__(self, reason: str = "the line was closed") -> None:
         super().__init__(reason)
+
+
+class MessageTooLarge(SkepError):
+    """No reader would take the message; nothing of it was sent."""
 
 
 class Link(Protocol[Out_contra, In_co]):
     async def send(self, message: Out_contra) -> None:
-        """Raises LinkClosed."""
+        """Raises LinkClosed, also when the other end takes nothing for long, and MessageTooLarge.
+
+        One sender's messages arrive in order; those of several senders are never mixed up.
+        """
         ...
 
     async def receive(self) -> In_co:
@@ -48,37 +55,38 @@ ManagerLink = Link[FromManager, FromAgent]
 
 
 class _Pipe(Generic[_T]):
-    """One direction: a bounded queue that can be closed."""
+    """One direction: a bounded queue that can be closed, with one sender and one receiver or a few
+    of each."""
 
     def __init__(self) -> None:
         self._messages: deque[_T] = deque()
-        self._changed = asyncio.Condition()
-        self.closed = False
+        self._has_room = asyncio.Event()
+        self._has_news = asyncio.Event()
+        self._has_room.set()
+        self._closed = False
 
     async def put(self, message: _T) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.closed or len(self._messages) < _BOUND)
-            if self.closed:
-                raise LinkClosed
-            self._messages.append(message)
-            self._changed.notify_all()
+        while len(self._messages) >= _BOUND and not self._closed:
+            self._has_room.clear()
+            await self._has_room.wait()
+        if self._closed:
+            raise LinkClosed
+        self._messages.append(message)
+        self._has_news.set()
 
     async def get(self) -> _T:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.closed or self._messages)
-            if not self._messages:
+        while not self._messages:
+            if self._closed:
                 raise LinkClosed
-            message = self._messages.popleft()
-            self._changed.notify_all()
-            return message
+            self._has_news.clear()
+            await self._has_news.wait()
+        self._has_room.set()
+        return self._messages.popleft()
 
     def close(self) -> None:
-        self.closed = True
-        asyncio.ensure_future(self._wake())
-
-    async def _wake(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        self._closed = True
+        self._has_room.set()
+        self._has_news.set()
 
 
 class _End(Generic[_Out, _In]):
@@ -93,9 +101,8 @@ class _End(Generic[_Out, _In]):
         return await self._into.get()
 
     def close(self) -> None:
-        for pipe in (self._out, self._into):
-            if not pipe.closed:
-                pipe.close()
+        self._out.close()
+        self._into.close()
 
 
 def local_link() -> tuple[AgentLink, ManagerLink]:

@@ -1,95 +1,94 @@
-"""The managers' port: lets callers in one by one, and keeps the memory of bad ones bounded.
+"""The managers' port: takes callers, does TLS with them, and keeps bad ones bounded.
 
-A caller costs memory from its first byte on, so those that did not yet prove who they are have a
-number that they cannot exceed; the next one over it is hung up on at once. Each refusal is logged
-once; a flood of the same is counted instead.
+Whoever calls waits in the lobby (`lobby.py`) until its first bytes come, then for its turn to do
+TLS and to say what it wants; all of that has an end. A member proves itself by its certificate and
+leaves the lobby. Callers are taken in small handfuls, so that a flood of them leaves time for
+everybody else on this loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
 from typing import Any
 
 from skep.kit.addresses import split_host_port
 from skep.kit.errors import Unavailable
+from skep.kit.jobs import Jobs
 from skep.protocol.joining import FromStranger
+from skep.protocol.lobby import Lobby
+from skep.protocol.refusals import Refusals
+from skep.protocol.tls import PORT, SHUTDOWN_S
 from skep.protocol.wire import MAX_STRANGER_FRAME_BYTES, WireLink
 
 log = logging.getLogger(__name__)
 
-_MAX_UNPROVEN = 256
+_SEATS = 2_048
+_HEARD_AT_ONCE = 128
+_FIRST_BYTE_S = 5.0
+_TURN_S = 15.0
 _HANDSHAKE_S = 5.0
-_BACKLOG = 1024
-_QUIET_S = 60.0
-_MAX_REMEMBERED = 1_000
+_PROOF_S = 10.0
+_SWEEP_S = 0.5
+_BACKLOG = 4_096
+_HANDFUL = 32
+_BREATH_S = 0.005
+_NO_DESCRIPTORS_S = 0.2
+_TLS_HANDSHAKE = b"\x16"
+"""The first byte of every TLS connection (RFC 8446, 5.1)."""
 
 Serve = Callable[[WireLink[Any, Any], str, Callable[[], None]], Awaitable[None]]
 """Speak with a caller: its link, its address, and what to call once it proved to be a member."""
 
 
-class Refusals:
-    """Says each kind of refusal once a minute for each address, and how many more there were."""
+class _Guest:
+    """A caller that has yet to prove who it is. `since` is when its present wait began."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+    __slots__ = ("address", "job", "line", "since", "source")
 
-    def say(self, address: str, reason: str) -> None:
-        now = self._clock()
-        said_at, more = self._said.get((address, reason), (-_QUIET_S, 0))
-        if now - said_at < _QUIET_S:
-            self._said[address, reason] = (said_at, more + 1)
-            return
-        if len(self._said) >= _MAX_REMEMBERED:
-            self._said.clear()
-        self._said[address, reason] = (now, 0)
-        since = f" (and {more} times more before)" if more else ""
-        log.warning("refused %s: %s%s", address, reason, since)
+    def __init__(self, line: socket.socket, source: str) -> None:
+        self.line = line
+        self.source = source
+        self.address = neighbourhood(source)
+        self.since = time.monotonic()
+        self.job: asyncio.Task[None] | None = None
 
 
 class Listener:
-    """Listens at `address` (host:port) from `start` to `close`."""
+    """Listens at `address` (host:port) from `start` to `close`. `context` is asked for each caller:
+    it may change when certificates do."""
 
-    def __init__(self, address: str, context: ssl.SSLContext, serve: Serve) -> None:
+    def __init__(self, address: str, context: Callable[[], ssl.SSLContext], serve: Serve) -> None:
         self._address = address
         self._context = context
         self._serve = serve
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
-        self._callers: set[asyncio.Task[None]] = set()
-        self._unproven = 0
+        self._jobs = Jobs()
+        self._lobby: Lobby[_Guest] = Lobby(_seats(), _HEARD_AT_ONCE)
         self.refusals = Refusals()
+
+    @property
+    def unproven(self) -> int:
+        """Callers that did not yet prove who they are."""
+        return len(self._lobby)
 
     async def start(self) -> None:
         """Raises Unavailable when the address cannot be listened at."""
-        host, port = split_host_port(self._address, 0)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setblocking(False)
-            listening.bind((host, port))
-            listening.listen(_BACKLOG)
-        except OSError as error:
-            listening.close()
-            raise Unavailable(
-                f"cannot listen at {self._address}: {error.strerror}. Is another manager there? "
-                "Choose another with --listen-addr"
-            ) from None
-        self._socket = listening
-        self._accepting = asyncio.create_task(self._accept(listening), name="manager port")
+        self._socket = listening = _listen(self._address)
+        self._jobs.start(self._accept(listening), "the managers' port")
+        self._jobs.start(self._sweep(), "the managers' lobby")
 
     async def close(self) -> None:
         """Take no more callers and hang up on all."""
-        jobs = [job for job in (self._accepting, *self._callers) if job is not None]
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await self._jobs.close()
+        for guest in (*self._lobby.silent, *self._lobby.waiting):
+            self._drop(guest)
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -98,50 +97,159 @@ class Listener:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                caller, address = await loop.sock_accept(listening)
-            except OSError as error:  # out of descriptors: those that are open must end first
-                log.error("cannot take a caller: %s", error)
-                await asyncio.sleep(1.0)
-                continue
-            if self._unproven >= _MAX_UNPROVEN:
-                caller.close()
-                self.refusals.say(address[0], "too many callers that did not prove who they are")
-                continue
-            self._unproven += 1
-            job = asyncio.create_task(self._handle(caller, address[0]), name="caller")
-            self._callers.add(job)
-            job.add_done_callback(self._callers.discard)
+                self._admit(*await loop.sock_accept(listening))
+                for _ in range(_HANDFUL):
+                    self._admit(*listening.accept())
+            except BlockingIOError:
+                pass  # these were all
+            except OSError as error:
+                await self._without_descriptors(error)
+            await asyncio.sleep(_BREATH_S)
 
-    async def _handle(self, caller: socket.socket, address: str) -> None:
-        proven = False
+    async def _without_descriptors(self, error: OSError) -> None:
+        """No more can be opened: those that wait make room, and the rest is tried again."""
+        self.refusals.say("a caller", "it cannot be taken", str(error))
+        if guest := self._lobby.least_promising():
+            self._drop(guest)
+        await asyncio.sleep(_NO_DESCRIPTORS_S)
 
-        def prove() -> None:
-            nonlocal proven
-            if not proven:
-                proven = True
-                self._unproven -= 1
+    def _admit(self, line: socket.socket, address: tuple[Any, ...]) -> None:
+        line.setblocking(False)
+        guest = _Guest(line, address[0])
+        asyncio.get_running_loop().add_reader(line, self._spoke, guest)
+        if gone := self._lobby.admit(guest):
+            self._refuse(gone, "too many callers wait without proving who they are")
 
+    def _spoke(self, guest: _Guest) -> None:
+        asyncio.get_running_loop().remove_reader(guest.line)
+        try:
+            first = guest.line.recv(1, socket.MSG_PEEK)
+        except OSError:
+            first = b""
+        if first != _TLS_HANDSHAKE:
+            reason = "it does not speak TLS" if first else "it hung up without a word"
+            self._refuse(guest, reason)
+            return
+        guest.since = time.monotonic()
+        self._lobby.spoke(guest)
+        self._next()
+
+    def _next(self) -> None:
+        """Hear whose turn it is."""
+        while True:
+            guest, gone = self._lobby.turn()
+            if gone is not None and gone.job is not None:
+                gone.job.cancel()
+                self.refusals.say(gone.source, "too many callers of its address")
+            if guest is None:
+                return
+            guest.job = self._jobs.start(self._hear(guest), f"caller {guest.source}")
+
+    async def _hear(self, guest: _Guest) -> None:
         link: WireLink[Any, Any] = WireLink(FromStranger, MAX_STRANGER_FRAME_BYTES)
         try:
-            caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: link,
-                caller,
-                ssl=self._context,
-                ssl_handshake_timeout=_HANDSHAKE_S,
-            )
-            await self._serve(link, address, prove)
-        except (OSError, ssl.SSLError, TimeoutError) as error:
-            caller.close()
-            self.refusals.say(address, f"no TLS 1.3 handshake: {_reason(error)}")
-        except Exception:
-            log.exception("speaking with %s failed", address)
+            async with asyncio.timeout(_PROOF_S) as limit:
+                if not await self._handshake(guest, link):
+                    return
+
+                def prove() -> None:
+                    limit.reschedule(None)
+                    self._leave(guest)
+
+                await self._serve(link, guest.source, prove)
+        except TimeoutError:
+            self.refusals.say(guest.source, f"it did not say what it wants in {_PROOF_S:g} s")
         finally:
             link.close()
-            prove()
+            self._leave(guest)
+
+    async def _handshake(self, guest: _Guest, link: WireLink[Any, Any]) -> bool:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: link,
+                guest.line,
+                ssl=self._context(),
+                ssl_handshake_timeout=_HANDSHAKE_S,
+                ssl_shutdown_timeout=SHUTDOWN_S,
+            )
+        except OSError as error:  # ssl.SSLError is one; asyncio has closed the socket
+            self.refusals.say(guest.source, f"no TLS 1.3 handshake: {_reason(error)}")
+            return False
+        return True
+
+    def _leave(self, guest: _Guest) -> None:
+        self._lobby.leave(guest)
+        self._next()
+
+    async def _sweep(self) -> None:
+        """Nobody waits for ever."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now = time.monotonic()
+            for guest in _older(self._lobby.silent, now - _FIRST_BYTE_S):
+                self._refuse(guest, f"it said nothing for {_FIRST_BYTE_S:g} s")
+            for guest in _older(self._lobby.waiting, now - _TURN_S):
+                self._refuse(guest, f"its turn did not come within {_TURN_S:g} s")
+            self.refusals.flush()
+
+    def _refuse(self, guest: _Guest, reason: str) -> None:
+        self._drop(guest)
+        self.refusals.say(guest.source, reason)
+
+    def _drop(self, guest: _Guest) -> None:
+        """Hang up on one that waits."""
+        self._lobby.leave(guest)
+        asyncio.get_running_loop().remove_reader(guest.line)
+        guest.line.close()
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "not TLS").lower().replace("_", " ")
+def neighbourhood(source: str) -> str:
+    """What counts as one place that calls come from: an IPv4 address, an IPv6 network (anybody
+    who has one has 2^64 addresses in it)."""
+    if ":" not in source:
+        return source
+    return str(ip_network(f"{source.partition('%')[0]}/64", strict=False))
+
+
+def _seats() -> int:
+    """Never so many that members find no descriptor left."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _SEATS if soft == resource.RLIM_INFINITY else min(_SEATS, soft // 4)
+
+
+def _listen(address: str) -> socket.socket:
+    host, port = split_host_port(address, PORT)
+    listening = socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC
+    )
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise Unavailable(
+            f"cannot listen at {address}: {error.strerror}. Is another manager there? "
+            "Choose another with --listen-addr"
+        ) from None
+    return listening
+
+
+def _older(guests: dict[_Guest, None], than: float) -> list[_Guest]:
+    """Those whose wait began before; guests are in that order."""
+    found = []
+    for guest in guests:
+        if guest.since >= than:
+            break
+        found.append(guest)
+    return found
+
+
+def _reason(error: OSError) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return error.verify_message
+        case ssl.SSLError():
+            return (error.reason or "not TLS").lower().replace("_", " ")
     return str(error) or type(error).__name__

@@ -4,28 +4,35 @@ A session, as a transcript:
 
     agent    Hello(description)
     manager  Welcome(session, standing)
-    manager  Assignments(complete, results_in=1)
+    manager  Assignments(applies_to=0, results_in=1, more)   everything, in as many parts
+    manager  Assignments(applies_to=1, results_in=2)         as it takes
     agent    Statuses(accepted …)
-    agent    Heartbeat()
-    manager  Assignments(applies_to=1, results_in=2)     only what changed
-    manager  Call(7, ReadLogs(…)), Credit(7, 64)         a call to the node's engine
+    agent    Heartbeat(0.9)
+    manager  Assignments(applies_to=2, results_in=3)         only what changed
+    manager  Call(7, ReadLogs(…)), Credit(7, 16)             a call to the node's engine
     agent    Chunk(7, frames), Chunk(7, frames), Done(7)
 
 Assignments are numbered: an agent that sees a gap ends the session and asks for everything anew.
-Nothing here is answered one by one; a new session begins with all that each side knows.
+Nothing here is answered one by one; a new session begins with all that each side knows. Whatever
+can be long goes in parts, so that a frame stays small and a slow reader can be waited for.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription, TLSInfo
+from skep.model.system import Peer
 from skep.model.task import Task, TaskStatus
 
 PROTOCOL_VERSION = 1
+
+LONGEST_SILENCE_S = 3600.0
+"""No agent may promise to be silent for longer."""
 
 
 class Message(msgspec.Struct, frozen=True, tag=True):
@@ -42,15 +49,16 @@ class Hello(Message, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """What a node must know of its cluster beside its tasks.
 
-    The agent speaks at least every `heartbeat_s`. `managers` are addresses (host:port). `roots` are
-    the certificates (PEM) that it may trust from now on; `renew` asks it to renew its own now.
+    The agent speaks every `heartbeat_s`. `roots` are the certificates (PEM) to trust from now on,
+    and no others. `issuer` is the public key (DER) of the root that the node's certificate should
+    be of: a node whose certificate is another's renews it now.
     """
 
     node: Node
     heartbeat_s: float
-    managers: list[str] = []
+    managers: list[Peer] = []
     roots: str = ""
-    renew: bool = False
+    issuer: bytes = b""
 
 
 class Welcome(Message, frozen=True):
@@ -89,8 +97,20 @@ class Renewed(Message, frozen=True):
     roots: str
 
 
+class NotRenewed(Message, frozen=True):
+    """The other answer to Renew: not now, and why. The agent asks again later."""
+
+    reason: str
+
+
 class Heartbeat(Message, frozen=True):
-    """The agent lives."""
+    """The agent lives, and speaks again within `next_s` seconds."""
+
+    next_s: Annotated[float, Meta(gt=0, le=LONGEST_SILENCE_S)]
+
+
+class Farewell(Message, frozen=True):
+    """The node leaves the cluster: nobody needs to wait for its silence."""
 
 
 class Described(Message, frozen=True):
@@ -111,14 +131,17 @@ class Statuses(Message, frozen=True):
 
 
 class Assignments(Message, frozen=True):
-    """Tasks this node must make true, and what they need. Complete when `applies_to` is 0.
+    """Tasks this node must make true, and what they need.
 
-    `removed_*` name what the node may forget. `registry_auths` maps service ids to the
-    credentials (as in X-Registry-Auth) that its image is pulled with.
+    The first of a session (`applies_to` 0), with those that follow while there is `more`, is the
+    complete set: what it does not mention, the node must end. Later ones say what changed;
+    `removed_*` name what the node may forget. `registry_auths` maps service ids to the credentials
+    (as in X-Registry-Auth) that its image is pulled with.
     """
 
-    applies_to: int
-    results_in: int
+    applies_to: int = 0
+    results_in: int = 0
+    more: bool = False
     tasks: list[Task] = []
     removed_tasks: list[str] = []
     networks: list[Network] = []
@@ -182,12 +205,24 @@ class Done(Message, frozen=True):
 
 
 class Goodbye(Message, frozen=True):
-    """The session ends, and why: another manager leads, the node was removed, a newer session."""
+    """The session ends, and why: another manager leads, a newer session is there.
+
+    `removed` says that the node is no member any more: what it runs, it must end.
+    """
 
     reason: str
+    removed: bool = False
 
 
-FromAgent: TypeAlias = Hello | Heartbeat | Described | Statuses | Renew | Chunk | Done
+FromAgent: TypeAlias = Hello | Heartbeat | Described | Statuses | Renew | Farewell | Chunk | Done
 FromManager: TypeAlias = (
-    Welcome | StandingChanged | Renewed | Assignments | Call | Credit | Cancel | Goodbye
+    Welcome
+    | StandingChanged
+    | Renewed
+    | NotRenewed
+    | Assignments
+    | Call
+    | Credit
+    | Cancel
+    | Goodbye
 )

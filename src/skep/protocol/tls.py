@@ -7,6 +7,7 @@ one is a stranger, who may only ask to join.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -14,22 +15,22 @@ from typing import Any
 
 import msgspec
 
-from skep.kit.addresses import split_host_port
+from skep.kit.addresses import join_host_port, split_host_port
 from skep.kit.errors import Unavailable
 from skep.model.node import Role
 from skep.protocol.wire import WireLink
 
+PORT = 2377
+"""Where managers listen unless told otherwise."""
 MANAGER_NAME = "swarm-manager"
 """The name in every manager's certificate: who connects checks it, whatever the address."""
 
 CONNECT_S = 10.0
-_UNHEARD_S = 10
-"""A line on which nothing of ours arrived for so long is broken. Without this the kernel tries
-less and less often for a quarter of an hour: a node cut off for a minute would stay away two."""
-_DEFAULT_PORT = 2377
+SHUTDOWN_S = 3.0
+"""A line that is closed may take this long to say its last words."""
 
 
-class Peer(msgspec.Struct, frozen=True):
+class Caller(msgspec.Struct, frozen=True):
     """A member of the cluster, as its certificate says."""
 
     node_id: str
@@ -47,32 +48,20 @@ class CertificateFiles(msgspec.Struct, frozen=True):
 def server_context(files: CertificateFiles) -> ssl.SSLContext:
     """A manager's: strangers may come without a certificate, but never with a wrong one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_OPTIONAL
     context.num_tickets = 0
-    reload(context, files)
-    return context
+    return _member(context, files)
 
 
 def member_context(files: CertificateFiles) -> ssl.SSLContext:
     """A member that connects to a manager."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    reload(context, files)
-    return context
-
-
-def reload(context: ssl.SSLContext, files: CertificateFiles) -> None:
-    """Use renewed certificates for the connections to come; those that stand go on."""
-    context.load_cert_chain(files.key_and_certificate)
-    context.load_verify_locations(files.roots)
+    return _member(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), files)
 
 
 def stranger_context(root: str | None) -> ssl.SSLContext:
     """One that has no certificate yet: with the root it knows whom it speaks to, without it asks
     for the root, and believes nothing else."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context = _strict(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     if root is None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -84,7 +73,8 @@ def stranger_context(root: str | None) -> ssl.SSLContext:
 async def connect(address: str, context: ssl.SSLContext, incoming: Any) -> WireLink[Any, Any]:
     """A line to the manager at `address` (host:port). Raises Unavailable, saying what went wrong,
     at the latest after CONNECT_S."""
-    host, port = split_host_port(address, _DEFAULT_PORT)
+    host, port = split_host_port(address, PORT)
+    where = join_host_port(host, port)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_S):
@@ -94,35 +84,63 @@ async def connect(address: str, context: ssl.SSLContext, incoming: Any) -> WireL
                 port,
                 ssl=context,
                 server_hostname=MANAGER_NAME,
+                ssl_shutdown_timeout=SHUTDOWN_S,
             )
     except TimeoutError:
         raise Unavailable(
-            f"the manager at {host}:{port} did not answer within {CONNECT_S:g} s: check the "
+            f"the manager at {where} did not answer within {CONNECT_S:g} s: check the "
             "address, and that its port is open for this machine"
         ) from None
-    except ssl.SSLCertVerificationError as error:
-        raise Unavailable(
-            f"the manager at {host}:{port} cannot be trusted: {error.verify_message}. Is it of "
-            "the same cluster, and are the clocks of both machines right?"
-        ) from None
     except OSError as error:
-        raise Unavailable(
-            f"cannot connect to the manager at {host}:{port}: {error.strerror or error}"
-        ) from None
-    connection: socket.socket = link.transport.get_extra_info("socket")
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_S * 1000)
+        raise Unavailable(_what_went_wrong(where, error)) from None
     return link
 
 
-def peer_of(link: WireLink[Any, Any]) -> Peer | None:
+def caller_of(link: WireLink[Any, Any]) -> Caller | None:
     """The member at the other end; None for a stranger. The handshake verified the signature."""
     certificate = link.transport.get_extra_info("peercert")
     if not certificate:
         return None
     subject = {key: value for part in certificate.get("subject", ()) for key, value in part}
     role: Role = "manager" if subject.get("organizationalUnitName") == MANAGER_NAME else "worker"
-    return Peer(
+    return Caller(
         node_id=subject.get("commonName", ""),
         role=role,
         cluster_id=subject.get("organizationName", ""),
     )
+
+
+def _member(context: ssl.SSLContext, files: CertificateFiles) -> ssl.SSLContext:
+    context.load_cert_chain(files.key_and_certificate)
+    context.load_verify_locations(files.roots)
+    return _strict(context)
+
+
+def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+    """TLS 1.3 only. Whoever is named as a root is one, even if others vouch for it."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _what_went_wrong(where: str, error: OSError) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"the manager at {where} cannot be trusted: {error.verify_message}. Is it a "
+                "manager of the same cluster, and are the clocks of both machines right?"
+            )
+        case ssl.SSLError():
+            reason = (error.reason or str(error)).lower().replace("_", " ")
+            return (
+                f"no TLS 1.3 with {where} ({reason}): is that a manager's port ({PORT} by default)?"
+            )
+        case ConnectionAbortedError() | ConnectionResetError():
+            return (
+                f"{where} hung up before it said who it is: is that a manager's port "
+                f"({PORT} by default)?"
+            )
+        case socket.gaierror():
+            return f"cannot find the manager {where}: {error.strerror}"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"cannot connect to the manager at {where}: {reason}"

@@ -7,23 +7,31 @@ tenth of their cost for each message). A frame has a bound that depends on who s
 from __future__ import annotations
 
 import asyncio
+import socket
 from asyncio import sslproto
 from collections import deque
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from skep.protocol.link import LinkClosed
+from skep.protocol.link import LinkClosed, MessageTooLarge
 from skep.protocol.messages import Message
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out", bound=Message)
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""A task carries its service's spec, which the API takes up to 8 MiB of JSON long."""
 MAX_STRANGER_FRAME_BYTES = 64 * 1024
+STALL_S = 20.0
+"""An end that takes nothing for so long is hung up on."""
+
 _LENGTH_BYTES = 4
 _READ_AHEAD = 64
+_READ_AHEAD_BYTES = 1024 * 1024
 _WRITE_AHEAD_BYTES = 256 * 1024
+_UNANSWERED_MS = 10_000
+_MAX_SAID = 200
 
 # A TLS connection of asyncio keeps a read buffer of 256 KiB: 1.5 GB for 5,000 agents. Frames here
 # are small, so 16 KiB (one TLS record) is enough. A private detail of CPython, held by a test.
@@ -31,10 +39,12 @@ sslproto.SSLProtocol.max_size = 16 * 1024
 
 
 def pack(message: Message) -> bytes:
-    """One frame. Raises ValueError when it is larger than any reader takes."""
+    """One frame. Raises MessageTooLarge."""
     body = msgspec.msgpack.encode(message)
     if len(body) > MAX_FRAME_BYTES:
-        raise ValueError(f"a message of {len(body)} bytes is too large for the line")
+        raise MessageTooLarge(
+            f"a message of {len(body)} bytes is too large for the line: at most {MAX_FRAME_BYTES}"
+        )
     return len(body).to_bytes(_LENGTH_BYTES) + body
 
 
@@ -58,7 +68,7 @@ class FrameReader:
             body = start + _LENGTH_BYTES
             length = int.from_bytes(self._buffer[start:body])
             if length > self.max_bytes:
-                raise BadFrame(f"a frame of {length} bytes: at most {self.max_bytes} are taken")
+                raise BadFrame("it sent a frame that is too large, or no frame at all")
             if len(self._buffer) < body + length:
                 break
             frames.append(bytes(self._buffer[body : body + length]))
@@ -75,6 +85,7 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         self._decoder: msgspec.msgpack.Decoder[_In] = msgspec.msgpack.Decoder(incoming)
         self._frames = FrameReader(max_frame_bytes)
         self._unread: deque[bytes] = deque()
+        self._unread_bytes = 0
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -84,7 +95,7 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     @property
     def transport(self) -> asyncio.Transport:
         if self._transport is None:
-            raise LinkClosed
+            raise self._end or LinkClosed()
         return self._transport
 
     def welcome(self, incoming: Any, max_frame_bytes: int) -> None:
@@ -98,7 +109,7 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     async def send(self, message: _Out) -> None:
         frame = pack(message)
         if not self._writable.is_set():
-            await self._writable.wait()
+            await self._until_writable()
         if self._end is not None:
             raise self._end
         self.transport.write(frame)
@@ -110,12 +121,14 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
             self._arrived.clear()
             await self._arrived.wait()
         frame = self._unread.popleft()
-        if len(self._unread) < _READ_AHEAD and self._transport is not None:
+        self._unread_bytes -= len(frame)
+        if self._transport is not None and not self._has_enough():
             self._transport.resume_reading()
         try:
             return self._decoder.decode(frame)
         except msgspec.MsgspecError as error:
-            refusal = BadFrame(f"not a message of this protocol: {error}")
+            said = ascii(str(error))[:_MAX_SAID]
+            refusal = BadFrame(f"it sent what is no message of this protocol: {said}")
             self._refuse(refusal)
             raise refusal from None
 
@@ -133,15 +146,18 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_AHEAD_BYTES)
+        _notice_silence(self._transport)
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._unread += self._frames.feed(data)
+            frames = self._frames.feed(data)
         except BadFrame as error:
             self._refuse(error)
             return
+        self._unread += frames
+        self._unread_bytes += sum(map(len, frames))
         self._arrived.set()
-        if len(self._unread) >= _READ_AHEAD and self._transport is not None:
+        if self._transport is not None and self._has_enough():
             self._transport.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -154,7 +170,17 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    def _refuse(self, error: BadFrame) -> None:
+    def _has_enough(self) -> bool:
+        return len(self._unread) >= _READ_AHEAD or self._unread_bytes >= _READ_AHEAD_BYTES
+
+    async def _until_writable(self) -> None:
+        try:
+            async with asyncio.timeout(STALL_S):
+                await self._writable.wait()
+        except TimeoutError:
+            self._refuse(LinkClosed(f"the other end took nothing for {STALL_S:g} s"))
+
+    def _refuse(self, error: LinkClosed) -> None:
         self._finish(error)
         if self._transport is not None:
             self._transport.abort()
@@ -163,3 +189,11 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         self._end = self._end or end
         self._arrived.set()
         self._writable.set()
+
+
+def _notice_silence(transport: asyncio.Transport) -> None:
+    """Let the kernel end a line whose other end no longer acknowledges what we send (its machine
+    is gone, the network is cut): by itself it would try for a quarter of an hour (tcp(7))."""
+    line: socket.socket | None = transport.get_extra_info("socket")
+    if line is not None and line.family in {socket.AF_INET, socket.AF_INET6}:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)

@@ -6,19 +6,23 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from skep.agent.agent import Agent
+from msgspec.structs import replace
+
+from skep.agent.agent import Agent, Connect
+from skep.agent.dial import dial
 from skep.agent.identity import Identity
+from skep.agent.roster import Roster
 from skep.kit.clock import utc_now
 from skep.kit.ids import new_id
+from skep.kit.jobs import Jobs
 from skep.manager.ca import authority
 from skep.manager.control.cluster import Birth, init_changes
 from skep.manager.manager import Manager
 from skep.model.cluster import ClusterSpec
-from skep.model.node import ManagerStatus, Node, NodeSpec
+from skep.model.node import ManagerStatus, Node, NodeDescription, NodeSpec
 from skep.model.service import (
     ContainerSpec,
     ReplicatedService,
@@ -30,21 +34,49 @@ from skep.model.service import (
 from skep.model.states import TaskState
 from skep.protocol.join import ask_to_join
 from skep.protocol.link import AgentLink, local_link
-from skep.protocol.messages import FromManager
-from skep.protocol.tls import connect, server_context
+from skep.protocol.messages import Certificate
+from skep.protocol.signing import new_request
 from skep.testing.executor import FakeExecutor
 
 _PATIENCE_S = 20.0
 
 
 class FakeNode:
-    """A worker that joined for real."""
+    """A node that joined for real: `agent` runs unless the test stopped it."""
 
-    def __init__(self, node_id: str, agent: Agent, executor: FakeExecutor) -> None:
+    def __init__(
+        self, node_id: str, folder: Path, executor: FakeExecutor, connect: Connect
+    ) -> None:
         self.id = node_id
-        self.agent = agent
+        self.folder = folder
         self.executor = executor
-        self.running: asyncio.Task[None] | None = None
+        self.identity = Identity(folder, random.Random(3))
+        self.identity.load()
+        self._connect = connect
+        self._jobs = Jobs()
+        self._made = self._make()
+
+    @property
+    def agent(self) -> Agent:
+        return self._made
+
+    async def start(self) -> None:
+        self._made = self._make()
+        await self.agent.start()
+        self._jobs.start(self.agent.run(), f"agent {self.id}")
+
+    async def stop(self) -> None:
+        """The agent's process dies; what it runs goes on."""
+        await self._jobs.close()
+        await self.agent.close()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    def _make(self) -> Agent:
+        roster = Roster(self.folder / "managers.json", [])
+        return Agent(self.id, self.executor, self.identity, roster, self.folder, self._connect)
 
 
 class ControlPlane:
@@ -53,85 +85,85 @@ class ControlPlane:
     def __init__(self, folder: Path, spec: ClusterSpec = ClusterSpec()) -> None:  # noqa: B008
         self._folder = folder
         self._spec = spec
-        self._jobs: list[asyncio.Task[None]] = []
+        self._jobs = Jobs()
         self.nodes: list[FakeNode] = []
         self.address = f"127.0.0.1:{free_port()}"
         self.manager = Manager(folder / "manager")
 
     async def start(self) -> None:
         cluster_id, node_id = new_id(), new_id()
-        secrets = authority.new_root(cluster_id, utc_now())
+        secrets = authority.new_secrets(cluster_id, utc_now())
         first = Node(
             id=node_id,
             spec=NodeSpec(role="manager", availability="drain"),
+            description=NodeDescription(tls_info=authority.tls_info(secrets)),
             manager_status=ManagerStatus(True, "reachable", self.address),
             certificate_role="manager",
         )
-        ids = (new_id(), new_id(), new_id())
         birth = Birth(
             cluster_id=cluster_id,
             secrets=secrets,
             first_node=first,
-            network_ids=ids,
+            network_ids=(new_id(), new_id(), new_id()),
             spec=self._spec,
         )
         await self.manager.start()
         await self.manager.store.commit(init_changes(birth))
-        identity = Identity(self._folder / "manager", random.Random(1))
-        key, request = await identity.request()
+        own = self._folder / "manager"
+        key, request = await asyncio.to_thread(new_request)
         life_ns = self._spec.ca_config.node_cert_expiry
         certificate = authority.sign(secrets, request, node_id, "manager", life_ns, utc_now())
-        identity.install(key, certificate, authority.roots(secrets))
-        self.identity = identity
-        own = self._folder / "manager"
-        agent = Agent(node_id, FakeExecutor("manager"), identity, own, self._dial_locally)
-        self._own = FakeNode(node_id, agent, FakeExecutor("manager"))
-        await agent.start()
+        Identity(own, random.Random(1)).install(key, certificate, authority.roots(secrets))
+        self.own = FakeNode(node_id, own, FakeExecutor("manager"), self._dial_locally)
         await self._open()
-        self.start_agent(self._own)
+        await self.own.start()
 
     async def restart_manager(self) -> None:
         """The manager process dies and comes back with what it had stored."""
-        await self._close_manager()
+        await self.stop_manager()
+        await self.start_manager()
+
+    async def stop_manager(self) -> None:
+        await self._jobs.close()
+        await self.manager.close()
+
+    async def start_manager(self) -> None:
         self.manager = Manager(self._folder / "manager")
         await self.manager.start()
         await self._open()
 
     async def join(self, hostname: str) -> FakeNode:
-        token = self.manager.control.cluster.join_tokens().worker
-        key, joined = await ask_to_join(self.address, token, "active")
-        folder = self._folder / hostname
-        folder.mkdir()
-        Identity(folder, random.Random(2)).install(key, joined.certificate, joined.roots)
-        node = self._node(joined.node_id, folder, FakeExecutor(hostname))
-        self.nodes.append(node)
-        await node.agent.start()
-        self.start_agent(node)
+        node = await self.enrol(hostname)
+        await node.start()
         await self.until(node.agent.connected.is_set)
         return node
 
-    def start_agent(self, node: FakeNode) -> None:
-        node.running = asyncio.create_task(node.agent.run())
+    async def enrol(self, hostname: str) -> FakeNode:
+        """A node that has its certificate, and whose agent was not started yet."""
+        token = self.manager.control.cluster.join_tokens().worker
+        key, joined = await ask_to_join(self.address, token, "active")
+        return self.install(hostname, joined.node_id, key, joined.certificate, joined.roots)
 
-    async def stop_agent(self, node: FakeNode) -> None:
-        """The agent's process dies; what it runs goes on."""
-        if node.running is not None:
-            node.running.cancel()
-            await asyncio.gather(node.running, return_exceptions=True)
-            node.running = None
-            await node.agent.close()
+    def install(
+        self, hostname: str, node_id: str, key: str, certificate: Certificate, roots: str
+    ) -> FakeNode:
+        """A node with this identity, which may be one that no manager gave."""
+        folder = self._folder / hostname
+        folder.mkdir()
+        identity = Identity(folder, random.Random(2))
+        identity.install(key, certificate, roots)
 
-    async def restart_agent(self, node: FakeNode) -> None:
-        await self.stop_agent(node)
-        again = self._node(node.id, self._folder / node.executor.hostname, node.executor)
-        node.agent = again.agent
-        await node.agent.start()
-        self.start_agent(node)
+        async def connect() -> AgentLink:
+            return await dial(node.identity, Roster(folder / "none", [self.address]))
+
+        node = FakeNode(node_id, folder, FakeExecutor(hostname), connect)
+        self.nodes.append(node)
+        return node
 
     async def close(self) -> None:
-        for node in (*self.nodes, self._own):
-            await self.stop_agent(node)
-        await self._close_manager()
+        for node in (*self.nodes, self.own):
+            await node.stop()
+        await self.stop_manager()
 
     async def create_service(self, replicas: int, name: str = "web", image: str = "app:1") -> str:
         spec = ServiceSpec(
@@ -144,6 +176,17 @@ class ControlPlane:
         )
         return (await self.manager.control.services.create(spec)).id
 
+    async def scale(self, service_id: str, replicas: int) -> None:
+        service = self.manager.control.services.get(service_id)
+        mode = ServiceMode(replicated=ReplicatedService(replicas=replicas))
+        await self.manager.control.services.update(
+            service_id, service.version.index, replace(service.spec, mode=mode)
+        )
+
+    async def update_cluster(self, spec: ClusterSpec) -> None:
+        cluster = self.manager.control.cluster
+        await cluster.update(cluster.get().version.index, spec)
+
     def running(self, service_id: str) -> list[str]:
         """Ids of the tasks that are wanted running and observed running."""
         return [
@@ -152,40 +195,26 @@ class ControlPlane:
             if task.status.state == TaskState.RUNNING and task.desired_state == TaskState.RUNNING
         ]
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    def state_of(self, node: FakeNode) -> str:
+        """The node's state as the cluster sees it; "" when it is no member."""
+        found = self.manager.store.view.node(node.id)
+        return found.status.state if found is not None else ""
+
+    async def until(self, condition: Callable[[], bool], within_s: float = _PATIENCE_S) -> None:
         """Wait until it holds; fails when it does not in good time."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(within_s):
             while not condition():
                 await asyncio.sleep(0.01)
 
-    def _node(self, node_id: str, folder: Path, executor: FakeExecutor) -> FakeNode:
-        identity = Identity(folder, random.Random(3))
-        identity.load()
-
-        async def dial() -> Any:
-            return await connect(self.address, identity.client_context(), FromManager)
-
-        return FakeNode(node_id, Agent(node_id, executor, identity, folder, dial), executor)
-
     async def _dial_locally(self) -> AgentLink:
         near, far = local_link()
-        self._job(self.manager.dispatcher.serve(far, self._own.id, "127.0.0.1"))
+        session = self.manager.dispatcher.serve(far, self.own.id, "127.0.0.1")
+        self._jobs.start(session, "the manager's own session")
         return near
 
     async def _open(self) -> None:
-        context = self.identity.keep(server_context(self.identity.files))
-        await self.manager.listen(self.address, context)
-        self._job(self.manager.run())
-
-    async def _close_manager(self) -> None:
-        for job in self._jobs:
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
-        self._jobs.clear()
-        await self.manager.close()
-
-    def _job(self, work: Coroutine[Any, Any, None]) -> None:
-        self._jobs.append(asyncio.create_task(work))
+        await self.manager.listen(self.address, self.own.identity.server_context)
+        self._jobs.start(self.manager.run(), "the manager")
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from skep.manager.control import Control
 from skep.manager.control.cluster import Birth, init_changes
 from skep.model.cluster import ClusterSecrets, JoinTokens
+from skep.model.node import TLSInfo
 from skep.store.change import Create
 from skep.store.sqlite import SqliteLog
 from skep.store.store import Store
@@ -29,6 +30,15 @@ class PlainAuthority:
     def rotate_manager_token(self, secrets: ClusterSecrets) -> ClusterSecrets:
         return replace(secrets, manager_secret=secrets.manager_secret + "+")
 
+    def rotate_root(self, secrets: ClusterSecrets, certificate: str, key: str) -> ClusterSecrets:
+        if certificate == secrets.root_certificate:
+            return replace(secrets, root_key=key, rotation_certificate="")
+        return replace(secrets, rotation_certificate=certificate or "new", rotation_key=key)
+
+    def tls_info(self, secrets: ClusterSecrets) -> TLSInfo:
+        signer = secrets.rotation_certificate or secrets.root_certificate
+        return TLSInfo(trust_root=secrets.root_certificate, cert_issuer_subject=signer.encode())
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
@@ -39,7 +49,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     manager = replace(manager, spec=replace(manager.spec, role="manager"))
     birth = Birth(
         cluster_id="cluster",
-        secrets=ClusterSecrets(id="cluster", worker_secret="w", manager_secret="m"),
+        secrets=ClusterSecrets(
+            id="cluster", root_certificate="old", worker_secret="w", manager_secret="m"
+        ),
         first_node=manager,
         network_ids=("ingress-id", "host-id", "bridge-id"),
     )

@@ -21,6 +21,7 @@ from skep.model.cluster import (
     TaskDefaults,
 )
 from skep.model.network import Network, NetworkSpec
+from skep.model.node import TLSInfo
 from skep.model.service import Driver
 from skep.store.change import Create
 from skep.store.memory import MemoryView
@@ -89,16 +90,6 @@ def test_a_cluster_that_makes_no_sense_is_not_born(changed, message):
             "external certificate authorities",
         ),
         (
-            ClusterSpec(ca_config=CAConfig(signing_ca_cert="pem")),
-            Unimplemented,
-            "a certificate authority of your own",
-        ),
-        (
-            ClusterSpec(ca_config=CAConfig(force_rotate=1)),
-            Unimplemented,
-            "rotating the root certificate",
-        ),
-        (
             ClusterSpec(task_defaults=TaskDefaults(log_driver=Driver(name="x"))),
             Unimplemented,
             "a default log driver",
@@ -110,6 +101,41 @@ async def test_settings_that_cannot_be_are_refused(control, spec, error, message
     with pytest.raises(error, match=message):
         await control.cluster.update(now.version.index, spec)
     assert control.cluster.get() == now
+
+
+def test_a_cluster_is_born_with_a_root_of_its_own():
+    brought = ClusterSpec(ca_config=CAConfig(signing_ca_cert="pem", signing_ca_key="pem"))
+    with pytest.raises(Unimplemented, match="bring yours with skep swarm ca --rotate"):
+        init_changes(replace(BIRTH, spec=brought))
+
+
+async def test_a_higher_count_begins_a_root_rotation_once(control, store):
+    async def update(**config):
+        wish = ClusterSpec(ca_config=CAConfig(**config))
+        await control.cluster.update(control.cluster.get().version.index, wish)
+        return store.view.cluster_secrets().rotation_certificate
+
+    assert await update() == ""
+    assert not control.cluster.get().root_rotation_in_progress
+    assert await update(force_rotate=1) == "new"
+    rotating = control.cluster.get()
+    assert rotating.root_rotation_in_progress
+    assert rotating.tls_info == TLSInfo(trust_root="old", cert_issuer_subject=b"new")
+    secrets = store.view.cluster_secrets()
+    assert await update(force_rotate=1) == "new"
+    assert store.view.cluster_secrets() == secrets
+
+
+async def test_a_root_that_is_brought_is_not_kept_among_the_settings(control, store):
+    config = CAConfig(signing_ca_cert="mine", signing_ca_key="secret")
+    wish = ClusterSpec(ca_config=config)
+    await control.cluster.update(control.cluster.get().version.index, wish)
+    secrets = store.view.cluster_secrets()
+    assert (secrets.rotation_certificate, secrets.rotation_key) == ("mine", "secret")
+    assert control.cluster.get().spec == ClusterSpec()
+    back = ClusterSpec(ca_config=CAConfig(signing_ca_cert="old", signing_ca_key="secret"))
+    await control.cluster.update(control.cluster.get().version.index, back)
+    assert not control.cluster.get().root_rotation_in_progress
 
 
 async def test_settings_are_replaced_by_who_read_the_newest(control):

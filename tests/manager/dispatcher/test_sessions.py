@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-
-from skep.kit.clock import utc_now
-from skep.manager.ca import authority
 from skep.model.states import TaskState
-from skep.store.change import Update
 from skep.testing.control_plane import ControlPlane
-
-
-@pytest.fixture
-async def plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
-    plane = ControlPlane(tmp_path)
-    await plane.start()
-    yield plane
-    await plane.close()
 
 
 async def test_a_service_runs_on_the_nodes_that_joined(plane: ControlPlane) -> None:
@@ -54,9 +39,9 @@ async def test_a_silent_node_is_down_and_its_tasks_run_elsewhere(plane: ControlP
     lost, other = [await plane.join(f"n{n}") for n in range(2)]
     service = await plane.create_service(4)
     await plane.until(lambda: len(plane.running(service)) == 4)
-    await plane.stop_agent(lost)
+    await lost.stop()
     await plane.until(lambda: len(other.executor.running) == 4)
-    await plane.restart_agent(lost)
+    await lost.start()
     await plane.until(lambda: not lost.executor.running)
     assert len(other.executor.running) == 4
 
@@ -66,7 +51,7 @@ async def test_an_agent_that_restarts_in_time_keeps_its_tasks(plane: ControlPlan
     service = await plane.create_service(3)
     await plane.until(lambda: len(plane.running(service)) == 3)
     before = plane.running(service)
-    await plane.restart_agent(node)
+    await node.restart()
     await plane.until(lambda: node.agent.connected.is_set())
     await asyncio.sleep(0.2)
     assert plane.running(service) == before
@@ -93,22 +78,3 @@ async def test_what_ended_while_no_manager_was_there_is_reported(plane: ControlP
     await plane.until(
         lambda: len(plane.running(service)) == 2 and ended not in plane.running(service)
     )
-
-
-async def test_a_node_renews_its_certificate_in_its_session(plane: ControlPlane) -> None:
-    node = await plane.join("n1")
-    service = await plane.create_service(1)
-    await plane.until(lambda: len(plane.running(service)) == 1)
-    secrets = plane.manager.store.view.cluster_secrets()
-    assert secrets is not None
-    rotated = authority.begin_rotation(secrets, utc_now())
-    await plane.manager.store.commit([Update(rotated)])
-    link = node.agent._link
-    await plane.until(
-        lambda: node.agent._identity.issuer.trust_root == rotated.rotation_certificate
-    )
-    assert node.agent._link is link
-    await plane.restart_agent(node)
-    await plane.until(node.agent.connected.is_set)
-    newcomer = await plane.join("n2")
-    assert newcomer.agent.connected.is_set()

@@ -1,61 +1,37 @@
-"""The certificate authority as values to values: a root, certificates from requests, tokens.
+"""The cluster's identity as values to values: its root, join secrets, rotation, certificates.
 
-Nothing is stored here and nothing is asked: keys come in as PEM text and go out as PEM text. The
-cryptography library does the work (the one that Python's world trusts), imported when first used,
-because a worker that holds its certificate needs none of it.
+Nothing is stored here and nothing is asked: `ClusterSecrets` come in and go out. A rotation has two
+roots: the one that everybody trusts, and its successor, which signs from the first moment on. A
+certificate of the successor carries a cross-certificate by which those who trust only the first
+trust it too. When every node has renewed, the successor is the only one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from skep.kit.errors import InvalidArgument
+from skep.kit.clock import utc_now
+from skep.kit.errors import InvalidArgument, Unimplemented
+from skep.manager.ca import certificates
+from skep.manager.ca.certificates import Root, Subject
 from skep.model.cluster import ClusterSecrets, JoinTokens
 from skep.model.node import Role, TLSInfo
 from skep.protocol.messages import Certificate
 from skep.protocol.tokens import join_tokens, new_secret
 
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-_ROOT_NAME = "swarm-ca"
-_ROOT_LIFE = timedelta(days=20 * 365)
-_BACKDATED = timedelta(hours=1)
-_SHORTEST_NS = 3600 * 10**9
-
-
-def new_root(cluster_id: str, now: datetime) -> ClusterSecrets:
-    """A new root (ECDSA P-256, CN swarm-ca, 20 years) and new join secrets."""
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _root_certificate(key, now)
+def new_secrets(cluster_id: str, now: datetime) -> ClusterSecrets:
+    """A new root and new join secrets."""
+    root = certificates.new_root(now)
     return ClusterSecrets(
         id=cluster_id,
-        root_certificate=_pem(certificate),
-        root_key=_key_pem(key),
+        root_certificate=root.certificate,
+        root_key=root.key,
         worker_secret=new_secret(),
         manager_secret=new_secret(),
-    )
-
-
-def tls_info(root_certificate: str) -> TLSInfo:
-    """What the API shows of a root."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    certificate = x509.load_pem_x509_certificate(root_certificate.encode())
-    return TLSInfo(
-        trust_root=root_certificate,
-        cert_issuer_subject=certificate.subject.public_bytes(),
-        cert_issuer_public_key=certificate.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        ),
     )
 
 
@@ -69,44 +45,17 @@ def sign(
 ) -> Certificate:
     """A certificate for the key in a signing request, followed by what links it to the root.
 
-    The subject is ours, whatever the request says: CN node id, OU swarm-<role>, O cluster id.
-    Raises InvalidArgument when the request is not one, or its signature does not fit its key.
+    Raises InvalidArgument when the request is not one.
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    request = _request(request_pem)
-    rotating = bool(secrets.rotation_certificate)
-    issuer_pem = secrets.rotation_certificate if rotating else secrets.root_certificate
-    issuer_key = load_pem_private_key(
-        (secrets.rotation_key if rotating else secrets.root_key).encode(), None
-    )
-    issuer = x509.load_pem_x509_certificate(issuer_pem.encode())
-    life = timedelta(microseconds=max(life_ns, _SHORTEST_NS) / 1000)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(_subject(node_id, role, secrets.id))
-        .issuer_name(issuer.subject)
-        .public_key(request.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + life)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(f"swarm-{role}"), x509.DNSName(node_id)]),
-            critical=False,
-        )
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(_issued_by(issuer.public_key()), critical=False)
-        .add_extension(_both_ends(), critical=False)
-        .sign(issuer_key, hashes.SHA256())  # type: ignore[arg-type]
-    )
+    signer = _signer(secrets)
+    subject = Subject(node_id, role, secrets.id)
+    life = timedelta(microseconds=life_ns / 1000)
+    pem, until = certificates.sign_request(request_pem, subject, signer, life, now)
     return Certificate(
-        pem=_pem(certificate) + secrets.rotation_cross_certificate,
+        pem=pem + secrets.rotation_cross_certificate,
         valid_from_s=now.timestamp(),
-        valid_until_s=(now + life).timestamp(),
-        issuer=tls_info(issuer_pem),
+        valid_until_s=until.timestamp(),
+        issuer=certificates.tls_info(signer.certificate, signer.certificate),
     )
 
 
@@ -115,44 +64,64 @@ def roots(secrets: ClusterSecrets) -> str:
     return secrets.root_certificate + secrets.rotation_certificate
 
 
-def begin_rotation(secrets: ClusterSecrets, now: datetime) -> ClusterSecrets:
-    """A second root beside the first, and a cross-certificate by which those who trust only the
-    first trust it too. Until `finish_rotation` both are valid; new certificates are the second's.
+def tls_info(secrets: ClusterSecrets) -> TLSInfo:
+    """What the API shows of the cluster: the root, and who signs (its successor in a rotation)."""
+    return certificates.tls_info(_signer(secrets).certificate, secrets.root_certificate)
+
+
+def begin_rotation(secrets: ClusterSecrets, successor: Root, now: datetime) -> ClusterSecrets:
+    """From the present root to `successor`; one that was under way before is given up for it."""
+    present = Root(secrets.root_certificate, secrets.root_key)
+    return replace(
+        secrets,
+        rotation_certificate=successor.certificate,
+        rotation_key=successor.key,
+        rotation_cross_certificate=certificates.cross_certificate(
+            successor.certificate, present, now
+        ),
+    )
+
+
+def finish_rotation(secrets: ClusterSecrets, new_id: Callable[[], str]) -> ClusterSecrets:
+    """The successor is the only root. Tokens name the root, so there are new secrets with it."""
+    successor = replace(
+        secrets, root_certificate=secrets.rotation_certificate, root_key=secrets.rotation_key
+    )
+    return replace(_settled(successor), worker_secret=new_id(), manager_secret=new_id())
+
+
+def rotate_to(
+    secrets: ClusterSecrets, certificate_pem: str, key_pem: str, now: datetime
+) -> ClusterSecrets:
+    """A rotation to a root that somebody brings, or with neither text to a new one.
+
+    Bringing the present root calls off a rotation, bringing the successor goes on with it.
+    Raises InvalidArgument, Unimplemented.
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _root_certificate(key, now)
-    old_root = x509.load_pem_x509_certificate(secrets.root_certificate.encode())
-    old_key = load_pem_private_key(secrets.root_key.encode(), None)
-    assert isinstance(old_key, ec.EllipticCurvePrivateKey)
-    cross = _root_certificate(key, now, issuer=old_root, issuer_key=old_key)
-    return replace(
-        secrets,
-        rotation_certificate=_pem(certificate),
-        rotation_key=_key_pem(key),
-        rotation_cross_certificate=_pem(cross),
-    )
-
-
-def finish_rotation(secrets: ClusterSecrets) -> ClusterSecrets:
-    """Every node has renewed: the second root is the only one. New join secrets with it."""
-    return replace(
-        secrets,
-        root_certificate=secrets.rotation_certificate,
-        root_key=secrets.rotation_key,
-        worker_secret=new_secret(),
-        manager_secret=new_secret(),
-        rotation_certificate="",
-        rotation_key="",
-        rotation_cross_certificate="",
-    )
+    if not certificate_pem and not key_pem:
+        return begin_rotation(secrets, certificates.new_root(now), now)
+    if not certificate_pem:
+        raise InvalidArgument(
+            "if a signing CA key is provided, the signing CA cert must also be provided"
+        )
+    if not key_pem:
+        raise Unimplemented(
+            "a CA certificate without its key needs an external certificate authority, which is "
+            "not supported: give the key too (--ca-key)"
+        )
+    brought = certificates.given_root(certificate_pem, key_pem, now)
+    if brought.certificate == secrets.root_certificate:
+        return _settled(replace(secrets, root_key=brought.key))
+    if brought.certificate == secrets.rotation_certificate:
+        return replace(secrets, rotation_key=brought.key)
+    return begin_rotation(secrets, brought, now)
 
 
 class Authority:
     """What `control` asks of this room (its `CertificateAuthority`)."""
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
 
     def join_tokens(self, secrets: ClusterSecrets) -> JoinTokens:
         return join_tokens(secrets)
@@ -163,105 +132,19 @@ class Authority:
     def rotate_manager_token(self, secrets: ClusterSecrets) -> ClusterSecrets:
         return replace(secrets, manager_secret=new_secret())
 
+    def rotate_root(self, secrets: ClusterSecrets, certificate: str, key: str) -> ClusterSecrets:
+        return rotate_to(secrets, certificate, key, self._clock())
 
-def _request(pem: str) -> x509.CertificateSigningRequest:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    try:
-        request = x509.load_pem_x509_csr(pem.encode())
-    except ValueError as error:
-        raise InvalidArgument(f"this is no certificate signing request: {error}") from None
-    if not isinstance(request.public_key(), ec.EllipticCurvePublicKey):
-        raise InvalidArgument("a node's key must be an elliptic curve key (P-256)")
-    if not request.is_signature_valid:
-        raise InvalidArgument("the signing request is not signed with its own key")
-    return request
+    def tls_info(self, secrets: ClusterSecrets) -> TLSInfo:
+        return tls_info(secrets)
 
 
-def _root_certificate(
-    key: EllipticCurvePrivateKey,
-    now: datetime,
-    issuer: x509.Certificate | None = None,
-    issuer_key: EllipticCurvePrivateKey | None = None,
-) -> x509.Certificate:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.x509.oid import NameOID
-
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _ROOT_NAME)])
-    key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(issuer.subject if issuer is not None else name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + _ROOT_LIFE)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
-        .add_extension(key_id, critical=False)
-        .add_extension(_issued_by((issuer_key or key).public_key()), critical=False)
-        .sign(issuer_key or key, hashes.SHA256())
-    )
+def _signer(secrets: ClusterSecrets) -> Root:
+    if secrets.rotation_certificate:
+        return Root(secrets.rotation_certificate, secrets.rotation_key)
+    return Root(secrets.root_certificate, secrets.root_key)
 
 
-def _subject(node_id: str, role: Role, cluster_id: str) -> x509.Name:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, cluster_id),
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, f"swarm-{role}"),
-            x509.NameAttribute(NameOID.COMMON_NAME, node_id),
-        ]
-    )
-
-
-def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _both_ends() -> x509.ExtendedKeyUsage:
-    """A node is a client of managers, a manager a server of nodes; etcd members are both."""
-    from cryptography import x509
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-
-
-def _issued_by(key: PublicKeyTypes) -> x509.AuthorityKeyIdentifier:
-    """Two roots of one cluster have the same name: this tells which of them signed."""
-    from cryptography import x509
-
-    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)  # type: ignore[arg-type]
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return certificate.public_bytes(Encoding.PEM).decode()
-
-
-def _key_pem(key: EllipticCurvePrivateKey) -> str:
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-    )
-
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+def _settled(secrets: ClusterSecrets) -> ClusterSecrets:
+    """No rotation is under way."""
+    return replace(secrets, rotation_certificate="", rotation_key="", rotation_cross_certificate="")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -11,6 +10,7 @@ from skep.kit.clock import utc_now
 from skep.kit.errors import Forbidden, InvalidArgument, SkepError, Unavailable
 from skep.kit.ids import new_id
 from skep.manager.ca import authority
+from skep.manager.ca.allowance import Allowance
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node, NodeDescription, NodeSpec, NodeStatus, Role
 from skep.protocol import tokens
@@ -22,6 +22,7 @@ from skep.protocol.joining import (
     Root,
     RootRequest,
     ToStranger,
+    clock_complaint,
 )
 from skep.protocol.messages import PROTOCOL_VERSION, Certificate, Renewed
 from skep.store.change import Create
@@ -29,30 +30,7 @@ from skep.store.store import Store
 
 _JOINS_PER_S = 20.0
 _JOINS_AT_ONCE = 200.0
-_CLOCK_TOLERANCE_S = 3600.0
 _WRONG_TOKEN_WAIT_S = 0.5
-
-
-class Allowance:
-    """A token bucket: `burst` at once, `rate` a second in the long run."""
-
-    def __init__(
-        self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._clock = clock
-        self._left = burst
-        self._at = clock()
-
-    def take(self) -> bool:
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 class Registrar:
@@ -72,13 +50,14 @@ class Registrar:
                     f"{question.version}: run the same version of skep on both"
                 )
             if isinstance(question, RootRequest):
-                return Root(self._secrets().root_certificate)
+                return Root(self._secrets().root_certificate, self._now_s())
             return await self._admit(question)
         except SkepError as error:
             return Refused(str(error))
 
     async def renew(self, node_id: str, signing_request: str) -> Renewed:
-        """A new certificate for a member. Raises Forbidden for a node that was removed."""
+        """A new certificate for a member. Raises Forbidden for a node that was removed,
+        InvalidArgument for what is no signing request."""
         node = self._store.view.node(node_id)
         if node is None:
             raise Forbidden("the node is not a member of this cluster any more")
@@ -89,8 +68,7 @@ class Registrar:
         return authority.roots(self._secrets())
 
     async def _admit(self, request: JoinRequest) -> ToStranger:
-        if not self._allowance.take():
-            raise Unavailable("too many nodes ask to join at once: try again in a moment")
+        """Who has no token does not use up the allowance of those who have one."""
         role = tokens.role_of(tokens.parse(request.token), self._secrets())
         if role is None:
             await asyncio.sleep(_WRONG_TOKEN_WAIT_S)  # guessing stays slow
@@ -98,15 +76,29 @@ class Registrar:
                 "A valid join token is necessary to join this cluster: this one is not, or was "
                 "rotated. `skep swarm join-token worker` on a manager prints the right one"
             )
+        if not self._allowance.take():
+            raise Unavailable("too many nodes ask to join at once: try again in a moment")
         if role == "manager":
             raise Forbidden(
                 "this cluster has one manager and cannot have several yet: join as a worker "
                 "(`skep swarm join-token worker` on the manager prints the token)"
             )
-        self._check_clock(request.now_s)
+        if complaint := clock_complaint(request.now_s, self._now_s()):
+            raise InvalidArgument(complaint)
+        return await self._enrol(request, role)
+
+    async def _enrol(self, request: JoinRequest, role: Role) -> Joined:
+        """Recorded before it is answered: who holds a certificate is known."""
         node_id = new_id()
         certificate = await self._sign(request.signing_request, node_id, role)
-        await self._store.commit([Create(self._new_node(node_id, role, request), "joined")])
+        node = Node(
+            id=node_id,
+            spec=NodeSpec(role=role, availability=request.availability),
+            description=NodeDescription(tls_info=certificate.issuer),
+            status=NodeStatus(state="unknown", message="joined, not yet heard"),
+            certificate_role=role,
+        )
+        await self._store.commit([Create(node, "joined")])
         return Joined(node_id, self._cluster().id, role, certificate, self.roots())
 
     async def _sign(self, signing_request: str, node_id: str, role: Role) -> Certificate:
@@ -121,23 +113,8 @@ class Registrar:
             self._clock(),
         )
 
-    def _check_clock(self, their_now_s: float) -> None:
-        ahead = their_now_s - self._clock().timestamp()
-        if abs(ahead) > _CLOCK_TOLERANCE_S:
-            side = "ahead of" if ahead > 0 else "behind"
-            raise InvalidArgument(
-                f"the node's clock is {abs(ahead):.0f} s {side} the manager's: set both right "
-                "(certificates depend on it)"
-            )
-
-    def _new_node(self, node_id: str, role: Role, request: JoinRequest) -> Node:
-        return Node(
-            id=node_id,
-            spec=NodeSpec(role=role, availability=request.availability),
-            description=NodeDescription(),
-            status=NodeStatus(state="unknown", message="joined, not yet heard"),
-            certificate_role=role,
-        )
+    def _now_s(self) -> float:
+        return self._clock().timestamp()
 
     def _cluster(self) -> Cluster:
         cluster = self._store.view.cluster()

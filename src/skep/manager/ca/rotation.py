@@ -14,6 +14,7 @@ from skep.model.node import Node
 from skep.store.change import Event, Plan, Update, View
 
 _KEY = "root"
+_WHY = "root rotation finished"
 
 
 class RootRotation:
@@ -22,39 +23,40 @@ class RootRotation:
     name = "root rotation"
 
     def dirty(self, event: Event, view: View) -> Iterable[str]:
-        secrets = view.cluster_secrets()
-        concerned = event.kind in {"node", "cluster-secrets"}
-        rotating = secrets is not None and bool(secrets.rotation_certificate)
-        return (_KEY,) if concerned and rotating else ()
+        concerned = event.kind in {"node", "cluster"}
+        return (_KEY,) if concerned and _rotating(view.cluster()) else ()
 
     def everything(self, view: View) -> Iterable[str]:
         return (_KEY,)
 
     def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
-        secrets, cluster = view.cluster_secrets(), view.cluster()
-        if secrets is None or cluster is None or not secrets.rotation_certificate:
+        cluster, secrets = view.cluster(), view.cluster_secrets()
+        if cluster is None or secrets is None or not _rotating(cluster):
             return Plan()
-        waiting = sum(must_renew(node, secrets) for node in view.nodes())
-        if waiting:
-            return Plan(explanations=(f"{waiting} nodes have yet to renew their certificates",))
+        if waiting := sum(must_renew(node, cluster) for node in view.nodes()):
+            said = f"{waiting} nodes have yet to renew their certificates"
+            return Plan(explanations=(said,))
         return Plan(
-            changes=finished(cluster, secrets),
+            changes=_finished(cluster, secrets, new_id),
             explanations=("every node has renewed: the new root is the only one",),
         )
 
 
-def must_renew(node: Node, secrets: ClusterSecrets) -> bool:
-    """The node's certificate is not the newest root's."""
-    newest = secrets.rotation_certificate or secrets.root_certificate
-    return node.description.tls_info.trust_root != newest
+def must_renew(node: Node, cluster: Cluster) -> bool:
+    """The node's certificate is not of the root that signs now."""
+    held = node.description.tls_info.cert_issuer_public_key
+    return held != cluster.tls_info.cert_issuer_public_key
 
 
-def finished(cluster: Cluster, secrets: ClusterSecrets) -> tuple[Update, Update]:
-    why = "root rotation finished"
-    after = authority.finish_rotation(secrets)
+def _rotating(cluster: Cluster | None) -> bool:
+    return cluster is not None and cluster.root_rotation_in_progress
+
+
+def _finished(cluster: Cluster, secrets: ClusterSecrets, new_id: NewId) -> tuple[Update, Update]:
+    after = authority.finish_rotation(secrets, new_id)
     shown = replace(
         cluster,
-        tls_info=authority.tls_info(after.root_certificate),
+        tls_info=replace(cluster.tls_info, trust_root=after.root_certificate),
         root_rotation_in_progress=False,
     )
-    return Update(after, why), Update(shown, why)
+    return Update(after, _WHY), Update(shown, _WHY)

@@ -1,7 +1,8 @@
-"""What the API asks of the cluster itself: init, settings, join tokens."""
+"""What the API asks of the cluster itself: init, settings, join tokens, its root."""
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_network
 from typing import Protocol, TypeVar
 
@@ -20,7 +21,7 @@ from skep.model.cluster import (
     RaftConfig,
 )
 from skep.model.network import Network, NetworkSpec
-from skep.model.node import Node
+from skep.model.node import Node, TLSInfo
 from skep.store.change import Change, Create, Stored, Update
 
 PREDEFINED_NETWORKS = ("host", "bridge")
@@ -58,6 +59,10 @@ def init_changes(birth: Birth) -> list[Create]:
     """
     spec = complete(birth.spec)
     check_spec(spec)
+    if _brings_a_root(spec.ca_config):
+        raise Unimplemented(
+            "a cluster is born with a root of its own: bring yours with skep swarm ca --rotate"
+        )
     check_pools(birth.default_addr_pool, birth.subnet_size)
     if birth.data_path_port not in _DATA_PATH_PORTS:
         raise InvalidArgument(
@@ -106,8 +111,6 @@ def check_spec(spec: ClusterSpec) -> None:
         raise Unimplemented("autolock is not supported yet: leave AutoLockManagers off")
     if spec.ca_config.external_cas:
         raise Unimplemented("external certificate authorities are not supported")
-    if spec.ca_config.signing_ca_cert or spec.ca_config.signing_ca_key:
-        raise Unimplemented("a certificate authority of your own is not supported")
     if spec.task_defaults.log_driver is not None:
         raise Unimplemented("a default log driver for the cluster is not supported")
 
@@ -139,6 +142,13 @@ class CertificateAuthority(Protocol):
     def join_tokens(self, secrets: ClusterSecrets) -> JoinTokens: ...
     def rotate_worker_token(self, secrets: ClusterSecrets) -> ClusterSecrets: ...
     def rotate_manager_token(self, secrets: ClusterSecrets) -> ClusterSecrets: ...
+
+    def rotate_root(self, secrets: ClusterSecrets, certificate: str, key: str) -> ClusterSecrets:
+        """Begin (or call off, or go on with) a rotation to the root given as PEM, or with two
+        empty texts to a new one. Slow: it makes keys. Raises InvalidArgument, Unimplemented."""
+        ...
+
+    def tls_info(self, secrets: ClusterSecrets) -> TLSInfo: ...
 
 
 class ClusterControl:
@@ -173,8 +183,6 @@ class ClusterControl:
         check_version(cluster, version)
         spec = complete(spec)
         check_spec(spec)
-        if spec.ca_config.force_rotate != cluster.spec.ca_config.force_rotate:
-            raise Unimplemented("rotating the root certificate is not supported yet")
         if rotate_manager_unlock_key:
             raise Unimplemented("autolock is not supported yet: there is no unlock key")
         old = secrets = self._secrets()
@@ -182,9 +190,19 @@ class ClusterControl:
             secrets = self._ca.rotate_worker_token(secrets)
         if rotate_manager_token:
             secrets = self._ca.rotate_manager_token(secrets)
-        changes: list[Change] = [Update(replace(cluster, spec=spec))]
+        if _rotates_root(cluster.spec.ca_config, spec.ca_config):
+            wish = spec.ca_config
+            secrets = await asyncio.to_thread(
+                self._ca.rotate_root, secrets, wish.signing_ca_cert, wish.signing_ca_key
+            )
+            cluster = replace(
+                cluster,
+                tls_info=self._ca.tls_info(secrets),
+                root_rotation_in_progress=bool(secrets.rotation_certificate),
+            )
+        changes: list[Change] = [Update(replace(cluster, spec=_without_root(spec)))]
         if secrets != old:
-            changes.append(Update(secrets, why="join token rotated"))
+            changes.append(Update(secrets, why="swarm update"))
         await commit(self._store, changes)
 
     def _secrets(self) -> ClusterSecrets:
@@ -192,6 +210,20 @@ class ClusterControl:
         if secrets is None:
             raise _no_cluster()
         return secrets
+
+
+def _brings_a_root(config: CAConfig) -> bool:
+    return bool(config.signing_ca_cert or config.signing_ca_key)
+
+
+def _rotates_root(old: CAConfig, new: CAConfig) -> bool:
+    return new.force_rotate != old.force_rotate or _brings_a_root(new)
+
+
+def _without_root(spec: ClusterSpec) -> ClusterSpec:
+    """A root that was brought is kept as the cluster's secret, not where everybody reads it; and a
+    client that sends the settings back as it read them must not bring it again."""
+    return replace(spec, ca_config=replace(spec.ca_config, signing_ca_cert="", signing_ca_key=""))
 
 
 def _no_cluster() -> Unavailable:

@@ -4,42 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 
-import msgspec
-
 from skep.kit.clock import utc_now
-from skep.kit.errors import OutOfSequence, SkepError, Unavailable
+from skep.kit.errors import SkepError, Unavailable
 from skep.kit.ids import new_id
 from skep.manager.ca.registrar import Registrar
-from skep.manager.ca.rotation import must_renew
 from skep.manager.dispatcher import liveness
+from skep.manager.dispatcher.assignments import matters
+from skep.manager.dispatcher.inbox import Inbox
+from skep.manager.dispatcher.liveness import Heartbeats
+from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
-from skep.manager.dispatcher.session import Session
-from skep.model.node import Node, NodeDescription, NodeState, NodeStatus
+from skep.manager.dispatcher.session import Session, turn_away
+from skep.model.node import Node
+from skep.model.system import Peer
 from skep.model.task import Task
 from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
     PROTOCOL_VERSION,
-    Described,
     FromAgent,
+    Heartbeat,
     Hello,
     LogFrame,
-    Renew,
     Request,
     Standing,
     Statuses,
 )
-from skep.store.change import Event, Update
-from skep.store.store import Lagged, Store, Watch
+from skep.store.change import Event
+from skep.store.store import Lagged, Store
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _HELLO_S = 10.0
+_STRETCHED = 1.2
+_REMOVED = "the node was removed from the cluster"
 
 
 class Dispatcher:
@@ -53,22 +55,25 @@ class Dispatcher:
     ) -> None:
         self._store = store
         self._registrar = registrar
-        self._clock = clock
+        self._nodes = NodeStates(store, clock)
         self._sessions: dict[str, Session] = {}
-        self._heard_at: dict[str, float] = {}
+        self._heartbeats = Heartbeats()
+        self._period_s = liveness.heartbeat_s(0, 0)
+        self._managers: list[Peer] = []
         self._reports = Reports(store)
-        self._watch: Watch | None = None
 
     async def start(self) -> None:
-        """Begin to watch, and to expect every node; before the first `serve`.
-
-        A session that opened earlier could miss commits, or be called unknown after it was heard.
-        """
-        self._watch = self._store.watch()
-        await self._expect_everyone()
+        """Expect every node; before the first `serve`, because a node that is heard is ready."""
+        nodes = [node for node in self._store.view.nodes() if node.status.state != "down"]
+        self._set_period(len(nodes))
+        patience_s = liveness.grace_s(self._period_s) * liveness.NEW_LEADER_FACTOR
+        for node in nodes:
+            self._heartbeats.expect(node.id, patience_s)
+        await self._nodes.unheard([n.id for n in nodes], "the manager has just started")
+        self._find_managers()
 
     async def run(self) -> None:
-        """Route commits, commit reports, notice losses. Runs until cancelled."""
+        """Route commits, commit reports, notice losses. After `start`, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._route(), name="dispatcher route")
             group.create_task(self._reports.run(), name="dispatcher reports")
@@ -76,27 +81,25 @@ class Dispatcher:
 
     async def serve(self, link: ManagerLink, node_id: str, addr: str) -> None:
         """Speak with the agent of `node_id` (its identity is the line's business) to the end."""
-        try:
-            hello = await asyncio.wait_for(link.receive(), _HELLO_S)
-        except (LinkClosed, TimeoutError):
-            link.close()
+        hello = await self._hello(link, node_id)
+        if hello is None:
             return
-        session = Session(new_id(), node_id, link, lambda: self._store.view)
-        problem = self._refusal(hello, node_id)
-        if problem or not isinstance(hello, Hello):
-            log.warning("session of node %s refused: %s", node_id, problem)
-            await session.end(problem)
-            return
-        await self._replace(node_id, session)
+        session = Session(
+            new_id(), node_id, link, lambda: self._store.view, lambda: self._standing(node_id)
+        )
+        self._replace(session)
+        inbox = Inbox(session, self._registrar, self._nodes)
         try:
-            await self._arrived(node_id, hello.description, addr)
+            self._heartbeats.heard(node_id, self._period_s)
+            await self._nodes.arrived(node_id, hello.description, addr)
             async with asyncio.TaskGroup() as group:
-                group.create_task(session.tell(lambda: self._standing(node_id)))
-                group.create_task(self._listen(session))
-        except* LinkClosed:
-            pass
+                group.create_task(session.tell())
+                group.create_task(inbox.attend())
+                group.create_task(self._listen(session, inbox))
+        except* LinkClosed as errors:
+            log.info("session of node %s ended: %s", node_id, errors.exceptions[0])
         except* SkepError as errors:
-            log.error("session of node %s ended: %s", node_id, errors.exceptions[0])
+            log.error("session of node %s failed: %s", node_id, errors.exceptions[0])
         finally:
             session.close()
             if self._sessions.get(node_id) is session:
@@ -111,170 +114,166 @@ class Dispatcher:
             async for frames in answers:
                 yield frames
 
+    async def _hello(self, link: ManagerLink, node_id: str) -> Hello | None:
+        try:
+            async with asyncio.timeout(_HELLO_S):
+                hello = await link.receive()
+        except (LinkClosed, TimeoutError):
+            link.close()
+            return None
+        if isinstance(hello, Hello) and hello.version == PROTOCOL_VERSION:
+            return hello
+        problem = _not_welcome(hello)
+        log.warning("session of node %s refused: %s", node_id, problem)
+        await turn_away(link, problem)
+        return None
+
+    def _replace(self, session: Session) -> None:
+        before = self._sessions.get(session.node_id)
+        self._sessions[session.node_id] = session
+        if before is not None:
+            before.end("the node opened a newer session")
+
     def _standing(self, node_id: str) -> Standing:
         """What a node must know of the cluster now. Raises LinkClosed when it was removed."""
         view = self._store.view
-        node, secrets = view.node(node_id), view.cluster_secrets()
-        if node is None or secrets is None:
-            raise LinkClosed(f"node {node_id} was removed from the cluster")
+        node, cluster = view.node(node_id), view.cluster()
+        if node is None or cluster is None:
+            raise LinkClosed(_REMOVED)
         return Standing(
             node=node,
-            heartbeat_s=liveness.heartbeat_s(len(self._heard_at), self._configured_ns()),
-            managers=[n.manager_status.addr for n in view.nodes() if n.manager_status],
+            heartbeat_s=self._period_s,
+            managers=self._managers,
             roots=self._registrar.roots(),
-            renew=must_renew(node, secrets),
+            issuer=cluster.tls_info.cert_issuer_public_key,
         )
 
-    def _configured_ns(self) -> int:
-        cluster = self._store.view.cluster()
-        return cluster.spec.dispatcher.heartbeat_period if cluster else 0
+    # What agents say
 
-    def _refusal(self, hello: FromAgent, node_id: str) -> str:
-        if not isinstance(hello, Hello):
-            return f"expected Hello, got {type(hello).__name__}"
-        if hello.version != PROTOCOL_VERSION:
-            return (
-                f"this manager speaks version {PROTOCOL_VERSION} of the protocol, the node speaks "
-                f"{hello.version}: run the same version of skep on both"
-            )
-        if self._store.view.node(node_id) is None:
-            return "the node is not a member of this cluster (was it removed?): join it again"
-        return ""
-
-    async def _replace(self, node_id: str, session: Session) -> None:
-        before = self._sessions.get(node_id)
-        self._sessions[node_id] = session
-        if before is not None:
-            await before.end("the node opened a newer session")
-
-    async def _listen(self, session: Session) -> None:
+    async def _listen(self, session: Session, inbox: Inbox) -> None:
+        """Never waits but for the agent: while it did, heartbeats would lie unread."""
+        period_s = self._period_s
         while True:
             message = await session.receive()
-            self._heard_at[session.node_id] = time.monotonic()
-            if isinstance(message, Statuses):
+            if isinstance(message, Heartbeat):
+                period_s = message.next_s
+            elif isinstance(message, Statuses):
                 for report in message.reports:
                     self._reports.take(session.node_id, report.task_id, report.status)
-            elif isinstance(message, Described):
-                await self._describe(session.node_id, message.description)
-            elif isinstance(message, Renew):
-                await session.renewed(
-                    await self._registrar.renew(session.node_id, message.signing_request)
-                )
+            else:
+                inbox.put(message)
+            if self._sessions.get(session.node_id) is session:
+                self._heartbeats.heard(session.node_id, period_s)
 
-    async def _arrived(self, node_id: str, description: NodeDescription, addr: str) -> None:
-        self._heard_at[node_id] = time.monotonic()
-
-        def ready(node: Node) -> Node:
-            return msgspec.structs.replace(
-                node,
-                description=description,
-                status=NodeStatus(state="ready", addr=addr),
-                down_since=None,
-            )
-
-        await self._change_node(node_id, ready, "the node's agent opened a session")
-
-    async def _describe(self, node_id: str, description: NodeDescription) -> None:
-        await self._change_node(
-            node_id,
-            lambda node: msgspec.structs.replace(node, description=description),
-            "the node described itself anew",
-        )
-
-    async def _change_node(self, node_id: str, change: Callable[[Node], Node], why: str) -> None:
-        """Commit a change of a node, read again if somebody else wrote it meanwhile."""
-        while True:
-            node = self._store.view.node(node_id)
-            if node is None:
-                raise LinkClosed(f"node {node_id} was removed from the cluster")
-            wanted = change(node)
-            if wanted == node:
-                return
-            try:
-                await self._store.commit([Update(wanted, why)])
-            except OutOfSequence:
-                continue
-            return
+    # What agents must be told
 
     async def _route(self) -> None:
         while True:
-            watch, self._watch = self._watch or self._store.watch(), None
+            watch = self._store.watch()
+            self._begin_anew()
             try:
                 async for commit in watch:
                     for event in commit.events:
-                        await self._route_event(event)
+                        self._route_event(event)
             except Lagged:
-                self._watch = self._store.watch()
-                for session in list(self._sessions.values()):
-                    await session.end("the manager fell behind: begin a new session")
+                log.warning("the dispatcher fell behind: every session is compared whole")
             finally:
                 watch.close()
 
-    async def _route_event(self, event: Event) -> None:
+    def _begin_anew(self) -> None:
+        """Commits were missed: by sessions that opened before the watch began, or by us."""
+        self._find_managers()
+        for node in self._store.view.nodes():
+            if node.status.state == "unknown":
+                self._heartbeats.expect(node.id, liveness.grace_s(self._period_s))
+        for session in self._sessions.values():
+            if self._store.view.node(session.node_id) is None:
+                session.end(_REMOVED, removed=True)
+            else:
+                session.everything_changed()
+
+    def _route_event(self, event: Event) -> None:
+        match event.kind:
+            case "task" if matters(event):
+                self._route_task(event)
+            case "node":
+                self._route_node(event)
+            case "network" if event.new is not None:
+                for session in self._sessions.values():
+                    session.network_changed(event.new.id)
+            case "cluster" | "cluster-secrets":
+                for session in self._sessions.values():
+                    session.standing_changed()
+
+    def _route_task(self, event: Event) -> None:
         for stored in (event.old, event.new):
             if isinstance(stored, Task) and (session := self._sessions.get(stored.node_id)):
                 session.task_changed(stored.id)
-        if event.kind == "node" and isinstance(event.old or event.new, Node):
-            await self._route_node(event)
-        elif event.kind in {"cluster", "cluster-secrets"}:
+
+    def _route_node(self, event: Event) -> None:
+        node = event.new or event.old
+        assert isinstance(node, Node)
+        if node.manager_status is not None:
+            self._find_managers()
+        session = self._sessions.get(node.id)
+        if event.new is None:
+            self._heartbeats.forget(node.id)
+            if session is not None:
+                session.end(_REMOVED, removed=True)
+        elif session is not None:
+            session.standing_changed()
+        elif event.old is None:
+            self._heartbeats.expect(node.id, liveness.grace_s(self._period_s))
+
+    def _find_managers(self) -> None:
+        found = [
+            Peer(node_id=node.id, addr=node.manager_status.addr)
+            for node in self._store.view.nodes()
+            if node.manager_status is not None
+        ]
+        if found != self._managers:
+            self._managers = found
             for session in self._sessions.values():
                 session.standing_changed()
 
-    async def _route_node(self, event: Event) -> None:
-        node = event.new or event.old
-        assert node is not None
-        if event.new is None:
-            self._heard_at.pop(node.id, None)
-            if session := self._sessions.pop(node.id, None):
-                await session.end("the node was removed from the cluster")
-        elif event.old is None:
-            self._heard_at[node.id] = time.monotonic()
-        elif session := self._sessions.get(node.id):
-            session.standing_changed()
-
-    async def _expect_everyone(self) -> None:
-        """A new leader heard nobody yet: nodes that were ready become unknown, not down."""
-        nodes = [node for node in self._store.view.nodes() if node.status.state != "down"]
-        head_start = self._grace_s(len(nodes)) * (liveness.NEW_LEADER_FACTOR - 1)
-        for node in nodes:
-            self._heard_at[node.id] = time.monotonic() + head_start
-            await self._set_state(node.id, "unknown", "the manager has just started")
+    # Who is silent
 
     async def _watch_over(self) -> None:
-        before = time.monotonic()
         while True:
             await asyncio.sleep(_TICK_S)
-            now = time.monotonic()
-            lateness = now - before - _TICK_S
-            if lateness > 2 * _TICK_S:
-                self._heard_at = liveness.after_a_pause(self._heard_at, lateness)
-            before = now
-            grace = self._grace_s(len(self._heard_at))
-            for node_id in liveness.lost(self._heard_at, now, grace):
-                await self._declare_down(node_id)
+            self._set_period(len(self._heartbeats))
+            if lost := self._heartbeats.lost():
+                await self._declare_down(lost)
 
-    def _grace_s(self, nodes: int) -> float:
-        return liveness.grace_s(nodes, self._configured_ns())
+    def _set_period(self, nodes: int) -> None:
+        """How often agents must speak now. All are told when it is no longer about the same."""
+        cluster = self._store.view.cluster()
+        configured_ns = cluster.spec.dispatcher.heartbeat_period if cluster else 0
+        period_s = liveness.heartbeat_s(nodes, configured_ns)
+        ratio = period_s / self._period_s
+        if ratio > _STRETCHED or ratio < 1 / _STRETCHED or (configured_ns and ratio != 1):
+            self._period_s = period_s
+            for session in self._sessions.values():
+                session.standing_changed()
 
-    async def _declare_down(self, node_id: str) -> None:
-        self._heard_at.pop(node_id, None)
-        log.warning("node %s is down: heartbeat failure", node_id)
-        await self._set_state(node_id, "down", "heartbeat failure")
-        if session := self._sessions.pop(node_id, None):
-            await session.end("no heartbeat was heard in time: begin a new session")
-
-    async def _set_state(self, node_id: str, state: NodeState, message: str) -> None:
-        def changed(node: Node) -> Node:
-            return msgspec.structs.replace(
-                node,
-                status=msgspec.structs.replace(node.status, state=state, message=message),
-                down_since=self._clock() if state == "down" else None,
-            )
-
+    async def _declare_down(self, node_ids: list[str]) -> None:
+        """What cannot be written now is tried again with the next tick."""
         try:
-            await self._change_node(node_id, changed, message)
-        except LinkClosed:
-            pass  # removed meanwhile
+            for node_id in await self._nodes.lost(node_ids, "heartbeat failure"):
+                log.warning("node %s is down: heartbeat failure", node_id)
         except SkepError as error:
-            log.error("node %s cannot be marked %s: %s", node_id, state, error)
-            self._heard_at.setdefault(node_id, time.monotonic())
+            log.error("nodes that are lost cannot be written down as such: %s", error)
+            return
+        for node_id in node_ids:
+            self._heartbeats.forget(node_id)
+            if session := self._sessions.get(node_id):
+                session.end("no heartbeat was heard in time: begin a new session")
+
+
+def _not_welcome(hello: FromAgent) -> str:
+    if not isinstance(hello, Hello):
+        return f"expected Hello, got {type(hello).__name__}"
+    return (
+        f"this manager speaks version {PROTOCOL_VERSION} of the protocol, the node speaks "
+        f"{hello.version}: run the same version of skep on both"
+    )

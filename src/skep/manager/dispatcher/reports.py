@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
+
+from msgspec.structs import replace
 
 from skep.kit.errors import Conflict, OutOfSequence, SkepError
+from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, with_status
 from skep.store.change import Update, View
 from skep.store.store import Store
@@ -14,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 10_000
 _RETRY_S = 0.5
+_LONGEST_ERROR = 8_192
 
 
 class Reports:
@@ -28,9 +33,14 @@ class Reports:
         self._news = asyncio.Event()
 
     def take(self, node_id: str, task_id: str, status: TaskStatus) -> None:
-        """Remember what `node_id` says of a task. A later word replaces an earlier one."""
-        self._waiting[task_id] = (node_id, status)
-        self._news.set()
+        """Remember what `node_id` says of a task of its own, unless more is known already."""
+        task = self._store.view.task(task_id)
+        if task is None or task.node_id != node_id:
+            return
+        before = self._waiting.get(task_id)
+        if before is None or _age(status) >= _age(before[1]):
+            self._waiting[task_id] = (node_id, status)
+            self._news.set()
 
     async def run(self) -> None:
         while True:
@@ -59,6 +69,10 @@ class Reports:
                 del self._waiting[task_id]
 
 
+def _age(status: TaskStatus) -> tuple[TaskState, datetime]:
+    return status.state, status.timestamp
+
+
 def reported(view: View, task_id: str, node_id: str, status: TaskStatus) -> Task | None:
     """The task with its new status, or None when the report says nothing that may be stored:
     an unknown task, another node's, a step backward, or what is known already."""
@@ -67,4 +81,6 @@ def reported(view: View, task_id: str, node_id: str, status: TaskStatus) -> Task
         return None
     if status.state < task.status.state or status == task.status:
         return None
+    if len(status.err) > _LONGEST_ERROR:
+        status = replace(status, err=status.err[:_LONGEST_ERROR] + " …")
     return with_status(task, status)

@@ -1,28 +1,39 @@
 """One agent's session: it is told what changed for its node, as fast as it takes it.
 
-What waits to be said is a set of task ids, never a queue of messages: an agent that is slow or
-stuck gets the sum of what it missed, and holds up nobody.
+What waits to be said is a set of ids or a few short words, never a queue of assignments: an agent
+that is slow or stuck gets the sum of what it missed. Only `tell` writes to the line, so nobody else
+ever waits for the agent.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from itertools import count
 
-from skep.kit.errors import SkepError
-from skep.manager.dispatcher.assignments import Told, complete, difference
-from skep.protocol.link import LinkClosed, ManagerLink
+from msgspec.structs import replace
+
+from skep.kit.errors import SkepError, Unavailable
+from skep.manager.dispatcher.assignments import (
+    Told,
+    complete,
+    difference,
+    halves,
+    in_parts,
+)
+from skep.protocol.link import LinkClosed, ManagerLink, MessageTooLarge
 from skep.protocol.messages import (
+    Assignments,
     Call,
     Cancel,
     Chunk,
     Credit,
     Done,
     FromAgent,
+    FromManager,
     Goodbye,
     LogFrame,
-    Renewed,
     Request,
     Standing,
     StandingChanged,
@@ -31,6 +42,7 @@ from skep.protocol.messages import (
 from skep.store.change import View
 
 _CREDIT = 16
+_MAX_CALLS = 256
 _GOODBYE_S = 2.0
 
 
@@ -38,48 +50,113 @@ class Session:
     """The manager's side of one agent's line. `tell` runs until the line closes."""
 
     def __init__(
-        self, session_id: str, node_id: str, link: ManagerLink, view: Callable[[], View]
+        self,
+        session_id: str,
+        node_id: str,
+        link: ManagerLink,
+        view: Callable[[], View],
+        standing: Callable[[], Standing],
     ) -> None:
         self.id = session_id
         self.node_id = node_id
         self._link = link
         self._view = view
-        self._dirty: set[str] = set()
-        self._standing_dirty = False
-        self._news = asyncio.Event()
+        self._standing = standing
         self._told = Told()
+        self._sequence = 0
+        self._tasks: set[str] = set()
+        self._networks: set[str] = set()
+        self._told_standing: Standing | None = None
+        self._standing_dirty = False
+        self._words: deque[FromManager] = deque()
+        self._goodbye: Goodbye | None = None
+        self._news = asyncio.Event()
         self._calls: dict[int, asyncio.Queue[Chunk | Done]] = {}
         self._call_ids = count(1)
 
+    # What is to be said
+
     def task_changed(self, task_id: str) -> None:
-        self._dirty.add(task_id)
+        self._tasks.add(task_id)
         self._news.set()
+
+    def network_changed(self, network_id: str) -> None:
+        if network_id in self._told.networks:
+            self._networks.add(network_id)
+            self._news.set()
 
     def standing_changed(self) -> None:
         self._standing_dirty = True
         self._news.set()
 
-    async def tell(self, standing: Callable[[], Standing]) -> None:
+    def everything_changed(self) -> None:
+        """Changes were missed: compare all that the agent knows with all that is."""
+        self._tasks.update(task.id for task in self._view().tasks_of_node(self.node_id))
+        self._tasks.update(self._told.tasks)
+        self._networks.update(self._told.networks)
+        self.standing_changed()
+
+    def say(self, word: FromManager) -> None:
+        """A short word. Who calls this has a bound on how many of them there can be."""
+        self._words.append(word)
+        self._news.set()
+
+    def end(self, reason: str, *, removed: bool = False) -> None:
+        """Say why and close, soon: a stuck agent is not waited for."""
+        if self._goodbye is None:
+            self._goodbye = Goodbye(reason, removed)
+            self._news.set()
+            asyncio.get_running_loop().call_later(_GOODBYE_S, self._link.close)
+
+    async def tell(self) -> None:
         """Welcome the agent, then keep it informed. Raises LinkClosed at the end."""
-        await self._link.send(Welcome(self.id, standing()))
+        self._told_standing = self._standing()
+        await self._link.send(Welcome(self.id, self._told_standing))
         message, self._told = complete(self._view(), self.node_id)
-        await self._link.send(message)
-        while True:
+        await self._assign(message)
+        while self._goodbye is None:
+            await self._tell_news()
             await self._news.wait()
             self._news.clear()
-            if self._standing_dirty:
-                self._standing_dirty = False
-                await self._link.send(StandingChanged(standing()))
-            await self._tell_tasks()
+        await self._link.send(self._goodbye)
+        raise LinkClosed(self._goodbye.reason)
 
-    async def renewed(self, answer: Renewed) -> None:
-        await self._link.send(answer)
-
-    async def _tell_tasks(self) -> None:
-        dirty, self._dirty = self._dirty, set()
-        message, self._told = difference(self._view(), self.node_id, self._told, dirty)
+    async def _tell_news(self) -> None:
+        while self._words:
+            await self._link.send(self._words.popleft())
+        await self._tell_standing()
+        tasks, self._tasks = self._tasks, set()
+        networks, self._networks = self._networks, set()
+        message, self._told = difference(self._view(), self.node_id, self._told, tasks, networks)
         if message is not None:
-            await self._link.send(message)
+            await self._assign(message)
+
+    async def _tell_standing(self) -> None:
+        if not self._standing_dirty:
+            return
+        self._standing_dirty = False
+        standing = self._standing()
+        if standing != self._told_standing:
+            self._told_standing = standing
+            await self._link.send(StandingChanged(standing))
+
+    async def _assign(self, message: Assignments) -> None:
+        for part in in_parts(message):
+            await self._assign_part(part)
+
+    async def _assign_part(self, part: Assignments) -> None:
+        numbered = replace(part, applies_to=self._sequence, results_in=self._sequence + 1)
+        try:
+            await self._link.send(numbered)
+        except MessageTooLarge:
+            if len(part.tasks) + len(part.networks) < 2:
+                raise
+            for half in halves(part):
+                await self._assign_part(half)
+        else:
+            self._sequence += 1
+
+    # What is heard
 
     async def receive(self) -> FromAgent:
         """The agent's next word that is not an answer to a call. Raises LinkClosed."""
@@ -88,18 +165,24 @@ class Session:
             if not isinstance(message, Chunk | Done):
                 return message
             answers = self._calls.get(message.call_id)
-            if answers is not None:
-                answers.put_nowait(message)  # bounded by the credit we gave
+            if answers is None:
+                continue
+            try:
+                answers.put_nowait(message)
+            except asyncio.QueueFull:
+                raise LinkClosed("the node sent more of a log than it was asked for") from None
 
     async def call(self, request: Request) -> AsyncGenerator[list[LogFrame], None]:
-        """Ask the node's engine; yields what it answers. Raises LinkClosed or the node's error."""
+        """Ask the node's engine; yields what it answers. Raises Unavailable or the node's error."""
+        if len(self._calls) >= _MAX_CALLS:
+            raise Unavailable(f"more than {_MAX_CALLS} logs of node {self.node_id} are being read")
         call_id = next(self._call_ids)
-        answers: asyncio.Queue[Chunk | Done] = asyncio.Queue()
+        answers: asyncio.Queue[Chunk | Done] = asyncio.Queue(_CREDIT + 1)
         self._calls[call_id] = answers
         finished = False
         try:
-            await self._link.send(Call(call_id, request))
-            await self._link.send(Credit(call_id, _CREDIT))
+            self.say(Call(call_id, request))
+            self.say(Credit(call_id, _CREDIT))
             while True:
                 answer = await answers.get()
                 if isinstance(answer, Done):
@@ -108,27 +191,25 @@ class Session:
                         raise SkepError(answer.error)
                     return
                 yield answer.frames
-                await self._link.send(Credit(call_id, 1))
+                self.say(Credit(call_id, 1))
         finally:
-            self._calls.pop(call_id, None)
+            del self._calls[call_id]
             if not finished:
-                await self._cancel(call_id)
-
-    async def _cancel(self, call_id: int) -> None:
-        try:
-            await self._link.send(Cancel(call_id))
-        except LinkClosed:
-            pass
-
-    async def end(self, reason: str) -> None:
-        """Say why, and close. A stuck agent is not waited for."""
-        try:
-            await asyncio.wait_for(self._link.send(Goodbye(reason)), _GOODBYE_S)
-        except (LinkClosed, TimeoutError):
-            pass
-        self.close()
+                self.say(Cancel(call_id))
 
     def close(self) -> None:
         self._link.close()
         for call_id, answers in self._calls.items():
+            if answers.full():
+                answers.get_nowait()
             answers.put_nowait(Done(call_id, f"node {self.node_id} went away"))
+
+
+async def turn_away(link: ManagerLink, reason: str, *, removed: bool = False) -> None:
+    """Say why there is no session, and close."""
+    try:
+        async with asyncio.timeout(_GOODBYE_S):
+            await link.send(Goodbye(reason, removed))
+    except (LinkClosed, TimeoutError):
+        pass
+    link.close()

@@ -1,0 +1,55 @@
+"""Work in the background that has an owner: it is kept, it does not die silently, it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 1.0
+
+Work = Coroutine[Any, Any, None]
+
+
+class Jobs:
+    """The background jobs of one owner. `start` them, `close` ends them all."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Work, name: str) -> asyncio.Task[None]:
+        """Run `work` beside us. What it raises is logged under `name`."""
+        job = asyncio.create_task(work, name=name)
+        self._running.add(job)
+        job.add_done_callback(self._ended)
+        return job
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait until it has ended, whatever it starts meanwhile."""
+        while self._running:
+            running = list(self._running)
+            for job in running:
+                job.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            self._running.difference_update(running)
+
+    def _ended(self, job: asyncio.Task[None]) -> None:
+        self._running.discard(job)
+        if not job.cancelled() and (error := job.exception()) is not None:
+            log.error("%s failed", job.get_name(), exc_info=error)
+
+
+async def forever(what: str, run: Callable[[], Work], pause_s: float = _PAUSE_S) -> None:
+    """Run until cancelled; a fault is logged as `what`'s, and it is begun anew after a pause.
+
+    For parts whose state is somewhere else (a store, a disk), so that beginning anew loses nothing.
+    """
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s failed and is started again", what)
+        await asyncio.sleep(pause_s)
