@@ -45,13 +45,20 @@ class ContainerExecutor:
         return self._describe()
 
     async def set_networks(self, networks: list[Network]) -> None:
-        gone = self._networks.keys() - {network.id for network in networks}
         self._networks = {network.id: network for network in networks}
-        for network_id in gone:
+        await self._leave_networks()
+
+    async def _leave_networks(self) -> None:
+        """Take part in no network any longer that the node has no task for.
+
+        Asked of the engine and not of our memory: we may have been killed before we left one.
+        """
+        known = await self._engine.networks.list({"scope": ["swarm"]})
+        for network_id in {network.id for network in known} - self._networks.keys():
             try:
                 await self._engine.networks.remove_cluster_network(network_id)
             except Conflict:
-                pass  # a container that is being removed is still on it: its removal frees it
+                pass  # a container that is being removed is still on it: asked again after that
 
     async def create(self, task: Task, node: Node, registry_auth: str) -> None:
         if await self._find(task) is not None:
@@ -126,6 +133,7 @@ class ContainerExecutor:
 
     async def remove(self, task: Task) -> None:
         await self._remove(task_name(task))
+        await self._leave_networks()
 
     async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
         await self._engine.networks.publish(
