@@ -334,7 +334,7 @@ class DaemonHost:
         parent = f"skep-{self.instance}"
         found += [f"cgroup {path}" for path in self._cgroups() if path.name != parent]
         with netns.inside(self.host_ns):
-            found += [f"link {name}" for _, name in socket.if_nameindex() if name[:2] == "sv"]
+            found += [f"link {name}" for name in _links()]
             rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True)
         return found + [f"rule {line}" for line in _port_rules(rules.stdout.decode())]
 
@@ -349,17 +349,25 @@ class DaemonHost:
         for container in self.api("GET", "/containers/json?all=1").body:
             if "com.docker.swarm.task" not in container["Labels"]:
                 self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
-        self.until_clean()
+        until(lambda: not self.api("GET", "/containers/json?all=1").body)
         for network in self.api("GET", '/networks?filters={"type":["custom"]}').body:
             if not network["Ingress"]:
                 self.api("DELETE", f"/networks/{network['Id']}")
         for volume in self.api("GET", "/volumes").body["Volumes"]:
             self.api("DELETE", f"/volumes/{volume['Name']}")
+        self.until_clean()
 
     def services(self) -> list[dict[str, Any]]:
         """Those of the cluster; none when there is no cluster."""
         answer = self.api("GET", "/services")
         return list(answer.body) if answer.status == 200 else []
+
+
+def _links() -> list[str]:
+    """Our links where the thread is, but for one bridge: docker's default one is always there."""
+    names = sorted(name for _, name in socket.if_nameindex())
+    bridges = [name for name in names if name.startswith("sb")]
+    return [name for name in names if name.startswith("sv")] + bridges[1:]
 
 
 def _port_rules(ruleset: str) -> list[str]:
