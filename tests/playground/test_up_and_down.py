@@ -152,13 +152,13 @@ def test_an_up_whose_daemons_do_not_come_up_says_their_last_words_and_leaves_not
     host: PlaygroundHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(place: MachinePlace) -> int:
-        print(f"{place.name} is out of paper", file=sys.stderr, flush=True)
+        os.write(2, f"{place.name} is out of paper\n".encode())
         return 1
 
     def dial(host: str) -> NoReturn:
         raise ConnectionRefusedError(host)
 
-    monkeypatch.setattr(cluster, "_READY_S", 0.5)
+    monkeypatch.setattr(cluster, "_READY_S", 3.0)
     host.count = 2
     with pytest.raises(Internal, match=r"does not answer .* n1 is out of paper"):
         cluster.Playground(host.places, dial, run, print).up(2, 1)

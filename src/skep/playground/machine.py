@@ -17,7 +17,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -201,7 +200,8 @@ def _call_ourselves(name: str) -> None:
 
 
 def _tell(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)  # noqa: T201  (the node's log)
+    """To the node's log; sys.stderr may be our parent's, and be something else."""
+    os.write(2, f"{what}\n".encode())
 
 
 def _redirect_output(log: Path) -> None:

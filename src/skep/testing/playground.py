@@ -212,7 +212,8 @@ class PlaygroundHost:
     def spread(self, service: str) -> dict[str, int]:
         """Node -> how many tasks of the service run on it; nodes without any are left out."""
         names = self.node_names()
-        return dict(Counter(names.get(t["NodeID"], t["NodeID"]) for t in self.running(service)))
+        nodes = [str(task["NodeID"]) for task in self.running(service)]
+        return dict(Counter(names.get(node, node) for node in nodes))
 
     def until_running(self, service: str, count: int, but_on: str = "") -> None:
         """Exactly so many are wanted, and run, none on the node `but_on`."""
