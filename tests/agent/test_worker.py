@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.agent.disk import Disk
-from skep.agent.executor import Backend
+from skep.agent.executor import Backend, Exit, PublishedKey
 from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
 from skep.model.service import PortConfig
@@ -97,6 +97,44 @@ async def test_a_task_that_is_wanted_no_more_stops_and_is_kept(bench: Bench) -> 
     await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
     await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
     assert "t1" in bench.executor.made
+
+
+class Watchful(FakeExecutor):
+    """Notes which ports led somewhere when a task was stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published_at_stop: list[object] = []
+        self.publish_s = 0.0
+
+    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
+        await asyncio.sleep(self.publish_s)
+        await super().publish(backends)
+
+    async def stop(self, task: Task) -> Exit | None:
+        self.published_at_stop.append(self.published)
+        return await super().stop(task)
+
+
+@pytest.mark.parametrize("wish", ["stop", "forget"])
+async def test_a_task_is_stopped_when_nobody_is_sent_to_it_any_more(
+    tmp_path: Path, wish: str
+) -> None:
+    executor = Watchful()
+    bench = Bench(tmp_path, executor)
+    await bench.start()
+    await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
+    both = (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))
+    await bench.until(lambda: executor.published == {("tcp", 8080): both})
+    executor.publish_s = 0.05
+    ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
+    tasks, removed = ([ending], []) if wish == "stop" else ([], ["t1"])
+    await bench.worker.assign(
+        Assignments(applies_to=1, results_in=2, tasks=tasks, removed_tasks=removed)
+    )
+    await bench.until(lambda: bool(executor.published_at_stop))
+    assert executor.published_at_stop == [{("tcp", 8080): both[1:]}]
+    await bench.stop()
 
 
 async def test_the_names_of_a_service_lead_to_its_tasks_that_serve(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ class Controller:
         node: Callable[[], Node],
         registry_auth: Callable[[], str],
         observed: Callable[[Controller], None],
+        unserved: Callable[[Task], Awaitable[None]],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.task = task
@@ -50,6 +51,7 @@ class Controller:
         self._node = node
         self._registry_auth = registry_auth
         self._observed = observed
+        self._unserved = unserved
         self._clock = clock
         self._changed = asyncio.Event()
 
@@ -127,6 +129,7 @@ class Controller:
 
     async def _stop(self) -> None:
         self._serve(False)
+        await self._unserved(self.task)
         exit_ = await self._executor.stop(self.task)
         self._report(TaskState.SHUTDOWN, "shutdown", exit_=exit_)
 

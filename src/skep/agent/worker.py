@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 from skep.agent.controller import Controller
 from skep.agent.disk import Disk
-from skep.agent.executor import Backend, Executor, PublishedKey
+from skep.agent.executor import Executor
 from skep.agent.reporter import Reporter
+from skep.agent.serving import Serving, can_be_reached
 from skep.kit.errors import NotFound, SkepError
 from skep.model.network import Network
 from skep.model.node import Node, NodeSpec
-from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus
 from skep.protocol.messages import Assignments, LogFrame, ReadLogs, TaskReport
 
@@ -38,7 +38,7 @@ class Worker:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._networks: dict[str, Network] = {}
         self._auths: dict[str, str] = {}
-        self._serving_changed = asyncio.Event()
+        self._serving = Serving(executor, self._controllers)
         self._mentioned: Mentioned | None = None
         self._strays = asyncio.Event()
 
@@ -50,26 +50,12 @@ class Worker:
         await self._executor.set_networks(remembered.networks)
         for task, status in remembered.tasks:
             self._begin(task, status)
-        self._serving_changed.set()
 
     async def run(self) -> None:
         """Keep published ports and names true to the tasks that serve, and strays away."""
-        self._serving_changed.set()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_serving())
+            group.create_task(self._serving.run())
             group.create_task(self._keep_strays_away())
-
-    async def _keep_serving(self) -> None:
-        while True:
-            await self._serving_changed.wait()
-            self._serving_changed.clear()
-            try:
-                await self._executor.set_names(names(self._controllers.values()))
-                await self._executor.publish(serving(self._controllers.values()))
-            except SkepError as error:
-                log.error("ports and names cannot be set, trying again: %s", error)
-                await asyncio.sleep(_RETRY_S)
-                self._serving_changed.set()
 
     async def close(self) -> None:
         """Stop controlling; the containers run on."""
@@ -138,14 +124,15 @@ class Worker:
             node=lambda: self.node,
             registry_auth=lambda: self._auths.get(task.service_id, ""),
             observed=self._observed,
+            unserved=self._serving.left,
         )
         self._controllers[task.id] = controller
         self._running[task.id] = asyncio.create_task(controller.run(), name=f"task {task.id}")
 
     def _observed(self, controller: Controller) -> None:
         self._reporter.take(controller.task.id, controller.status)
-        if controller.task.ports or controller.task.networks_attachments:
-            self._serving_changed.set()
+        if can_be_reached(controller.task):
+            self._serving.changed()
 
     def _forget(self, task_id: str) -> None:
         """The manager forgot the task: end its controller, remove what it made, then its record."""
@@ -153,7 +140,7 @@ class Worker:
         controller = self._controllers.pop(task_id, None)
         if running is None or controller is None:
             return
-        self._serving_changed.set()
+        self._serving.changed()
         running.cancel()
         removal = asyncio.create_task(self._remove(controller, running), name=f"remove {task_id}")
         self._running[task_id] = removal
@@ -164,6 +151,7 @@ class Worker:
         while True:
             try:
                 if not controller.status.state.dead:
+                    await self._serving.left(task)
                     await self._executor.stop(task)
                 await self._executor.remove(task)
                 await self._disk.assign((), [task.id], (), ())
@@ -203,44 +191,3 @@ class Mentioned:
     def take(self, message: Assignments) -> None:
         self.tasks.update(task.id for task in message.tasks)
         self.networks.update(network.id for network in message.networks)
-
-
-def serving(controllers: Iterable[Controller]) -> dict[PublishedKey, tuple[Backend, ...]]:
-    """Which of the node's tasks answer on which published port, in a settled order.
-
-    A port whose tasks all stopped is still there, with nobody behind it: callers are refused at
-    once instead of left waiting.
-    """
-    backends: dict[PublishedKey, list[Backend]] = {}
-    for controller in controllers:
-        for port in controller.task.ports:
-            if port.publish_mode != "ingress" or not _counts(controller):
-                continue
-            group = backends.setdefault((port.protocol, port.published_port), [])
-            if controller.serving and controller.started and controller.started.ingress_address:
-                group.append(Backend(controller.started.ingress_address, port.target_port))
-    return {key: tuple(sorted(group)) for key, group in sorted(backends.items())}
-
-
-def _counts(controller: Controller) -> bool:
-    return controller.task.desired_state <= TaskState.RUNNING or controller.serving
-
-
-def names(controllers: Iterable[Controller]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """What resolves on each network: the service's name, `tasks.<service>` and the aliases, each to
-    the addresses of the node's tasks that serve. (Tasks of other nodes are not reached yet.)"""
-    found: dict[str, dict[str, list[str]]] = {}
-    for controller in controllers:
-        task = controller.task
-        if not controller.serving:
-            continue
-        service = task.service_annotations.name
-        for attachment in task.networks_attachments:
-            zone = found.setdefault(attachment.network.id, {})
-            for name in {service, f"tasks.{service}", *attachment.aliases}:
-                plain = (address.partition("/")[0] for address in attachment.addresses)
-                zone.setdefault(name, []).extend(plain)
-    return {
-        network: {name: tuple(sorted(addresses)) for name, addresses in zone.items()}
-        for network, zone in found.items()
-    }

@@ -1,0 +1,110 @@
+"""Keeps published ports and names true to the tasks that serve."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+
+from skep.agent.controller import Controller
+from skep.agent.executor import Backend, Executor, PublishedKey
+from skep.kit.errors import SkepError
+from skep.model.states import TaskState
+from skep.model.task import Task
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_PATIENCE_S = 5.0
+
+
+class Serving:
+    """`run` until cancelled; say `changed` whenever a task begins or ends to serve."""
+
+    def __init__(self, executor: Executor, controllers: Mapping[str, Controller]) -> None:
+        self._executor = executor
+        self._controllers = controllers
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def changed(self) -> None:
+        self._changed.set()
+
+    async def left(self, task: Task) -> None:
+        """Ends when nobody is sent to the task any more, so that it may be stopped; or when that
+        takes too long: a task must not run on because a rule cannot be written."""
+        if not can_be_reached(task):
+            return
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(written)
+        self._changed.set()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await written
+        except TimeoutError:
+            log.warning("task %s is stopped while its port or name may lead to it", task.id)
+
+    async def run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            waiting, self._waiting = self._waiting, []
+            try:
+                await self._executor.set_names(names_of(self._controllers.values()))
+                await self._executor.publish(backends_of(self._controllers.values()))
+            except SkepError as error:
+                log.error("ports and names cannot be set, trying again: %s", error)
+                await asyncio.sleep(_RETRY_S)
+                self._waiting += waiting
+                self._changed.set()
+                continue
+            for written in waiting:
+                if not written.done():
+                    written.set_result(None)
+
+
+def can_be_reached(task: Task) -> bool:
+    """By a published port, or by a name on a network."""
+    return bool(task.ports or task.networks_attachments)
+
+
+def backends_of(controllers: Iterable[Controller]) -> dict[PublishedKey, tuple[Backend, ...]]:
+    """Which of the node's tasks answer on which published port, in a settled order.
+
+    A port whose tasks all stopped is still there, with nobody behind it: callers are refused at
+    once instead of left waiting.
+    """
+    backends: dict[PublishedKey, list[Backend]] = {}
+    for controller in controllers:
+        for port in controller.task.ports:
+            if port.publish_mode != "ingress" or not _counts(controller):
+                continue
+            group = backends.setdefault((port.protocol, port.published_port), [])
+            if controller.serving and controller.started and controller.started.ingress_address:
+                group.append(Backend(controller.started.ingress_address, port.target_port))
+    return {key: tuple(sorted(group)) for key, group in sorted(backends.items())}
+
+
+def _counts(controller: Controller) -> bool:
+    return controller.task.desired_state <= TaskState.RUNNING or controller.serving
+
+
+def names_of(controllers: Iterable[Controller]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """What resolves on each network: the service's name, `tasks.<service>` and the aliases, each to
+    the addresses of the node's tasks that serve. (Tasks of other nodes are not reached yet.)"""
+    found: dict[str, dict[str, list[str]]] = {}
+    for controller in controllers:
+        task = controller.task
+        if not controller.serving:
+            continue
+        service = task.service_annotations.name
+        for attachment in task.networks_attachments:
+            zone = found.setdefault(attachment.network.id, {})
+            for name in {service, f"tasks.{service}", *attachment.aliases}:
+                plain = (address.partition("/")[0] for address in attachment.addresses)
+                zone.setdefault(name, []).extend(plain)
+    return {
+        network: {name: tuple(sorted(addresses)) for name, addresses in zone.items()}
+        for network, zone in found.items()
+    }
