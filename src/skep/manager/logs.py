@@ -36,8 +36,8 @@ class ServiceLogs:
     async def read(
         self, selector: LogSelector, options: LogOptions
     ) -> AsyncGenerator[ServiceLogLine, None]:
-        """Lines until all were read, or with `follow` until the iterator is closed. Raises
-        `Unread` last, when some could not be read."""
+        """Lines until all were read; with `follow` until no task can write any more, because what
+        was selected is gone or ended. Raises `Unread` last, when some could not be read."""
         problems: list[str] = []
         lines = self._follow if options.follow else self._merge
         async with aclosing(lines(selector, options, problems)) as stream:
@@ -75,7 +75,7 @@ class ServiceLogs:
     async def _follow(
         self, selector: LogSelector, options: LogOptions, problems: list[str]
     ) -> AsyncGenerator[ServiceLogLine, None]:
-        queue: asyncio.Queue[ServiceLogLine] = asyncio.Queue(_READ_AHEAD)
+        queue: asyncio.Queue[ServiceLogLine | None] = asyncio.Queue(_READ_AHEAD)
         pumps: dict[str, asyncio.Task[None]] = {}
 
         def listen(task: Task) -> None:
@@ -83,27 +83,44 @@ class ServiceLogs:
                 lines = self._lines(task, options, problems)
                 pumps[task.id] = asyncio.create_task(_pump(lines, queue))
 
-        newcomers = asyncio.create_task(self._newcomers(selector, listen))
+        async def end() -> None:
+            await self._newcomers(selector, listen)
+            await asyncio.gather(*pumps.values(), return_exceptions=True)
+            await queue.put(None)
+
+        ending = asyncio.create_task(end())
         try:
             for task in self._selected(selector):
                 listen(task)
-            while True:
-                yield await queue.get()
+            while (line := await queue.get()) is not None:
+                yield line
         finally:
-            for job in (newcomers, *pumps.values()):
+            for job in (ending, *pumps.values()):
                 job.cancel()
-            await asyncio.gather(newcomers, *pumps.values(), return_exceptions=True)
+            await asyncio.gather(ending, *pumps.values(), return_exceptions=True)
 
     async def _newcomers(self, selector: LogSelector, listen: Callable[[Task], None]) -> None:
+        """Listen to tasks that come, until none can come any more."""
         watch = self._store.watch()
         try:
+            if not self._more_may_come(selector):
+                return
             async for commit in watch:
                 for event in commit.events:
                     task = _newcomer(event, selector)
                     if task is not None:
                         listen(task)
+                if not self._more_may_come(selector):
+                    return
         finally:
             watch.close()
+
+    def _more_may_come(self, selector: LogSelector) -> bool:
+        view = self._store.view
+        tasks = (view.task(task_id) for task_id in selector.task_ids)
+        return any(view.service(service_id) for service_id in selector.service_ids) or any(
+            task is not None and not task.status.state.dead for task in tasks
+        )
 
     async def _lines(
         self, task: Task, options: LogOptions, problems: list[str]
@@ -133,7 +150,9 @@ class ServiceLogs:
             problems.append(str(error))
 
 
-async def _pump(lines: AsyncIterator[ServiceLogLine], queue: asyncio.Queue[ServiceLogLine]) -> None:
+async def _pump(
+    lines: AsyncIterator[ServiceLogLine], queue: asyncio.Queue[ServiceLogLine | None]
+) -> None:
     async for line in lines:
         await queue.put(line)
 
