@@ -8,7 +8,7 @@ first packet of a connection costs two or three look-ups, however many ports are
 How a packet goes through (`ip`; `ip6` is the same without what concerns 127.0.0.0/8):
 
     raw         from a bridge to 127.0.0.0/8: dropped, since route_localnet lets the host accept it
-    nat in      to an address of the host and a published port: DNAT to a backend, at random.
+    nat in      to an address of the host and a published port: DNAT to the next backend.
                 The source stays: backends see who called.
     nat out     the same for what the host itself sends, also to 127.0.0.1
     forward     established: on. Inside one bridge: on. Into or out of an internal network: dropped.

@@ -62,7 +62,7 @@ def _with_virtual(where: str, address: str, backends: tuple[str, ...]) -> list[s
     to = backends[0]
     if len(backends) > 1:
         choices = ", ".join(f"{n} : {b}" for n, b in enumerate(backends))
-        to = f"numgen random mod {len(backends)} map {{ {choices} }}"
+        to = f"numgen inc mod {len(backends)} map {{ {choices} }}"
     return [
         f"add chain {where} v-{address}\n",
         f"add rule {where} v-{address} dnat to {to}\n",

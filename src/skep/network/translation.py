@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 from skep.network import netns
 from skep.network.nft import Nft
@@ -50,7 +51,12 @@ class SandboxRules:
         return sockets
 
     def set_virtual(self, sandbox_id: str, path: Path, wanted: dict[str, tuple[str, ...]]) -> None:
-        """Make `wanted` (address -> backends) all the virtual addresses of the sandbox."""
+        """Make `wanted` (address -> backends) all the virtual addresses of the sandbox.
+
+        Backends are called in turn; each sandbox begins with another one, or the first calls of
+        all clients would go to the same.
+        """
+        wanted = {address: _turned(group, sandbox_id) for address, group in wanted.items()}
         before = self._virtual.get(sandbox_id)
         if before == wanted:
             return
@@ -67,6 +73,11 @@ class SandboxRules:
         """The sandbox is gone, and its rules with it."""
         self._resolver_ports.pop(sandbox_id, None)
         self._virtual.pop(sandbox_id, None)
+
+
+def _turned(backends: tuple[str, ...], sandbox_id: str) -> tuple[str, ...]:
+    first = crc32(sandbox_id.encode()) % max(len(backends), 1)
+    return backends[first:] + backends[:first]
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class Backend(NetworkValue, frozen=True):
 
 
 class PublishedPort(NetworkValue, frozen=True):
-    """A port of the host that is led to backends, each new connection to one of them at random.
+    """A port of the host that is led to backends, new connections to each of them in turn.
 
     host_ip         empty: every address of the host. "0.0.0.0" and "::" are one version's all.
     host_port       0: one that is free, from the host's ephemeral range.
@@ -125,7 +125,7 @@ class PublishedPort(NetworkValue, frozen=True):
 
 class VirtualAddress(NetworkValue, frozen=True):
     """A service's address in the sandbox of a client: every port and protocol of it leads to the
-    same port of one of `backends`, each new connection at random; none: refused."""
+    same port of one of `backends`, new connections in turn; none: refused."""
 
     address: str
     backends: tuple[str, ...]
