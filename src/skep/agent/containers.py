@@ -262,11 +262,12 @@ def _first_address(container: ContainerInspect) -> str:
 
 
 def _host_ports(task: Task, container: ContainerInspect) -> list[PortConfig]:
-    """Host-mode ports with the numbers that they really got."""
+    """Host-mode ports with the numbers that they really got, IPv4 and IPv6 counted once."""
     got = container.network_settings.ports
-    return [
+    found = [
         replace(port, published_port=int(binding.host_port))
         for port in task.ports
         if port.publish_mode == "host"
         for binding in got.get(f"{port.target_port}/{port.protocol}") or ()
     ]
+    return [port for n, port in enumerate(found) if port not in found[:n]]
