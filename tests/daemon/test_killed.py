@@ -70,7 +70,7 @@ def test_killed_while_it_scales_up(host: DaemonHost, turn: int) -> None:
     host.start()
     host.until_running("web", 50)
     assert replicas(host) == 50
-    assert len({host.who(4000).hostname for _ in range(50)}) == 50
+    host.until_served(4000, 50)
     host.ok("service", "rm", "web")
     host.until_clean()
 
@@ -224,6 +224,7 @@ def test_containers_run_on_without_a_daemon(host: DaemonHost, tmp_path: Path, en
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_services_answer_on_without_a_daemon(host: DaemonHost, end: str) -> None:
     create(host, 3, "-p", "4000:5000")
+    host.until_served(4000, 3)
     before = {host.who(4000) for _ in range(3)}
     getattr(host, end)()
     assert {host.who(4000) for _ in range(3)} == before

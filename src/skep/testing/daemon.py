@@ -37,7 +37,13 @@ _START_S = 20.0
 _STOP_S = 20.0
 
 SERVER = b"""#!/bin/sh
-trap 'echo bye; exit 0' TERM
+finish() {
+    kill $server
+    while busybox pidof httpd >/dev/null; do sleep 0.01; done
+    echo bye
+    exit 0
+}
+trap finish TERM
 mkdir -p /www/cgi-bin
 cat > /www/cgi-bin/who <<END
 #!/bin/sh
@@ -47,9 +53,11 @@ END
 chmod +x /www/cgi-bin/who
 echo serving "$VERSION"
 httpd -f -p "${PORT:-5000}" -h /www &
+server=$!
 wait
 """
-"""A web server that says who it is, who asks it and its version; ends at once on SIGTERM."""
+"""A web server that says who it is, who asks it and its version. On SIGTERM it answers what it was
+asked and ends."""
 
 
 class Printed(NamedTuple):
@@ -236,6 +244,17 @@ class DaemonHost:
         """Which replica of SERVER answers at a published port; raises OSError."""
         hostname, peer, version = self.get(port, "/cgi-bin/who", address).split()
         return Caller(hostname, peer.strip("[]").removeprefix("::ffff:"), version)
+
+    def until_served(self, port: int, replicas: int) -> None:
+        """So many replicas answer, and none refuses: a program that runs need not listen yet."""
+
+        def all_answer() -> bool:
+            try:
+                return len({self.who(port).hostname for _ in range(replicas)}) == replicas
+            except OSError:
+                return False
+
+        until(all_answer, on_timeout=self.log_tail)
 
     def get(self, port: int, path: str = "/", address: str = "127.0.0.1") -> str:
         """HTTP GET from the namespace that the thread is in."""
