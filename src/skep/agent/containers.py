@@ -19,7 +19,8 @@ from skep.engine import Engine
 from skep.engine.networks import ServiceBackend, ServicePort
 from skep.kit.clock import NS_PER_S, parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
-from skep.model.container import ContainerInspect, WaitResult
+from skep.kit.jobs import whole
+from skep.model.container import ContainerCreate, ContainerInspect, WaitResult
 from skep.model.defaults import container as container_spec
 from skep.model.image import decode_registry_auth
 from skep.model.network import Network
@@ -64,16 +65,15 @@ class ContainerExecutor:
         if await self._find(task) is not None:
             return
         await self._have_image(container_spec(task.spec).image, registry_auth)
+        await whole(self._make(task, container_wish(task, node)))
+
+    async def _make(self, task: Task, wish: ContainerCreate) -> None:
         for attachment in task.networks_attachments:
             if network := self._networks.get(attachment.network.id):
                 await self._engine.networks.ensure_cluster_network(network)
-        wish = container_wish(task, node)
-        making = asyncio.ensure_future(
-            self._engine.containers.create(
-                wish, task_name(task), managed_labels=managed_labels(task)
-            )
+        await self._engine.containers.create(
+            wish, task_name(task), managed_labels=managed_labels(task)
         )
-        await asyncio.shield(making)
 
     async def start(self, task: Task) -> Started:
         container = await self._get(task)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from skep.agent.controller import Controller
 from skep.agent.executor import Backend, Executor, PublishedKey
+from skep.kit.batch import Batch
 from skep.kit.errors import SkepError
 from skep.model.states import TaskState
 from skep.model.task import Task
@@ -26,42 +27,36 @@ class Serving:
         self._controllers = controllers
         self._changed = asyncio.Event()
         self._changed.set()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._writing = Batch(self._write)
 
     def changed(self) -> None:
         self._changed.set()
 
     async def left(self, task: Task) -> None:
         """Ends when nobody is sent to the task any more, so that it may be stopped; or when that
-        takes too long: a task must not run on because a rule cannot be written."""
+        takes too long or fails: a task must not run on because a rule cannot be written."""
         if not can_be_reached(task):
             return
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(written)
-        self._changed.set()
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                await written
-        except TimeoutError:
+                await self._writing.join()
+        except (TimeoutError, SkepError):
             log.warning("task %s is stopped while its port or name may lead to it", task.id)
 
     async def run(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            waiting, self._waiting = self._waiting, []
             try:
-                await self._executor.set_names(names_of(self._controllers.values()))
-                await self._executor.publish(backends_of(self._controllers.values()))
+                await self._writing.join()
             except SkepError as error:
                 log.error("ports and names cannot be set, trying again: %s", error)
                 await asyncio.sleep(_RETRY_S)
-                self._waiting += waiting
                 self._changed.set()
-                continue
-            for written in waiting:
-                if not written.done():
-                    written.set_result(None)
+
+    async def _write(self) -> None:
+        await self._executor.set_names(names_of(self._controllers.values()))
+        await self._executor.publish(backends_of(self._controllers.values()))
 
 
 def can_be_reached(task: Task) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
 
+T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
 
 
@@ -40,6 +41,16 @@ class Jobs:
         self._running.discard(job)
         if not job.cancelled() and (error := job.exception()) is not None:
             log.error("%s failed", job.get_name(), exc_info=error)
+
+
+async def whole(work: Coroutine[Any, Any, T]) -> T:
+    """Do `work` to its end, also for who is cancelled meanwhile: he goes when it is done."""
+    doing = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.gather(doing, return_exceptions=True)
+        raise
 
 
 async def forever(what: str, run: Callable[[], Work], pause_s: float = _PAUSE_S) -> None:
