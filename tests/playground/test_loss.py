@@ -108,6 +108,24 @@ def test_a_daemon_that_is_killed_finds_its_containers_again(nodes: PlaygroundHos
     assert before < ids_running(nodes)
 
 
+def test_what_was_decided_while_nodes_were_cut_off_is_done_when_they_are_healed(
+    nodes: PlaygroundHost,
+) -> None:
+    """Two nodes of three, a service that shrinks and one that is removed."""
+    start_service(nodes)
+    nodes.create("gone", "--mode", "global", *SLEEPER)
+    until(lambda: nodes.spread("gone") == {"n1": 1, "n2": 1, "n3": 1})
+    nodes.partition("n2", "n3")
+    nodes.until_state("n2", "down")
+    nodes.until_state("n3", "down")
+    nodes.ok("service", "rm", "gone")
+    nodes.ok("service", "scale", "--detach", "web=3")
+    nodes.until_running("web", 3)
+    nodes.until_settled("web", 3, "n1")
+    nodes.heal()
+    nodes.until_settled("web", 3)
+
+
 def test_a_node_that_was_down_is_removed_and_forgotten(nodes: PlaygroundHost) -> None:
     """Its containers stop when it returns: it has no cluster any more."""
     start_service(nodes)

@@ -245,8 +245,9 @@ class PlaygroundHost:
         running = self.running(service)
         known = {task["ID"] for task in self.tasks(service)}
         found = []
-        if sorted(task.get("Slot", 0) for task in running) != list(range(1, slots + 1)):
-            found.append(f"slots that run: {sorted(task.get('Slot', 0) for task in running)}")
+        busy = sorted(task.get("Slot", 0) for task in running)
+        if len(busy) != slots or len(set(busy)) != slots:
+            found.append(f"slots that run: {busy}")
         names = self.node_names()
         for node in nodes or self.names:
             wanted = {task["ID"] for task in running if names.get(task["NodeID"]) == node}
