@@ -17,7 +17,7 @@ from skep.agent.container import (
 from skep.agent.executor import Backend, Exit, PublishedKey, Started
 from skep.engine import Engine
 from skep.engine.networks import ServiceBackend, ServicePort
-from skep.kit.clock import NS_PER_S, parse_rfc3339_ns
+from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
 from skep.kit.jobs import whole
 from skep.model.container import ContainerCreate, ContainerInspect, WaitResult
@@ -163,8 +163,8 @@ class ContainerExecutor:
             follow=request.follow,
             stdout=request.stdout,
             stderr=request.stderr,
-            since=(request.since_ns or 0) / NS_PER_S,
-            until=(request.until_ns or 0) / NS_PER_S,
+            since_ns=request.since_ns,
+            until_ns=request.until_ns,
             tail=request.tail,
             timestamps=True,
         )

@@ -256,21 +256,20 @@ class Containers:
         follow: bool = False,
         stdout: bool = True,
         stderr: bool = True,
-        since: float = 0,
-        until: float = 0,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
         tail: int | None = None,
         timestamps: bool = False,
         details: bool = False,
     ) -> AsyncIterator[Chunk]:
-        """Lines with their newline (and time stamp), oldest first. Times in seconds since 1970, 0
-        is not given; `tail` None is all. Ends with the container unless it starts again at once.
-        """
+        """Lines with their newline (and time stamp), oldest first. Times in ns since 1970, None =
+        open; `tail` None is all. Ends with the container unless it starts again at once."""
         wish = LogWish(
             follow=follow,
             stdout=stdout,
             stderr=stderr,
-            since=since,
-            until=until,
+            since_ns=since_ns,
+            until_ns=until_ns,
             tail=tail,
             timestamps=timestamps,
         )

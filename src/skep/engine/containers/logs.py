@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -23,13 +24,13 @@ _CHECK_PERIOD_S = 1.0
 
 
 class LogWish(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in seconds since 1970, 0 is not given; `tail` None is all."""
+    """Which lines. Times in ns since 1970, None = open; `tail` None is all."""
 
     follow: bool = False
     stdout: bool = True
     stderr: bool = True
-    since: float = 0
-    until: float = 0
+    since_ns: int | None = None
+    until_ns: int | None = None
     tail: int | None = None
     timestamps: bool = False
 
@@ -54,8 +55,8 @@ class Logs:
         wanted = {"stdout": wish.stdout, "stderr": wish.stderr}
         batches = read_log(
             self._places.log(container.id),
-            since_ns=round(wish.since * 1e9),
-            until_ns=round(wish.until * 1e9) if wish.until else None,
+            since_ns=wish.since_ns or 0,
+            until_ns=wish.until_ns,
             tail=wish.tail,
             alive=(lambda: _goes_on(container, wish)) if wish.follow else None,
             pulse=self._pulse,
@@ -94,7 +95,7 @@ class Logs:
 
 
 def _goes_on(container: Container, wish: LogWish) -> bool:
-    if wish.until and datetime.now(UTC).timestamp() > wish.until:
+    if wish.until_ns is not None and time.time_ns() > wish.until_ns:
         return False
     return container.running or container.restarting
 
