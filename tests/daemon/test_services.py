@@ -347,8 +347,10 @@ def test_a_service_that_is_removed_while_its_tasks_are_made_leaves_nothing(
 ) -> None:
     """At whatever step of theirs: an arbitrary moment is what the sleep is for."""
     host.ok("network", "create", "-d", "overlay", "back")
-    create(host, "--replicas", "3", "-p", "4000:5000", "--network", "back", "--mount",
-           "type=volume,dst=/data")  # fmt: skip
+    create(
+        host, "--replicas", "3", "-p", "4000:5000", "--network", "back", "--mount",
+        "type=volume,dst=/data", "--stop-grace-period", "0s",
+    )  # fmt: skip
     time.sleep(after_s)
     host.ok("service", "rm", "web")
     until(lambda: host.docker("network", "rm", "back").code == 0)
