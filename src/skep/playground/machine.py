@@ -18,7 +18,8 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +41,26 @@ Run = Callable[[MachinePlace], int]
 
 def boot(place: MachinePlace, run: Run) -> int:
     """Start a node; gives the pid of its first process as we see it. Raises Internal."""
+    with _uninterrupted():
+        said = _fork_first(place, run)
+    if not said.isdigit():
+        raise Internal(f"node {place.name} cannot be started: {said or 'see ' + str(place.log)}")
+    return int(said)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the end: in the middle of a fork Python loses it (callbacks that run there
+    may not raise), and a half-made child would be nobody's."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _fork_first(place: MachinePlace, run: Run) -> str:
+    """The new node's first pid, or what went wrong, "" when nobody could say."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -48,13 +69,10 @@ def boot(place: MachinePlace, run: Run) -> int:
     os.close(writing)
     try:
         _await_end(child)
-        _, status = os.waitpid(child, 0)
-        said = os.read(reading, 4096).decode()
+        os.waitpid(child, 0)
+        return os.read(reading, 4096).decode()
     finally:
         os.close(reading)
-    if os.waitstatus_to_exitcode(status) != 0 or not said.isdigit():
-        raise Internal(f"node {place.name} cannot be started: {said or 'see ' + str(place.log)}")
-    return int(said)
 
 
 def power_off(pids: Iterable[int]) -> None:
@@ -124,6 +142,7 @@ def _is_over(pidfd: int, wait_s: float) -> bool:
 def _enter_and_init(place: MachinePlace, run: Run, report: int) -> NoReturn:
     """In the first fork: make the namespaces, fork the init into them, tell its pid and go."""
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         os.setsid()
         _redirect_output(place.log)
         _close_all_but(report)  # a lock that we hold would be held by the node for ever
