@@ -130,7 +130,6 @@ def test_a_virtual_address_is_replaced_whole() -> None:
         "delete element ip skep virtual { 10.0.0.2 }",
         "delete chain ip skep v-10.0.0.2",
         "add chain ip skep v-10.0.0.2",
-        "add rule ip skep v-10.0.0.2 dnat to "
-        "numgen inc mod 2 map { 0 : 10.0.0.3, 1 : 10.0.0.4 }",
+        "add rule ip skep v-10.0.0.2 dnat to numgen inc mod 2 map { 0 : 10.0.0.3, 1 : 10.0.0.4 }",
         "add element ip skep virtual { 10.0.0.2 : goto v-10.0.0.2 }",
     ]
