@@ -28,5 +28,7 @@ def swarm(daemon: DaemonHost) -> DaemonHost:
 @pytest.fixture
 def host(swarm: DaemonHost) -> Iterator[DaemonHost]:
     """The same; whatever the test made is removed, and must leave nothing behind."""
+    if swarm.process is None:
+        swarm.start()  # a test that failed left it killed
     yield swarm
     swarm.clear()

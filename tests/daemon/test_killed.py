@@ -66,16 +66,17 @@ def create(host: DaemonHost, replicas: int, *words: str) -> None:
 def test_killed_while_it_scales_up(host: DaemonHost, turn: int) -> None:
     create(host, 1, "-p", "4000:5000")
     host.ok("service", "scale", "-d", "web=50")
-    kill_after(host, moment("up", turn, 1.8))
+    kill_after(host, moment("up", turn, 1.5))
     host.start()
     host.until_running("web", 50)
     assert replicas(host) == 50
-    host.until_served(4000, 50)
+    if turn % 5 == 0:
+        host.until_served(4000, 50)
     host.ok("service", "rm", "web")
     host.until_clean()
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_killed_while_it_scales_down(host: DaemonHost, turn: int) -> None:
     create(host, 50)
     host.ok("service", "scale", "-d", "web=0")
@@ -85,7 +86,7 @@ def test_killed_while_it_scales_down(host: DaemonHost, turn: int) -> None:
     assert host.ok("service", "ls", "--format", "{{.Replicas}}") == "0/0"
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_killed_in_the_middle_of_a_rolling_update(host: DaemonHost, turn: int) -> None:
     create(host, 12, "--update-parallelism", "3", "--update-monitor", "100ms")
     host.ok("service", "update", "-d", "--image", "web:2", "web")
@@ -123,7 +124,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_killed_in_the_middle_of_docker_load(host: DaemonHost, big: Path, turn: int) -> None:
     client = killed_meanwhile(host, moment("load", turn, 0.6), "load", "-i", str(big))
     host.start()
@@ -136,7 +137,7 @@ def test_killed_in_the_middle_of_docker_load(host: DaemonHost, big: Path, turn: 
     assert host.leftovers() == []
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_killed_in_the_middle_of_a_pull(
     host: DaemonHost, big: Path, tmp_path: Path, turn: int
 ) -> None:
@@ -167,7 +168,7 @@ def state_of(host: DaemonHost) -> str:
     return host.ok("info", "--format", "{{.Swarm.LocalNodeState}}")
 
 
-@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("turn", range(3))
 def test_killed_in_the_middle_of_swarm_init(alone: DaemonHost, turn: int) -> None:
     client = killed_meanwhile(alone, moment("init", turn, 0.25), "swarm", "init")
     alone.start()
@@ -180,7 +181,7 @@ def test_killed_in_the_middle_of_swarm_init(alone: DaemonHost, turn: int) -> Non
     )
 
 
-@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("turn", range(3))
 def test_killed_in_the_middle_of_swarm_leave(host: DaemonHost, turn: int) -> None:
     create(host, 5, "-p", "4000:5000")
     client = killed_meanwhile(host, moment("leave", turn, 0.5), "swarm", "leave", "-f")

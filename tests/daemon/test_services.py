@@ -235,8 +235,8 @@ def test_an_update_that_fails_is_paused(host: DaemonHost) -> None:
 
 def test_an_update_that_fails_can_roll_itself_back(host: DaemonHost) -> None:
     create(
-        host, "--replicas", "2", "--update-failure-action", "rollback", "--update-monitor", "1s",
-        "--rollback-monitor", "100ms",
+        host, "--replicas", "2", "--update-failure-action", "rollback", "--restart-delay", "0s",
+        "--update-monitor", "1s", "--rollback-monitor", "100ms",
     )  # fmt: skip
     host.until_running("web", 2)
     update(host, "--image", "crash:1")
@@ -545,7 +545,7 @@ def test_how_a_task_is_stopped(host: DaemonHost, words: tuple[str, ...], code: s
 def test_logs_can_be_cut_and_told_apart(host: DaemonHost) -> None:
     create(
         host, "--replicas", "2", "--restart-condition", "none", "--env", "A=b",
-        command="echo one; echo two; echo three >&2",
+        command="echo one; sleep 0.01; echo two; echo three >&2",
     )  # fmt: skip
     until(lambda: states(host) == {"complete": 2})
     until(lambda: len(output(host).split()) == 4)

@@ -36,7 +36,8 @@ _POLL_S = 0.02
 _START_S = 20.0
 _STOP_S = 20.0
 
-SERVER = b"""#!/bin/sh
+SERVER = {
+    "serve": b"""#!/bin/sh
 finish() {
     kill $server
     while busybox pidof httpd >/dev/null; do sleep 0.01; done
@@ -44,20 +45,18 @@ finish() {
     exit 0
 }
 trap finish TERM
-mkdir -p /www/cgi-bin
-cat > /www/cgi-bin/who <<END
-#!/bin/sh
-printf 'Content-Type: text/plain\\r\\n\\r\\n'
-echo "$(hostname) \\$REMOTE_ADDR ${VERSION}"
-END
-chmod +x /www/cgi-bin/who
 echo serving "$VERSION"
 httpd -f -p "${PORT:-5000}" -h /www &
 server=$!
 wait
-"""
-"""A web server that says who it is, who asks it and its version. On SIGTERM it answers what it was
-asked and ends."""
+""",
+    "www/cgi-bin/who": b"""#!/bin/sh
+printf 'Content-Type: text/plain\\r\\n\\r\\n'
+echo "$(hostname) $REMOTE_ADDR $VERSION"
+""",
+}
+"""The files of a web server that says who it is, who asks it and its version. On SIGTERM it answers
+what it was asked and ends."""
 
 
 class Printed(NamedTuple):
@@ -164,8 +163,6 @@ class DaemonHost:
             )
 
     def answers(self) -> bool:
-        if self.process is None or self.process.poll() is not None:
-            raise AssertionError(f"the daemon ended:\n{self.log_tail()}")
         try:
             return self.api("GET", "/_ping").status == 200
         except OSError:
@@ -187,6 +184,11 @@ class DaemonHost:
         process.kill()
         process.wait(_STOP_S)
         self.process = None
+
+    def _check_alive(self) -> None:
+        """A daemon that nobody stopped must not have ended."""
+        if self.process is not None and (code := self.process.poll()) is not None:
+            raise AssertionError(f"the daemon ended with {code}:\n{self.log_tail()}")
 
     def _running(self) -> subprocess.Popen[bytes]:
         assert self.process is not None, "no daemon was started"
@@ -226,14 +228,15 @@ class DaemonHost:
         }
 
     def api(self, method: str, path: str, body: Any = None) -> Answer:
-        """One call of the Engine API; raises OSError when nobody listens."""
+        """One call of the Engine API; raises OSError when nobody listens yet."""
         connection = _UnixConnection(self.socket)
         try:
             text = body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
             connection.request(method, path, text, {"Content-Type": "application/json"})
             response = connection.getresponse()
             content = response.read()
-        except http.client.HTTPException as error:
+        except (OSError, http.client.HTTPException) as error:
+            self._check_alive()
             raise ConnectionError(str(error)) from None
         finally:
             connection.close()
@@ -308,9 +311,7 @@ class DaemonHost:
 
     def load_server(self, name: str, version: str) -> str:
         """`SERVER` as an image."""
-        return self.load_image(
-            name, files={"serve": SERVER}, cmd=("/serve",), env={"VERSION": version}
-        )
+        return self.load_image(name, files=SERVER, cmd=("/serve",), env={"VERSION": version})
 
     # -- what is left ---------------------------------------------------------------------------
 
