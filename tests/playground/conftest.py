@@ -1,4 +1,4 @@
-"""Every test here is on real nodes: one playground for each file (skep.testing.playground)."""
+"""Every test here is on real nodes. Most share one playground (skep.testing.playground)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from skep.testing.playground import PlaygroundHost, playground_host
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlaygroundHost]:
     """Three nodes, n1 the manager, with the image WEB."""
     with playground_host(tmp_path_factory.mktemp("playground")) as host:
@@ -18,6 +18,11 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlaygroundH
 
 @pytest.fixture
 def nodes(playground: PlaygroundHost) -> Iterator[PlaygroundHost]:
-    """The same; what the test made of services and labels is removed, and leaves no container."""
+    """The same, as it was at first: what a test made is removed, and leaves no container; a test
+    that left a node behind fails, and the next has nodes of its own."""
     yield playground
-    playground.clear()
+    try:
+        playground.clear()
+    except BaseException:
+        playground.renew()
+        raise

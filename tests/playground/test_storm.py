@@ -11,7 +11,7 @@ from collections.abc import Callable
 from skep.testing.daemon import until
 from skep.testing.playground import SLEEPER, PlaygroundHost
 
-EVENTS = 14
+EVENTS = 12
 
 
 class Storm:

@@ -52,7 +52,7 @@ def _commands_with(mark: str) -> Iterator[Path]:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[PlaygroundHost]:
-    """One that is not up. At the end nothing of it may be there."""
+    """One that is not up. After its `down` nothing of it may be there."""
     host = PlaygroundHost(tmp_path)
     try:
         yield host
@@ -90,16 +90,6 @@ def test_what_is_up_is_not_made_twice_and_what_is_down_not_missed(host: Playgrou
     missed = host.command("status")
     assert (missed.code, missed.out) == (1, "")
     assert f"playground {host.name} is not up" in missed.err
-
-
-def test_nothing_is_left_of_running_containers_and_published_ports(host: PlaygroundHost) -> None:
-    host.up(2)
-    host.load_server()
-    host.create("web", "--replicas", "4", "--publish", "8080:5000", *SLEEPER)
-    host.until_running("web", 4)
-    assert len(list(_commands_with(f"/skep-playground/{host.name}"))) >= 4
-    host.down()
-    assert traces(host) == []
 
 
 def test_a_crash_of_everything_leaves_what_the_next_down_removes(host: PlaygroundHost) -> None:
@@ -165,17 +155,6 @@ def test_an_up_whose_daemons_do_not_come_up_says_their_last_words_and_leaves_not
     assert traces(host) == []
 
 
-def test_a_half_dead_node_holds_nobody_up(
-    host: PlaygroundHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(playground, "_PATIENCE_S", 0.5)
-    host.up(2)
-    daemon = host.daemon_pid("n2")
-    os.kill(daemon, signal.SIGSTOP)
-    shown = cluster.Playground(host.places, playground._dial, lambda _: 0, print).status()
-    assert [node.state for node in shown] == ["active", "no answer: nothing was heard for 0.5 s"]
-
-
 def test_two_playgrounds_stand_side_by_side_also_with_the_longest_names(
     host: PlaygroundHost, tmp_path: Path
 ) -> None:
@@ -205,23 +184,37 @@ def test_commands_run_inside_a_node(host: PlaygroundHost) -> None:
     assert host.command("exec", "n2", "sh", "-c", "exit 7").code == 7
     assert "there is no node" in host.command("exec", "n9", "true").err
     assert "say what to run" in host.command("exec", "n2", "--").err
+
+
+def test_a_killed_node_starts_again_with_its_own_settings_and_holds_nobody_up(
+    host: PlaygroundHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.up(2)
     host.kill("n2")
     assert "n2 is switched off" in host.command("exec", "n2", "true").err
+    assert host.said("status", "--format", "{{.State}}") == "active\noff\n"
+    host.place("n2").settings.write_text('{"labels": ["rack=r1"]}')
+    host.start("n2")
+    assert host.get("/info", "n2")["Labels"] == ["rack=r1"]
+    host.until_state("n2", "ready")
 
-
-def test_a_node_reads_its_own_settings_and_not_the_machines(host: PlaygroundHost) -> None:
-    host.up(1)
-    host.kill("n1")
-    host.place("n1").settings.write_text('{"labels": ["rack=r1"]}')
-    host.start("n1")
-    assert host.get("/info")["Labels"] == ["rack=r1"]
+    monkeypatch.setattr(playground, "_PATIENCE_S", 0.5)
+    os.kill(host.daemon_pid("n2"), signal.SIGSTOP)
+    shown = cluster.Playground(host.places, playground._dial, lambda _: 0, print).status()
+    assert [node.state for node in shown] == ["active", "no answer: nothing was heard for 0.5 s"]
 
 
 def test_twenty_nodes_come_and_go(host: PlaygroundHost) -> None:
+    """With containers and a published port, of which nothing is left either."""
     began = time.monotonic()
     host.up(20)
     up_s = time.monotonic() - began
     assert {node["Status"]["State"] for node in host.get("/nodes")} == {"ready"}
+    host.load_server("n1", "n2")
+    workers = ("--constraint", "node.hostname in (n1, n2)")
+    host.create("web", "--replicas", "4", "--publish", "8080:5000", *workers, *SLEEPER)
+    host.until_running("web", 4)
+    assert len(list(_commands_with(f"/skep-playground/{host.name}"))) >= 4
     pss = [_pss_mib(host.daemon_pid(name)) for name in host.names]
     began = time.monotonic()
     host.down()

@@ -134,7 +134,7 @@ class PlaygroundHost:
     def load_server(self, *nodes: str) -> None:
         """WEB on these nodes, or on all."""
         archive = self.folder / f"{secrets.token_hex(4)}.tar"
-        make_image(archive, WEB, files={"serve": SERVER}, cmd=("/serve",), env={"VERSION": "1"})
+        make_image(archive, WEB, files=SERVER, cmd=("/serve",), env={"VERSION": "1"})
 
         def load(node: str) -> None:
             with self.api(node) as api:
@@ -287,7 +287,7 @@ class PlaygroundHost:
         return "\n".join(parts)
 
     def clear(self) -> None:
-        """As after `up`: no services, every node active, unlabelled and connected, no container."""
+        """As after `up`: no services, every node active, unlabelled and ready, no container."""
         with self.api() as api:
             for service in api.get("/services"):
                 api.delete(f"/services/{service['ID']}")
@@ -297,9 +297,18 @@ class PlaygroundHost:
                     version = {"version": node["Version"]["Index"]}
                     api.post(f"/nodes/{node['ID']}/update", plain, version)
         until(
-            lambda: not any(self.containers(name, running=False) for name in self.names),
+            lambda: (
+                {self.node_state(name) for name in self.names} == {"ready"}
+                and not any(self.containers(name, running=False) for name in self.names)
+            ),
             on_timeout=self.story,
         )
+
+    def renew(self) -> None:
+        """Another one in its place."""
+        self.down()
+        self.up(self.count)
+        self.load_server()
 
 
 @contextlib.contextmanager
