@@ -6,6 +6,8 @@ expectations `shape` stands for what differs each time: ID, AGO, TOKEN, HOST.
 
 from __future__ import annotations
 
+import hashlib
+import random
 import re
 import signal
 import socket
@@ -16,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from skep import __version__
+from skep.model.base import encode_json
+from skep.model.image import ImageDocument, RootFS
 from skep.testing.daemon import DaemonHost, Printed, until
-from skep.testing.images import make_image
+from skep.testing.images import make_image, make_tar, write_archive
 from skep.testing.registry import Registry, serve_registry
 
 QUICK = ("--update-monitor", "500ms", "--rollback-monitor", "500ms")
@@ -312,6 +316,44 @@ def test_images_are_loaded_listed_tagged_and_removed(alone: DaemonHost, tmp_path
     removed = alone.docker("rmi", "box:1")
     assert shape(removed.out).splitlines()[:2] == ["Untagged: box:1", "Deleted: sha256:ID"]
     assert alone.docker("rmi", "box:1") == refused("No such image: box:1")
+
+
+@pytest.mark.parametrize("kind", ["garbage", "truncated", "empty", "lying", "escaping"])
+def test_an_archive_that_is_corrupt_or_hostile_is_refused(
+    alone: DaemonHost, tmp_path: Path, kind: str
+) -> None:
+    """One error, nothing stored, nothing outside of the store."""
+    path = tmp_path / "bad.tar"
+    path.write_bytes(bad_archive(kind, tmp_path))
+    loaded = alone.docker("load", "-i", str(path))
+    assert loaded.code == 1
+    assert len(loaded.err.splitlines()) == 1
+    assert loaded.err.strip() != ""
+    assert alone.docker("images", "-q", "bad").out == ""
+    assert alone.leftovers() == []
+    assert not list(tmp_path.parent.rglob("escaped")) + list(alone.folder.rglob("escaped"))
+
+
+def bad_archive(kind: str, folder: Path) -> bytes:
+    """What is wrong: the bytes, half of them, all of them, a layer's digest, a name in a layer."""
+    make_image(folder / "good.tar", "bad:1", files={"data": b"x" * 100_000})
+    whole = (folder / "good.tar").read_bytes()
+    if kind == "truncated":
+        return whole[: len(whole) // 2]
+    if kind == "lying":
+        return whole.replace(b"x" * 1000, b"y" * 1000)
+    if kind == "escaping":
+        layer = make_tar({"../../../escaped": b"x"})
+        document = encode_json(
+            ImageDocument(
+                architecture="amd64",
+                os="linux",
+                rootfs=RootFS((f"sha256:{hashlib.sha256(layer).hexdigest()}",)),
+            )
+        )
+        write_archive(folder / "escaping.tar", "bad:1", document, [layer])
+        return (folder / "escaping.tar").read_bytes()
+    return b"" if kind == "empty" else random.Random(1).randbytes(10_000)
 
 
 def test_an_image_is_pulled_from_a_registry(alone: DaemonHost, registry: Registry) -> None:
