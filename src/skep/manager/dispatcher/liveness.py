@@ -14,7 +14,7 @@ from collections.abc import Callable
 from skep.kit.clock import NS_PER_S
 
 _COST_S = 45e-6
-"""Processor time of a heartbeat over TLS on a core of 2024 (bench/line.py)."""
+"""Processor time of a heartbeat over TLS, as measured on a virtual core."""
 _SHARE_OF_CORE = 0.05
 _SHORTEST_S = 0.9
 _MISSED = 3.0
