@@ -8,10 +8,11 @@ from skep.agent.identity import Identity
 from skep.agent.roster import Roster
 from skep.protocol.link import AgentLink
 from skep.protocol.messages import FromManager
-from skep.protocol.tls import connect
+from skep.protocol.tls import BUSY_S, connect
 
 
 async def dial(identity: Identity, roster: Roster) -> AgentLink:
     """A line to the next manager. Raises Expired, Unavailable."""
     identity.check_valid(time.time())
-    return await connect(roster.next_address(), identity.client_context(), FromManager)
+    context = identity.client_context()
+    return await connect(roster.next_address(), context, FromManager, patience_s=BUSY_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from skep.kit.errors import SkepError, Unavailable
@@ -43,6 +44,11 @@ class Link(Protocol[Out_contra, In_co]):
 
     async def receive(self) -> In_co:
         """The next message, in the order sent. Raises LinkClosed."""
+        ...
+
+    async def each(self, take: Callable[[In_co], None]) -> None:
+        """Give every message from now on to `take`, which does not wait. Raises LinkClosed at the
+        end, or what `take` raised, which ends the line."""
         ...
 
     def close(self) -> None:
@@ -99,6 +105,10 @@ class _End(Generic[_Out, _In]):
 
     async def receive(self) -> _In:
         return await self._into.get()
+
+    async def each(self, take: Callable[[_In], None]) -> None:
+        while True:
+            take(await self._into.get())
 
     def close(self) -> None:
         self._out.close()

@@ -14,7 +14,7 @@ import resource
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
@@ -30,9 +30,9 @@ from skep.protocol.wire import MAX_STRANGER_FRAME_BYTES, WireLink
 log = logging.getLogger(__name__)
 
 _SEATS = 2_048
-_HEARD_AT_ONCE = 128
-_FIRST_BYTE_S = 5.0
-_TURN_S = 15.0
+_HEARD_AT_ONCE = 256
+_FIRST_BYTE_S = 10.0
+_TURN_S = 25.0
 _HANDSHAKE_S = 5.0
 _PROOF_S = 10.0
 _SWEEP_S = 0.5
@@ -40,6 +40,7 @@ _BACKLOG = 4_096
 _HANDFUL = 32
 _BREATH_S = 0.005
 _NO_DESCRIPTORS_S = 0.2
+_ESTABLISHED = 1
 _TLS_HANDSHAKE = b"\x16"
 """The first byte of every TLS connection (RFC 8446, 5.1)."""
 
@@ -143,6 +144,9 @@ class Listener:
                 self.refusals.say(gone.source, "too many callers of its address")
             if guest is None:
                 return
+            if _hung_up(guest.line):
+                self._drop(guest)
+                continue
             guest.job = self._jobs.start(self._hear(guest), f"caller {guest.source}")
 
     async def _hear(self, guest: _Guest) -> None:
@@ -172,8 +176,11 @@ class Listener:
                 ssl_handshake_timeout=_HANDSHAKE_S,
                 ssl_shutdown_timeout=SHUTDOWN_S,
             )
+        except ssl.SSLCertVerificationError as error:
+            self.refusals.say(guest.source, f"its certificate is refused: {error.verify_message}")
+            return False
         except OSError as error:  # ssl.SSLError is one; asyncio has closed the socket
-            self.refusals.say(guest.source, f"no TLS 1.3 handshake: {_reason(error)}")
+            self.refusals.say(guest.source, "no TLS 1.3 handshake", _reason(error))
             return False
         return True
 
@@ -186,9 +193,9 @@ class Listener:
         while True:
             await asyncio.sleep(_SWEEP_S)
             now = time.monotonic()
-            for guest in _older(self._lobby.silent, now - _FIRST_BYTE_S):
+            for guest in _since_before(now - _FIRST_BYTE_S, self._lobby.silent):
                 self._refuse(guest, f"it said nothing for {_FIRST_BYTE_S:g} s")
-            for guest in _older(self._lobby.waiting, now - _TURN_S):
+            for guest in _since_before(now - _TURN_S, self._lobby.waiting):
                 self._refuse(guest, f"its turn did not come within {_TURN_S:g} s")
             self.refusals.flush()
 
@@ -236,20 +243,16 @@ def _listen(address: str) -> socket.socket:
     return listening
 
 
-def _older(guests: dict[_Guest, None], than: float) -> list[_Guest]:
-    """Those whose wait began before; guests are in that order."""
-    found = []
-    for guest in guests:
-        if guest.since >= than:
-            break
-        found.append(guest)
-    return found
+def _hung_up(line: socket.socket) -> bool:
+    """Who called is gone again; what it said can still be read (tcp(7), TCP_INFO)."""
+    return line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED
+
+
+def _since_before(moment: float, guests: Iterator[_Guest]) -> list[_Guest]:
+    return [guest for guest in guests if guest.since < moment]
 
 
 def _reason(error: OSError) -> str:
-    match error:
-        case ssl.SSLCertVerificationError():
-            return error.verify_message
-        case ssl.SSLError():
-            return (error.reason or "not TLS").lower().replace("_", " ")
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "not TLS").lower().replace("_", " ")
     return str(error) or type(error).__name__

@@ -26,6 +26,8 @@ MANAGER_NAME = "swarm-manager"
 """The name in every manager's certificate: who connects checks it, whatever the address."""
 
 CONNECT_S = 10.0
+BUSY_S = 30.0
+"""A manager whose machine answers, while 5,000 agents come back to it at once, may need so long."""
 SHUTDOWN_S = 3.0
 """A line that is closed may take this long to say its last words."""
 
@@ -70,22 +72,17 @@ def stranger_context(root: str | None) -> ssl.SSLContext:
     return context
 
 
-async def connect(address: str, context: ssl.SSLContext, incoming: Any) -> WireLink[Any, Any]:
-    """A line to the manager at `address` (host:port). Raises Unavailable, saying what went wrong,
-    at the latest after CONNECT_S."""
+async def connect(
+    address: str, context: ssl.SSLContext, incoming: Any, patience_s: float = CONNECT_S
+) -> WireLink[Any, Any]:
+    """A line to the manager at `address` (host:port). Raises Unavailable, saying what went wrong:
+    after CONNECT_S when there is no answer at all, after `patience_s` more when no TLS came of it.
+    """
     host, port = split_host_port(address, PORT)
     where = join_host_port(host, port)
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_S):
-            _, link = await loop.create_connection(
-                lambda: WireLink[Any, Any](incoming),
-                host,
-                port,
-                ssl=context,
-                server_hostname=MANAGER_NAME,
-                ssl_shutdown_timeout=SHUTDOWN_S,
-            )
+            line = await _dial(host, port)
     except TimeoutError:
         raise Unavailable(
             f"the manager at {where} did not answer within {CONNECT_S:g} s: check the "
@@ -93,7 +90,16 @@ async def connect(address: str, context: ssl.SSLContext, incoming: Any) -> WireL
         ) from None
     except OSError as error:
         raise Unavailable(_what_went_wrong(where, error)) from None
-    return link
+    try:
+        async with asyncio.timeout(patience_s):
+            return await _secure(line, context, incoming)
+    except TimeoutError:
+        raise Unavailable(
+            f"{where} took the call and said nothing for {patience_s:g} s: is that a manager's "
+            f"port ({PORT} by default), or is the manager overloaded?"
+        ) from None
+    except OSError as error:
+        raise Unavailable(_what_went_wrong(where, error)) from None
 
 
 def caller_of(link: WireLink[Any, Any]) -> Caller | None:
@@ -121,6 +127,38 @@ def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+async def _dial(host: str, port: int) -> socket.socket:
+    """Raises OSError: the last of the host's addresses says why."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, target in found:
+        line = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol)
+        try:
+            await loop.sock_connect(line, target)
+        except BaseException as error:
+            line.close()
+            if not isinstance(error, OSError) or target == found[-1][4]:
+                raise
+        else:
+            return line
+    raise socket.gaierror(socket.EAI_NONAME, "it has no address")
+
+
+async def _secure(
+    line: socket.socket, context: ssl.SSLContext, incoming: Any
+) -> WireLink[Any, Any]:
+    """TLS on a connected socket, which is ours no more from here on. Raises OSError."""
+    link: WireLink[Any, Any]
+    _, link = await asyncio.get_running_loop().create_connection(
+        lambda: WireLink[Any, Any](incoming),
+        sock=line,
+        ssl=context,
+        server_hostname=MANAGER_NAME,
+        ssl_shutdown_timeout=SHUTDOWN_S,
+    )
+    return link
 
 
 def _what_went_wrong(where: str, error: OSError) -> str:

@@ -10,10 +10,12 @@ import asyncio
 import socket
 from asyncio import sslproto
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from skep.kit.errors import SkepError
 from skep.protocol.link import LinkClosed, MessageTooLarge
 from skep.protocol.messages import Message
 
@@ -86,11 +88,12 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         self._frames = FrameReader(max_frame_bytes)
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
+        self._take: Callable[[_In], None] | None = None
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._transport: asyncio.Transport | None = None
-        self._end: LinkClosed | None = None
+        self._end: SkepError | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -125,12 +128,21 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         if self._transport is not None and not self._has_enough():
             self._transport.resume_reading()
         try:
-            return self._decoder.decode(frame)
-        except msgspec.MsgspecError as error:
-            said = ascii(str(error))[:_MAX_SAID]
-            refusal = BadFrame(f"it sent what is no message of this protocol: {said}")
-            self._refuse(refusal)
-            raise refusal from None
+            return self._decode(frame)
+        except BadFrame as error:
+            self._refuse(error)
+            raise
+
+    async def each(self, take: Callable[[_In], None]) -> None:
+        """Messages are taken as they come in, which costs half as much as a task that waits for
+        them: most are heartbeats."""
+        while self._unread:
+            take(await self.receive())
+        self._take = take
+        while self._end is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        raise self._end
 
     def close(self) -> None:
         if self._transport is not None:
@@ -151,7 +163,11 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     def data_received(self, data: bytes) -> None:
         try:
             frames = self._frames.feed(data)
-        except BadFrame as error:
+            if self._take is not None:
+                for frame in frames:
+                    self._take(self._decode(frame))
+                return
+        except SkepError as error:
             self._refuse(error)
             return
         self._unread += frames
@@ -170,6 +186,13 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    def _decode(self, frame: bytes) -> _In:
+        try:
+            return self._decoder.decode(frame)
+        except msgspec.MsgspecError as error:
+            said = ascii(str(error))[:_MAX_SAID]
+            raise BadFrame(f"it sent what is no message of this protocol: {said}") from None
+
     def _has_enough(self) -> bool:
         return len(self._unread) >= _READ_AHEAD or self._unread_bytes >= _READ_AHEAD_BYTES
 
@@ -180,12 +203,12 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         except TimeoutError:
             self._refuse(LinkClosed(f"the other end took nothing for {STALL_S:g} s"))
 
-    def _refuse(self, error: LinkClosed) -> None:
+    def _refuse(self, error: SkepError) -> None:
         self._finish(error)
         if self._transport is not None:
             self._transport.abort()
 
-    def _finish(self, end: LinkClosed) -> None:
+    def _finish(self, end: SkepError) -> None:
         self._end = self._end or end
         self._arrived.set()
         self._writable.set()

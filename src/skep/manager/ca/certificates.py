@@ -49,8 +49,9 @@ def new_root(now: datetime) -> Root:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _ROOT_NAME)])
-    certificate = _authority(name, key.public_key(), now, now + _ROOT_LIFE).issuer_name(name)
-    return Root(_pem(certificate.sign(key, hashes.SHA256())), _key_pem(key))
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    built = _authority(name, key.public_key(), now, now + _ROOT_LIFE, key_id).issuer_name(name)
+    return Root(_pem(built.sign(key, hashes.SHA256())), _key_pem(key))
 
 
 def given_root(certificate_pem: str, key_pem: str, now: datetime) -> Root:
@@ -86,8 +87,8 @@ def cross_certificate(root_pem: str, signer: Root, now: datetime) -> str:
     root = x509.load_pem_x509_certificate(root_pem.encode())
     issuer, key = _load(signer)
     until = min(root.not_valid_after_utc, issuer.not_valid_after_utc)
-    built = _authority(root.subject, root.public_key(), now, until).issuer_name(issuer.subject)
-    vouched = built.add_extension(_vouched_by(issuer), critical=False)
+    built = _authority(root.subject, root.public_key(), now, until, _key_id(root))
+    vouched = built.issuer_name(issuer.subject).add_extension(_vouched_by(issuer), critical=False)
     return _pem(vouched.sign(key, hashes.SHA256()))
 
 
@@ -185,7 +186,11 @@ def _check_key(key: object) -> None:
 
 
 def _authority(
-    name: x509.Name, key: PublicKeyTypes, now: datetime, until: datetime
+    name: x509.Name,
+    key: PublicKeyTypes,
+    now: datetime,
+    until: datetime,
+    key_id: x509.SubjectKeyIdentifier,
 ) -> x509.CertificateBuilder:
     """An authority's certificate, but for who vouches for it."""
     from cryptography import x509
@@ -199,10 +204,7 @@ def _authority(
         .not_valid_after(until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key),  # type: ignore[arg-type]
-            critical=False,
-        )
+        .add_extension(key_id, critical=False)
     )
 
 
@@ -244,16 +246,21 @@ def _both_ends() -> x509.ExtendedKeyUsage:
 
 
 def _vouched_by(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    """Two roots of one cluster may have the same name: this tells which of them signed. It must
-    say what the issuer calls its own key, which is not for every authority the key's digest."""
+    """Two roots of one cluster may have the same name: this tells which of them signed."""
+    from cryptography import x509
+
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(_key_id(issuer))
+
+
+def _key_id(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    """What an authority calls its own key: not for every authority the key's digest."""
     from cryptography import x509
 
     try:
-        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:
-        key: Any = issuer.public_key()
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+        key: Any = certificate.public_key()
+        return x509.SubjectKeyIdentifier.from_public_key(key)
 
 
 def _load(root: Root) -> tuple[x509.Certificate, Any]:

@@ -58,6 +58,7 @@ class Dispatcher:
         self._nodes = NodeStates(store, clock)
         self._sessions: dict[str, Session] = {}
         self._heartbeats = Heartbeats()
+        self._configured_ns = 0
         self._period_s = liveness.heartbeat_s(0, 0)
         self._managers: list[Peer] = []
         self._reports = Reports(store)
@@ -66,7 +67,7 @@ class Dispatcher:
         """Expect every node; before the first `serve`, because a node that is heard is ready."""
         nodes = [node for node in self._store.view.nodes() if node.status.state != "down"]
         self._set_period(len(nodes))
-        patience_s = liveness.grace_s(self._period_s) * liveness.NEW_LEADER_FACTOR
+        patience_s = self._grace_s(self._period_s) * liveness.NEW_LEADER_FACTOR
         for node in nodes:
             self._heartbeats.expect(node.id, patience_s)
         await self._nodes.unheard([n.id for n in nodes], "the manager has just started")
@@ -90,12 +91,12 @@ class Dispatcher:
         self._replace(session)
         inbox = Inbox(session, self._registrar, self._nodes)
         try:
-            self._heartbeats.heard(node_id, self._period_s)
+            self._heartbeats.heard(node_id, self._grace_s(self._period_s))
             await self._nodes.arrived(node_id, hello.description, addr)
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.tell())
                 group.create_task(inbox.attend())
-                group.create_task(self._listen(session, inbox))
+                group.create_task(session.listen(self._listener(session, inbox)))
         except* LinkClosed as errors:
             log.info("session of node %s ended: %s", node_id, errors.exceptions[0])
         except* SkepError as errors:
@@ -150,20 +151,23 @@ class Dispatcher:
 
     # What agents say
 
-    async def _listen(self, session: Session, inbox: Inbox) -> None:
-        """Never waits but for the agent: while it did, heartbeats would lie unread."""
+    def _listener(self, session: Session, inbox: Inbox) -> Callable[[FromAgent], None]:
+        node_id = session.node_id
         period_s = self._period_s
-        while True:
-            message = await session.receive()
+
+        def take(message: FromAgent) -> None:
+            nonlocal period_s
             if isinstance(message, Heartbeat):
                 period_s = message.next_s
             elif isinstance(message, Statuses):
                 for report in message.reports:
-                    self._reports.take(session.node_id, report.task_id, report.status)
+                    self._reports.take(node_id, report.task_id, report.status)
             else:
                 inbox.put(message)
-            if self._sessions.get(session.node_id) is session:
-                self._heartbeats.heard(session.node_id, period_s)
+            if self._sessions.get(node_id) is session:
+                self._heartbeats.heard(node_id, self._grace_s(period_s))
+
+        return take
 
     # What agents must be told
 
@@ -185,7 +189,7 @@ class Dispatcher:
         self._find_managers()
         for node in self._store.view.nodes():
             if node.status.state == "unknown":
-                self._heartbeats.expect(node.id, liveness.grace_s(self._period_s))
+                self._heartbeats.expect(node.id, self._grace_s(self._period_s))
         for session in self._sessions.values():
             if self._store.view.node(session.node_id) is None:
                 session.end(_REMOVED, removed=True)
@@ -223,7 +227,7 @@ class Dispatcher:
         elif session is not None:
             session.standing_changed()
         elif event.old is None:
-            self._heartbeats.expect(node.id, liveness.grace_s(self._period_s))
+            self._heartbeats.expect(node.id, self._grace_s(self._period_s))
 
     def _find_managers(self) -> None:
         found = [
@@ -248,13 +252,16 @@ class Dispatcher:
     def _set_period(self, nodes: int) -> None:
         """How often agents must speak now. All are told when it is no longer about the same."""
         cluster = self._store.view.cluster()
-        configured_ns = cluster.spec.dispatcher.heartbeat_period if cluster else 0
-        period_s = liveness.heartbeat_s(nodes, configured_ns)
+        self._configured_ns = cluster.spec.dispatcher.heartbeat_period if cluster else 0
+        period_s = liveness.heartbeat_s(nodes, self._configured_ns)
         ratio = period_s / self._period_s
-        if ratio > _STRETCHED or ratio < 1 / _STRETCHED or (configured_ns and ratio != 1):
+        if ratio > _STRETCHED or ratio < 1 / _STRETCHED or (self._configured_ns and ratio != 1):
             self._period_s = period_s
             for session in self._sessions.values():
                 session.standing_changed()
+
+    def _grace_s(self, period_s: float) -> float:
+        return liveness.grace_s(period_s, self._configured_ns)
 
     async def _declare_down(self, node_ids: list[str]) -> None:
         """What cannot be written now is tried again with the next tick."""

@@ -158,19 +158,28 @@ class Session:
 
     # What is heard
 
-    async def receive(self) -> FromAgent:
-        """The agent's next word that is not an answer to a call. Raises LinkClosed."""
-        while True:
-            message = await self._link.receive()
-            if not isinstance(message, Chunk | Done):
-                return message
-            answers = self._calls.get(message.call_id)
-            if answers is None:
-                continue
-            try:
-                answers.put_nowait(message)
-            except asyncio.QueueFull:
-                raise LinkClosed("the node sent more of a log than it was asked for") from None
+    async def listen(self, take: Callable[[FromAgent], None]) -> None:
+        """Give the agent's words to `take`, but for answers to calls. Raises LinkClosed at the end.
+
+        Nothing here waits: while it did, heartbeats would lie unread.
+        """
+
+        def sort(message: FromAgent) -> None:
+            if isinstance(message, Chunk | Done):
+                self._answered(message)
+            else:
+                take(message)
+
+        await self._link.each(sort)
+
+    def _answered(self, message: Chunk | Done) -> None:
+        answers = self._calls.get(message.call_id)
+        if answers is None:
+            return  # who asked is gone
+        try:
+            answers.put_nowait(message)
+        except asyncio.QueueFull:
+            raise LinkClosed("the node sent more of a log than it was asked for") from None
 
     async def call(self, request: Request) -> AsyncGenerator[list[LogFrame], None]:
         """Ask the node's engine; yields what it answers. Raises Unavailable or the node's error."""
