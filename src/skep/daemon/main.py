@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import gc
 import logging
 import os
 import sys
@@ -23,6 +22,7 @@ from skep.kit.linux import (
     mounts_below,
     unmount,
 )
+from skep.kit.memory import calm_collector, return_what_is_freed
 
 log = logging.getLogger("skep")
 
@@ -32,11 +32,12 @@ _LEVELS = {"warn": logging.WARNING, "fatal": logging.CRITICAL}
 
 def main(settings: DaemonSettings) -> int:
     _configure_log(settings)
+    return_what_is_freed()
     try:
         memory = _into_memory(Path(settings.exec_root))
         with _sole_owner(settings), _pid_file(settings.pidfile):
             os.chdir(settings.exec_root)  # conmon leaves a file where it was started
-            _calm_collector()
+            calm_collector()
             idle = asyncio.run(serve(settings))
             os.chdir("/")
         if memory and idle:
@@ -59,13 +60,6 @@ def _configure_log(settings: DaemonSettings) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-
-
-def _calm_collector() -> None:
-    """What was imported stays for ever: never look at it again. And look rarely: the objects kept
-    here are values without circles, and a look in the middle of fifty starts is paid by all."""
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 50)
 
 
 def _into_memory(folder: Path) -> bool:

@@ -230,7 +230,13 @@ class Playground:
 
     def _clear(self) -> None:
         """Remove what there is, whatever the record says: it may be a crash that left it."""
-        machine.power_off(machine.processes_in(switch.namespaces(self._places)))
+        recorded = self._state().nodes if self._is_up() else []
+        machine.power_off(
+            {
+                *machine.processes_in(switch.namespaces(self._places)),
+                *(node.pid for node in recorded if self._runs(node)),
+            }
+        )
         switch.remove(self._places)
         for folder in self._places.data.glob("n*"):
             _remove_cgroups(self._places.named(folder.name, MAX_NODES))
@@ -318,7 +324,7 @@ def _remove_cgroups(place: MachinePlace) -> None:
                     break
                 except FileNotFoundError:
                     break
-                except OSError:  # the kernel is not done with the last process in it
+                except OSError as error:  # the kernel is not done with the last process in it
                     if time.monotonic() > deadline:
-                        raise
+                        raise Internal(f"{folder} cannot be removed: {error.strerror}") from None
                     time.sleep(_POLL_S)

@@ -273,7 +273,11 @@ class PlaygroundHost:
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/comm").read_text() == f"skep {node}\n":
                     return pid
-        raise AssertionError(f"no daemon runs in {node}")
+        raise AssertionError(f"no daemon runs in {node}:\n{self.log_tail(node)}")
+
+    def log_tail(self, node: str) -> str:
+        lines = self.place(node).log.read_text(errors="replace").splitlines()
+        return "\n".join([f"-- {node}", *lines[-15:]])
 
     def story(self) -> str:
         """For whoever reads a failed test."""
@@ -281,10 +285,7 @@ class PlaygroundHost:
         for service in self.get("/services"):
             shown = self.docker("service", "ps", "--no-trunc", service["Spec"]["Name"])
             parts.append(shown.out)
-        for name in self.names:
-            log = self.place(name).log.read_text(errors="replace")
-            parts.append(f"-- {name}\n" + "\n".join(log.splitlines()[-15:]))
-        return "\n".join(parts)
+        return "\n".join([*parts, *map(self.log_tail, self.names)])
 
     def clear(self) -> None:
         """As after `up`: no services, every node active, unlabelled and ready, no container."""
