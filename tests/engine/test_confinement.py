@@ -66,7 +66,8 @@ async def test_limits_reach_the_kernel(host: EngineHost) -> None:
     lines = shown.splitlines()
     assert (lines[0], lines[2], lines[3]) == ("100", "44", "500")
     assert "size=1024k" in lines[1]
-    id_ = await host.run(host=words)
+    id_ = await host.shell("echo here; exec sleep 100", host=words)
+    await host.until_log(id_, "here\n")  # until then it is runc, which has threads
     stats = await anext(await host.engine.containers.stats(id_, stream=False, one_shot=True))
     assert (stats.memory_stats.limit, stats.pids_stats.limit) == (32 << 20, 50)
     assert stats.pids_stats.current == 1

@@ -65,23 +65,23 @@ async def test_a_started_one_cannot_be_started_and_a_stopped_one_not_be_stopped(
 
 async def test_stop_signals_first_and_the_process_may_end_by_itself(host: EngineHost) -> None:
     id_ = await host.shell("trap 'exit 5' TERM; echo ready; while :; do sleep 0.02; done")
-    await until_log(host, id_, "ready\n")
+    await host.until_log(id_, "ready\n")
     await host.engine.containers.stop(id_, timeout_s=20)
     assert (await host.engine.containers.inspect(id_)).state.exit_code == 5
 
 
 async def test_stop_kills_what_does_not_listen(host: EngineHost) -> None:
     id_ = await host.shell("trap '' TERM; echo ready; while :; do sleep 0.02; done")
-    await until_log(host, id_, "ready\n")
+    await host.until_log(id_, "ready\n")
     await host.engine.containers.stop(id_, timeout_s=0)
     assert (await host.engine.containers.inspect(id_)).state.exit_code == 137
 
 
 async def test_kill_sends_the_signal_that_was_asked_for(host: EngineHost) -> None:
     id_ = await host.shell("trap 'echo hup' HUP; echo ready; while :; do sleep 0.02; done")
-    await until_log(host, id_, "ready\n")
+    await host.until_log(id_, "ready\n")
     await host.engine.containers.kill(id_, "HUP")
-    await until_log(host, id_, "ready\nhup\n")
+    await host.until_log(id_, "ready\nhup\n")
     await host.engine.containers.kill(id_)
     assert await host.state(id_) == "exited"
     with pytest.raises(Conflict, match="is not running"):
@@ -92,10 +92,10 @@ async def test_kill_sends_the_signal_that_was_asked_for(host: EngineHost) -> Non
 
 async def test_restart_makes_a_new_process_over_the_same_files(host: EngineHost) -> None:
     id_ = await host.shell("echo x >> /count; wc -l < /count; sleep 600")
-    await until_log(host, id_, "1\n")
+    await host.until_log(id_, "1\n")
     before = (await host.engine.containers.inspect(id_)).state.pid
     await host.engine.containers.restart(id_, timeout_s=0)
-    await until_log(host, id_, "1\n2\n")
+    await host.until_log(id_, "1\n2\n")
     assert (await host.engine.containers.inspect(id_)).state.pid != before
 
 
@@ -186,9 +186,3 @@ async def test_prune_takes_what_does_not_run(host: EngineHost) -> None:
     pruned = await host.engine.containers.prune()
     assert pruned.containers_deleted == [idle]
     assert [row.id for row in await host.engine.containers.list(all_containers=True)] == [running]
-
-
-async def until_log(host: EngineHost, id_: str, text: str) -> None:
-    async with asyncio.timeout(10):
-        while await host.log(id_) != text:
-            await asyncio.sleep(0.02)

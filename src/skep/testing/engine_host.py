@@ -6,6 +6,7 @@ For tests of the engine and of whatever stands on it. Nothing touches the machin
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import shutil
@@ -21,6 +22,8 @@ from skep.model.container import ContainerCreate, HostConfig
 from skep.network.kernel import KernelNetwork
 from skep.testing.images import make_image
 from skep.testing.netlab import two_machines
+
+_PATIENCE_S = 10.0
 
 BUSYBOX = "busybox:1"
 
@@ -87,6 +90,11 @@ class EngineHost:
     async def log(self, container_id: str, **words: Any) -> str:
         chunks = await self.engine.containers.logs(container_id, **words)
         return b"".join([chunk.data async for chunk in chunks]).decode()
+
+    async def until_log(self, container_id: str, text: str) -> None:
+        async with asyncio.timeout(_PATIENCE_S):
+            while await self.log(container_id) != text:
+                await asyncio.sleep(0.02)
 
     async def state(self, container_id: str) -> str:
         return (await self.engine.containers.inspect(container_id)).state.status
