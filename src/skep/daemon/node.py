@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -21,6 +22,10 @@ from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.system import Facts, SwarmInfo, SwarmInit, SwarmJoin
 
 log = logging.getLogger(__name__)
+
+_LAST_S = 5.0
+"""A thread may hang in the kernel (a dead file server), and nobody can cancel it. So long after the
+shutdown timeout the process says where each thread is and ends: as safe as a kill -9."""
 
 
 class NodeDaemon:
@@ -71,9 +76,14 @@ class NodeDaemon:
 async def serve(settings: DaemonSettings) -> bool:
     """Run a node until SIGTERM or SIGINT. Containers run on; returns whether there are none."""
     stopping = asyncio.Event()
+
+    def stop() -> None:
+        faulthandler.dump_traceback_later(settings.shutdown_timeout + _LAST_S, exit=True)
+        stopping.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     node = NodeDaemon(settings, await discover_facts(settings))
     server = Server(node, settings.hosts or [DEFAULT_HOST])
     await node.start()
@@ -81,9 +91,16 @@ async def serve(settings: DaemonSettings) -> bool:
     _ready(settings)
     await stopping.wait()
     log.info("stopping; containers run on")
-    async with asyncio.timeout(settings.shutdown_timeout):
-        await server.stop()
-        return await node.stop()
+    try:
+        async with asyncio.timeout(settings.shutdown_timeout):
+            await server.stop()
+            return await node.stop()
+    except TimeoutError:
+        log.warning(
+            "not all work ended in %d s: the next start repairs what is half done",
+            settings.shutdown_timeout,
+        )
+        return False
 
 
 def _ready(settings: DaemonSettings) -> None:
