@@ -22,7 +22,7 @@ from skep.model.base import encode_json
 from skep.model.image import ImageDocument, RootFS
 from skep.testing.daemon import DaemonHost, Printed, until
 from skep.testing.images import make_image, make_tar, write_archive
-from skep.testing.registry import Registry, serve_registry
+from skep.testing.registry import PASSWORD, USER, Registry, serve_registry
 
 QUICK = ("--update-monitor", "500ms", "--rollback-monitor", "500ms")
 """Docker's client watches a converged service for as long as the update monitor."""
@@ -380,6 +380,33 @@ def test_a_service_of_a_registry_keeps_the_digest(host: DaemonHost, registry: Re
     image = host.ok("service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", "app")
     assert re.fullmatch(rf"{name}@sha256:[0-9a-f]{{64}}", image)
     assert host.ok("service", "ls", "--format", "{{.Image}}") == name
+
+
+def test_a_private_registry_wants_a_login(
+    host: DaemonHost, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The client keeps what the daemon found to be right, and sends it along from then on."""
+    folder = tmp_path_factory.mktemp("locked-registry")
+    with serve_registry(folder, locked=True) as registry:
+        make_image(folder / "app.tar", "own:1", cmd=("sleep", "600"))
+        registry.push(folder / "app.tar", "own:1")
+        name, words = f"{registry.address}/own:1", ("login", "-u", USER, "--password-stdin")
+        assert "unauthorized" in host.docker("pull", name).err
+        wrong = host.docker(*words, registry.address, stdin=b"wax")
+        assert (wrong.code, wrong.err) == (
+            1,
+            "Error response from daemon: unauthorized: incorrect username or password\n",
+        )
+        right = host.docker(*words, registry.address, stdin=PASSWORD.encode())
+        assert (right.code, right.out) == (0, "Login Succeeded\n")
+        made = host.docker(
+            "service", "create", "-q", *QUICK, "--with-registry-auth", "--name", "own", name
+        )
+        assert (made.code, made.err) == (0, "")
+        host.until_running("own", 1)
+        assert host.ok("logout", registry.address) == (
+            f"Removing login credentials for {registry.address}"
+        )
 
 
 def test_the_life_of_a_container(alone: DaemonHost) -> None:

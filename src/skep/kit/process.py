@@ -19,13 +19,14 @@ def spawn(
     env: Mapping[str, str],
     *,
     keep_fds: Iterable[int] = (),
+    stdin: int | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> int:
     """Start `argv` (argv[0] is a path) and give its pid; the caller reaps it with `reaped`.
 
-    stdin is /dev/null, and so are stdout and stderr unless a descriptor is given; `keep_fds` stay
-    open in the child under their numbers. Raises OSError when it cannot be executed.
+    stdin, stdout and stderr are /dev/null unless a descriptor is given; `keep_fds` stay open in
+    the child under their numbers. Raises OSError when it cannot be executed.
     """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -34,7 +35,7 @@ def spawn(
             list(argv),
             env,
             file_actions=[
-                (os.POSIX_SPAWN_DUP2, null, 0),
+                (os.POSIX_SPAWN_DUP2, null if stdin is None else stdin, 0),
                 (os.POSIX_SPAWN_DUP2, null if stdout is None else stdout, 1),
                 (os.POSIX_SPAWN_DUP2, null if stderr is None else stderr, 2),
                 # Onto itself: that takes the close-on-exec mark away, in the child only.

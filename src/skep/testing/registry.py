@@ -8,10 +8,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+USER, PASSWORD = "bee", "honey"
+# bcrypt of PASSWORD, the only kind of hash that the registry takes.
+_HTPASSWD = "bee:$2b$04$N4ULMLj/tlMLJXAJC4nGxeBc/d4L1wxAFxVmyXA6AEocFHRs7xkh.\n"
 _PATIENCE_S = 10.0
 
 
@@ -39,14 +42,13 @@ class Registry(NamedTuple):
 
 
 @contextlib.contextmanager
-def serve_registry(
-    folder: Path, settings: dict[str, Any] | None = None, credentials: str = ""
-) -> Iterator[Registry]:
+def serve_registry(folder: Path, *, locked: bool = False) -> Iterator[Registry]:
     """A registry that keeps its things in `folder`, in the network namespace of the thread.
 
-    settings      more of its config.yml.
-    credentials   "user:password" that `settings` lets in.
+    `locked`: for USER with PASSWORD only.
     """
+    (folder / "htpasswd").write_text(_HTPASSWD)
+    htpasswd = {"realm": "hive", "path": str(folder / "htpasswd")}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -55,7 +57,7 @@ def serve_registry(
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
         "http": {"addr": address},
-        **(settings or {}),
+        **({"auth": {"htpasswd": htpasswd}} if locked else {}),
     }
     (folder / "config.yml").write_bytes(msgspec.json.encode(config))  # JSON is YAML
     with (
@@ -66,7 +68,7 @@ def serve_registry(
     ):
         try:
             _await_answer(address)
-            yield Registry(address, credentials)
+            yield Registry(address, f"{USER}:{PASSWORD}" if locked else "")
         finally:
             server.kill()
 

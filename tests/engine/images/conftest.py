@@ -13,10 +13,6 @@ from skep.engine.images import ImageStore, ImageUser
 from skep.testing.images import make_image
 from skep.testing.registry import Registry, serve_registry
 
-USER, PASSWORD = "bee", "honey"
-# bcrypt of PASSWORD, the only kind of hash that the registry takes.
-HTPASSWD = "bee:$2b$04$N4ULMLj/tlMLJXAJC4nGxeBc/d4L1wxAFxVmyXA6AEocFHRs7xkh.\n"
-
 
 class Store(NamedTuple):
     """A store with what it was told: `users` can be filled, `events` are recorded."""
@@ -75,8 +71,5 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def locked_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry for USER with PASSWORD only."""
-    folder = tmp_path_factory.mktemp("locked-registry")
-    (folder / "htpasswd").write_text(HTPASSWD)
-    auth = {"htpasswd": {"realm": "hive", "path": str(folder / "htpasswd")}}
-    with serve_registry(folder, {"auth": auth}, f"{USER}:{PASSWORD}") as registry:
+    with serve_registry(tmp_path_factory.mktemp("locked-registry"), locked=True) as registry:
         yield registry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 
 from skep.engine.images import RegistryError
 from skep.engine.images.manifests import OCI_INDEX, OCI_MANIFEST, host_platform
-from skep.kit.errors import Forbidden, InvalidArgument, NotFound, SkepError
+from skep.kit.errors import Forbidden, InvalidArgument, NotFound, SkepError, Unauthenticated
 from skep.model.image import ImageConfig, ImageHealthcheck, Platform, Progress, RegistryAuth
 from skep.testing.images import make_image, make_tar
+from skep.testing.registry import PASSWORD, USER
 
-from .conftest import EMPTY, PASSWORD, USER, Registry, Store
+from .conftest import EMPTY, Registry, Store
 
 GOOD_AUTH = RegistryAuth(username=USER, password=PASSWORD)
 
@@ -214,6 +216,35 @@ async def test_credentials_are_on_no_command_line_and_in_no_file(
     assert not any(PASSWORD.encode() in line for line in seen)
     files = [path for path in store.root.rglob("*") if path.is_file() and "layers" not in str(path)]
     assert not any(PASSWORD.encode() in path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("scheme", ["", "http://"])
+async def test_a_login_with_the_right_credentials_succeeds(
+    store: Store, locked_registry: Registry, scheme: str
+) -> None:
+    address = f"{scheme}{locked_registry.address}"
+    plain = RegistryAuth(username=USER, password=PASSWORD, server_address=address)
+    encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    for auth in (plain, RegistryAuth(auth=encoded, server_address=address)):
+        await store.images.login(auth)
+    assert store.on_disk() == EMPTY
+
+
+async def test_a_login_says_why_it_failed(store: Store, locked_registry: Registry) -> None:
+    async def fails(error: type[SkepError], match: str, **words: str) -> None:
+        with pytest.raises(error, match=match):
+            await store.images.login(RegistryAuth(**words))
+
+    there = locked_registry.address
+    await fails(
+        Unauthenticated, "incorrect username or password",
+        username=USER, password="wax", server_address=there,
+    )  # fmt: skip
+    await fails(
+        SkepError, "connection refused", username=USER, password="x", server_address="127.0.0.1:1"
+    )
+    await fails(InvalidArgument, "needs a user name", username=USER, server_address=there)
+    await fails(InvalidArgument, "not base64", auth="x", server_address=there)
 
 
 async def watch_processes(seen: list[bytes]) -> None:

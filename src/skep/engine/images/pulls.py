@@ -68,6 +68,9 @@ class Pulls:
             await fetch_layers(self._registries, layers, remote, diff_ids, auth, report)
             await self._shelf.put(document)
 
+    async def login(self, auth: RegistryAuth) -> None:
+        await self._registries.login(auth)
+
     async def distribution_inspect(
         self, reference: str, auth: RegistryAuth | None
     ) -> DistributionInspect:

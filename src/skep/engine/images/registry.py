@@ -11,13 +11,21 @@ import ipaddress
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
 
-from skep.kit.errors import Forbidden, InvalidArgument, NotFound, SkepError, Unavailable
+from skep.kit.errors import (
+    Forbidden,
+    InvalidArgument,
+    NotFound,
+    SkepError,
+    Unauthenticated,
+    Unavailable,
+)
 from skep.kit.process import find_program, reaped, spawn
 from skep.model.image import RegistryAuth
 from skep.model.reference import DEFAULT_DOMAIN, Reference
@@ -26,6 +34,8 @@ _REQUEST_TIMEOUT_S = 60
 _MAX_DOCUMENT_BYTES = 8 << 20
 _MAX_COMPLAINT_BYTES = 16 << 10
 _HUB_AUTH_KEYS = (DEFAULT_DOMAIN, "https://index.docker.io/v1/")
+_HUB_HOSTS = ("", DEFAULT_DOMAIN, "index.docker.io")
+_IN_MEMORY = "/dev/shm"
 
 
 class RegistryError(SkepError):
@@ -47,6 +57,24 @@ class Registries:
         """The config document of an image (`repo@digest` of a manifest), byte for byte."""
         return await self._read(reference, auth, "--raw", "--config")
 
+    async def login(self, auth: RegistryAuth) -> None:
+        """Ask the registry at `auth.server_address` (Docker Hub when empty) whether it takes these
+        credentials. Raises Unauthenticated when not, RegistryError when it cannot be asked."""
+        host = re.sub(r"^https?://|/.*$", "", auth.server_address)
+        domain = DEFAULT_DOMAIN if host in _HUB_HOSTS else host
+        name, password = _name_and_password(auth)
+        with (
+            tempfile.TemporaryDirectory(dir=_IN_MEMORY) as folder,  # skopeo insists on a file
+            _memory_file(password.encode()) as said,
+        ):
+            os.lseek(said, 0, os.SEEK_SET)
+            arguments = [
+                "login", f"--tls-verify={self._tls(domain)}", f"--authfile={folder}/auth.json",
+                "--username", name, "--password-stdin", domain,
+            ]  # fmt: skip
+            async with self._answering(domain), _running(arguments, _explain_login, said) as skopeo:
+                await skopeo.success()
+
     @asynccontextmanager
     async def copying(
         self, reference: Reference, auth: RegistryAuth | None, layout: Path, blobs: Path
@@ -57,42 +85,46 @@ class Registries:
         checked against its digest. The process is killed when the block ends.
         """
         arguments = [
-            f"--tmpdir={self._tmp}", "copy", "--quiet", f"--src-tls-verify={self._tls(reference)}",
+            f"--tmpdir={self._tmp}", "copy", "--quiet",
+            f"--src-tls-verify={self._tls(reference.domain)}",
             "--dest-oci-accept-uncompressed-layers", f"--dest-shared-blob-dir={blobs}",
             _url(reference), f"oci:{layout}",
         ]  # fmt: skip
-        async with _running(arguments, reference, auth) as skopeo:
+        async with _speaking_of(reference, auth, arguments) as skopeo:
             yield skopeo
 
     async def _read(self, reference: Reference, auth: RegistryAuth | None, *options: str) -> bytes:
-        arguments = ["inspect", f"--tls-verify={self._tls(reference)}", *options, _url(reference)]
-        try:
-            async with (
-                asyncio.timeout(_REQUEST_TIMEOUT_S),
-                _running(arguments, reference, auth) as skopeo,
-            ):
-                return await skopeo.document()
-        except TimeoutError:
-            raise RegistryError(
-                f"{reference.domain} did not answer in {_REQUEST_TIMEOUT_S} s"
-            ) from None
+        tls = f"--tls-verify={self._tls(reference.domain)}"
+        arguments = ["inspect", tls, *options, _url(reference)]
+        async with (
+            self._answering(reference.domain),
+            _speaking_of(reference, auth, arguments) as skopeo,
+        ):
+            return await skopeo.document()
 
-    def _tls(self, reference: Reference) -> str:
-        plain = is_loopback(reference.domain) or reference.domain in self._insecure
-        return "false" if plain else "true"
+    @asynccontextmanager
+    async def _answering(self, domain: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                yield
+        except TimeoutError:
+            raise RegistryError(f"{domain} did not answer in {_REQUEST_TIMEOUT_S} s") from None
+
+    def _tls(self, domain: str) -> str:
+        return "false" if is_loopback(domain) or domain in self._insecure else "true"
 
 
 class Skopeo:
-    """A running skopeo. It writes into memory, so it never waits for us to read."""
+    """A running skopeo. It writes into memory, so it never waits for us to read. `explain` makes
+    an error of its complaint."""
 
     def __init__(
-        self, pid: int, output: int, complaints: int, reference: Reference, with_auth: bool
+        self, pid: int, output: int, complaints: int, explain: Callable[[str], SkepError]
     ) -> None:
         self._pid = pid
         self._output = output
         self._complaints = complaints
-        self._reference = reference
-        self._with_auth = with_auth
+        self._explain = explain
         self._code: int | None = None
 
     async def success(self) -> None:
@@ -100,7 +132,7 @@ class Skopeo:
         self._code = await reaped(self._pid)
         if self._code:
             complaint = os.pread(self._complaints, _MAX_COMPLAINT_BYTES, 0)
-            raise explain(complaint.decode(errors="replace"), self._reference, self._with_auth)
+            raise self._explain(complaint.decode(errors="replace"))
 
     async def document(self) -> bytes:
         """Wait for its end; what it printed. Registries' documents are of 4 MiB at most."""
@@ -115,22 +147,37 @@ class Skopeo:
 
 
 @asynccontextmanager
-async def _running(
-    arguments: Sequence[str], reference: Reference, auth: RegistryAuth | None
+async def _speaking_of(
+    reference: Reference, auth: RegistryAuth | None, arguments: Sequence[str]
 ) -> AsyncIterator[Skopeo]:
-    with (
-        _memory_file(_auth_file(reference, auth)) as credentials,
-        _memory_file() as output,
-        _memory_file() as complaints,
-    ):
+    """skopeo at work on one image, with the credentials for its registry."""
+
+    def explained(complaint: str) -> SkepError:
+        return explain(complaint, reference, auth is not None)
+
+    with _memory_file(_auth_file(reference, auth)) as credentials:
+        argv = [*arguments, f"--authfile=/proc/self/fd/{credentials}"]
+        async with _running(argv, explained, keep_fds=[credentials]) as skopeo:
+            yield skopeo
+
+
+@asynccontextmanager
+async def _running(
+    arguments: Sequence[str],
+    explained: Callable[[str], SkepError],
+    stdin: int | None = None,
+    keep_fds: Sequence[int] = (),
+) -> AsyncIterator[Skopeo]:
+    with _memory_file() as output, _memory_file() as complaints:
         pid = spawn(
-            [*_skopeo(), *arguments, f"--authfile=/proc/self/fd/{credentials}"],
+            [*_skopeo(), *arguments],
             os.environ,  # proxies
-            keep_fds=[credentials],
+            keep_fds=keep_fds,
+            stdin=stdin,
             stdout=output,
             stderr=complaints,
         )
-        skopeo = Skopeo(pid, output, complaints, reference, auth is not None)
+        skopeo = Skopeo(pid, output, complaints, explained)
         try:
             yield skopeo
         finally:
@@ -183,6 +230,13 @@ def explain(complaint: str, reference: Reference, with_auth: bool) -> SkepError:
     return RegistryError(cause)
 
 
+def _explain_login(complaint: str) -> SkepError:
+    cause = _cause(complaint)
+    if re.search(r"invalid username/password|unauthorized|\b40[13]\b", cause):
+        return Unauthenticated("unauthorized: incorrect username or password")
+    return RegistryError(cause)
+
+
 def _cause(complaint: str) -> str:
     """The end of skopeo's chain of messages, from the HTTP request on where there is one."""
     fatal = re.search(r'level=fatal msg="((?:[^"\\]|\\.)*)"', complaint)
@@ -206,6 +260,18 @@ def _auth_file(reference: Reference, auth: RegistryAuth | None) -> bytes:
         entry["identitytoken"] = auth.identity_token
     keys = _HUB_AUTH_KEYS if reference.domain == DEFAULT_DOMAIN else (reference.domain,)
     return msgspec.json.encode({"auths": dict.fromkeys(keys, entry) if entry else {}})
+
+
+def _name_and_password(auth: RegistryAuth) -> tuple[str, str]:
+    name, password = auth.username, auth.password
+    if auth.auth:
+        try:
+            name, _, password = base64.b64decode(auth.auth).decode().partition(":")
+        except ValueError:
+            raise InvalidArgument("auth is not base64 of user name, colon, password") from None
+    if not name or not password:
+        raise InvalidArgument("logging in needs a user name and a password")
+    return name, password
 
 
 @contextmanager

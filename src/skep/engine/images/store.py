@@ -160,6 +160,13 @@ class ImageStore:
         """What the registry has under `reference`; nothing is stored. Errors as in `pull`."""
         return await self._pulls.distribution_inspect(reference, auth)
 
+    async def login(self, auth: RegistryAuth) -> None:
+        """See that a registry takes these credentials; nothing is kept.
+
+        Raises Unauthenticated when it does not, RegistryError when it cannot be asked.
+        """
+        await self._pulls.login(auth)
+
     # Archives
 
     async def load(self, archive: AsyncIterable[bytes]) -> list[LoadedImage]:
