@@ -9,11 +9,10 @@ from skep.cli.client.client import filters_query
 from skep.cli.commands.contents import read_content
 from skep.cli.commands.secret import FIELDS as SECRET_FIELDS
 from skep.cli.commands.secret import Row
-from skep.cli.errors import Failure
 from skep.cli.flags.command import NONE, SOME, TWO, Command
 from skep.cli.flags.flag import Options, filters, switch, text, texts
 from skep.cli.session import Session
-from skep.cli.show.details import inspect_each, pretty_each
+from skep.cli.show.details import inspect_or_pretty
 from skep.cli.show.lists import inspect_format, list_format, show_list
 from skep.cli.show.sections import Lines
 from skep.cli.show.units import go_time, natural_key
@@ -62,11 +61,7 @@ def _inspect(session: Session, options: Options, names: list[str]) -> int:
     def find(name: str) -> Any:
         return session.client.get(f"/configs/{name}")
 
-    if not options.yes("pretty"):
-        return inspect_each(session, names, options.text("format"), find)
-    if options.text("format"):
-        raise Failure("--format is incompatible with human friendly format")
-    return pretty_each(session, names, find, pretty_config)
+    return inspect_or_pretty(session, options, names, find, pretty_config)
 
 
 def _rm(session: Session, _: Options, names: list[str]) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from skep.cli.commands.task_list import node_reference
-from skep.cli.errors import Failure
 from skep.cli.flags.command import SOME, Command
 from skep.cli.flags.flag import Options, switch
 from skep.cli.session import Session
-from skep.cli.show.details import inspect_each, pretty_each
+from skep.cli.show.details import inspect_or_pretty
 from skep.cli.show.lists import inspect_format
 from skep.cli.show.pretty_node import pretty_node
 
@@ -18,11 +17,7 @@ def _inspect(session: Session, options: Options, names: list[str]) -> int:
     def find(name: str) -> Any:
         return session.client.get(f"/nodes/{node_reference(session.client, name)}")
 
-    if not options.yes("pretty"):
-        return inspect_each(session, names, options.text("format"), find)
-    if options.text("format"):
-        raise Failure("--format is incompatible with human friendly format")
-    return pretty_each(session, names, find, pretty_node)
+    return inspect_or_pretty(session, options, names, find, pretty_node)
 
 
 INSPECT = Command(

@@ -11,7 +11,7 @@ from skep.cli.errors import Failure
 from skep.cli.flags.command import NONE, SOME, Arity, Command
 from skep.cli.flags.flag import Options, filters, switch, text, texts
 from skep.cli.session import Session
-from skep.cli.show.details import inspect_each, pretty_each
+from skep.cli.show.details import inspect_or_pretty
 from skep.cli.show.listing import Field, Fields
 from skep.cli.show.lists import inspect_format, list_format, show_list
 from skep.cli.show.sections import Lines
@@ -90,11 +90,7 @@ def _inspect(session: Session, options: Options, names: list[str]) -> int:
     def find(name: str) -> Any:
         return session.client.get(f"/secrets/{name}")
 
-    if not options.yes("pretty"):
-        return inspect_each(session, names, options.text("format"), find)
-    if options.text("format"):
-        raise Failure("--format is incompatible with human friendly format")
-    return pretty_each(session, names, find, pretty_secret)
+    return inspect_or_pretty(session, options, names, find, pretty_secret)
 
 
 def _rm(session: Session, _: Options, names: list[str]) -> int:

@@ -9,7 +9,7 @@ from skep.cli.errors import ApiFailure, Failure
 from skep.cli.flags.command import SOME, Command
 from skep.cli.flags.flag import Options, switch
 from skep.cli.session import Session
-from skep.cli.show.details import inspect_each, pretty_each
+from skep.cli.show.details import inspect_or_pretty
 from skep.cli.show.lists import inspect_format
 from skep.cli.show.pretty_service import pretty_service
 
@@ -27,15 +27,10 @@ def _inspect(session: Session, options: Options, names: list[str]) -> int:
                 raise
             raise Failure(f"Error: no such service: {name}") from None
 
-    if not options.yes("pretty"):
-        return inspect_each(session, names, options.text("format"), find)
-    if options.text("format"):
-        raise Failure("--format is incompatible with human friendly format")
-
     def show(service: Any) -> str:
         return "\n" + pretty_service(service, _network_names(client, service), session.now)
 
-    return pretty_each(session, names, find, show)
+    return inspect_or_pretty(session, options, names, find, show)
 
 
 def _network_names(client: Client, service: dict[str, Any]) -> dict[str, str]:

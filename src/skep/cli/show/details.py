@@ -7,12 +7,29 @@ from collections.abc import Callable
 from typing import Any
 
 from skep.cli.errors import Failure
+from skep.cli.flags.flag import Options
 from skep.cli.session import Session
 from skep.cli.template import Template, TemplateError, compile_template
 
 _JSON = "json"
 _BAD_TEMPLATE = 64
 """docker's exit code for it."""
+
+
+def inspect_or_pretty(
+    session: Session,
+    options: Options,
+    names: list[str],
+    find: Callable[[str], Any],
+    show: Callable[[Any], str],
+) -> int:
+    """What an `inspect` that also knows --pretty does; `show` writes an object for people."""
+    layout = options.text("format")
+    if not options.yes("pretty"):
+        return inspect_each(session, names, layout, find)
+    if layout:
+        raise Failure("--format is incompatible with human friendly format")
+    return _pretty_each(session, names, find, show)
 
 
 def inspect_each(
@@ -52,13 +69,13 @@ def render_details(objects: list[Any], template: Template | None) -> str:
         raise Failure(f"template parsing error: {error}") from None
 
 
-def pretty_each(
+def _pretty_each(
     session: Session,
     names: list[str],
     find: Callable[[str], Any],
     show: Callable[[Any], str],
 ) -> int:
-    """As inspect_each, through a function that writes each object for people."""
+    """As inspect_each, but each is written as it is found."""
     code = 0
     for position, name in enumerate(names):
         try:

@@ -7,7 +7,6 @@ freed or made. (Swarm keeps silent here: moby#25558.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -20,7 +19,7 @@ from skep.manager.allocator.ledger import (
     waits_for_addresses,
 )
 from skep.manager.allocator.refused import Refused
-from skep.manager.room import NewId
+from skep.manager.counting import CountingRoom
 from skep.model.cluster import Cluster
 from skep.model.network import Network
 from skep.model.service import EndpointSpec, Service
@@ -29,35 +28,20 @@ from skep.model.task import NetworkAttachment, NetworkName, NetworkRef, Task, Ta
 from skep.store.change import Event, Plan, Stored, Update, View
 
 _NO_ENDPOINT = EndpointSpec()
-_ALL = "what waits"
-"""The only key: what one is given changes what is left for the others."""
 
 
-class Allocator:
-    """The room. Keeps a ledger between plans; without one it counts afresh, to the same end."""
+class Allocator(CountingRoom[Ledger]):
+    """The room."""
 
     name = "allocator"
 
-    def __init__(self) -> None:
-        self._ledger: Ledger | None = None
-        self._view: View | None = None
-        self._revision = -1
+    def count(self, view: View) -> Ledger:
+        return Ledger.of(view)
 
-    def everything(self, view: View) -> Iterable[str]:
-        self._ledger = Ledger.of(view)
-        self._view, self._revision = view, view.revision
-        return (_ALL,)
+    def may_help(self, event: Event) -> bool:
+        return _may_help(event)
 
-    def dirty(self, event: Event, view: View) -> Iterable[str]:
-        if self._ledger is None:
-            return (_ALL,)
-        self._ledger.note(event)
-        self._view, self._revision = view, view.revision
-        return (_ALL,) if self._ledger.has_work and _may_help(event) else ()
-
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
-        known = self._view is view and self._revision == view.revision
-        ledger = self._ledger if known and self._ledger is not None else Ledger.of(view)
+    def decide(self, ledger: Ledger, view: View, now: datetime) -> Plan:
         return _Attempt(ledger, view, now).plan()
 
 

@@ -55,6 +55,10 @@ class Ledger:
             ledger._add(task)
         return ledger
 
+    @property
+    def has_work(self) -> bool:
+        return bool(self.waiting)
+
     def note(self, event: Event) -> None:
         """Follow one applied change."""
         if isinstance(event.old, Task):

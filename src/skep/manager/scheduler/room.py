@@ -7,13 +7,13 @@ found in the store by its state, so it cannot be forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from skep.manager.room import NewId
+from skep.manager.counting import CountingRoom
 from skep.manager.scheduler.candidates import (
     Chooser,
     Pick,
@@ -34,35 +34,20 @@ from skep.model.task import Task, TaskStatus, task_name
 from skep.store.change import Event, Plan, Update, View
 
 Placements = Generator[NodeInfo, None, None]
-_ALL = "waiting tasks"
-"""The only key: what one task is given changes what is left for the others."""
 
 
-class Scheduler:
-    """The room. Keeps a ledger between plans; without one it counts afresh, to the same end."""
+class Scheduler(CountingRoom[Ledger]):
+    """The room."""
 
     name = "scheduler"
 
-    def __init__(self) -> None:
-        self._ledger: Ledger | None = None
-        self._view: View | None = None
-        self._revision = -1
+    def count(self, view: View) -> Ledger:
+        return Ledger.of(view)
 
-    def everything(self, view: View) -> Iterable[str]:
-        self._ledger = Ledger.of(view)
-        self._view, self._revision = view, view.revision
-        return (_ALL,)
+    def may_help(self, event: Event) -> bool:
+        return _may_help(event)
 
-    def dirty(self, event: Event, view: View) -> Iterable[str]:
-        if self._ledger is None:
-            return (_ALL,)
-        self._ledger.note(event)
-        self._view, self._revision = view, view.revision
-        return (_ALL,) if self._ledger.waiting and _may_help(event) else ()
-
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
-        known = self._view is view and self._revision == view.revision
-        ledger = self._ledger if known and self._ledger is not None else Ledger.of(view)
+    def decide(self, ledger: Ledger, view: View, now: datetime) -> Plan:
         return _Attempt(ledger, now).plan()
 
 
