@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import Protocol
 
 from skep.manager.constraint import matches, parse
 from skep.manager.orchestrator.rebalance import asked_for
@@ -15,17 +16,29 @@ from skep.model.node import eligible
 from skep.model.service import Service
 from skep.model.task import Task
 from skep.store.change import Event
-
-if TYPE_CHECKING:
-    from skep.testing.simulator import SimulatedCluster
+from skep.store.memory import MemoryView
+from skep.testing.simulated_agent import SimulatedAgent
 
 _MOVING = ("updating", "rollback_started")
+
+
+class Watched(Protocol):
+    """What is looked at, in a simulated cluster."""
+
+    seed: int
+    now: datetime
+    view: MemoryView
+    agents: dict[str, SimulatedAgent]
+
+    def silent(self, node_id: str) -> bool:
+        """Whether the managers hear nothing of the node."""
+        ...
 
 
 class Invariants:
     """Watches over one simulated cluster."""
 
-    def __init__(self, cluster: SimulatedCluster) -> None:
+    def __init__(self, cluster: Watched) -> None:
         self._cluster = cluster
         self._excused: set[str] = set()
         self.fewest: dict[str, int] = {}
