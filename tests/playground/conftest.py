@@ -26,3 +26,23 @@ def nodes(playground: PlaygroundHost) -> Iterator[PlaygroundHost]:
     except BaseException:
         playground.renew()
         raise
+
+
+@pytest.fixture
+def outsider(nodes: PlaygroundHost) -> Iterator[str]:
+    """n3, which is in no cluster; afterwards it is a member of n1's as before."""
+    leave(nodes, "n3")
+    yield "n3"
+    leave(nodes, "n3")
+    token = nodes.ok("swarm", "join-token", "-q", "worker")
+    nodes.ok("swarm", "join", "--token", token, f"{nodes.place('n1').address}:2377", node="n3")
+    nodes.until_state("n3", "ready")
+
+
+def leave(nodes: PlaygroundHost, name: str) -> None:
+    """The node is in no cluster, and n1's has forgotten every node that is not there."""
+    if nodes.get("/info", name)["Swarm"]["LocalNodeState"] != "inactive":
+        nodes.ok("swarm", "leave", "--force", node=name)
+    for node in nodes.get("/nodes"):
+        if node["Description"].get("Hostname", "") in ("", name):
+            nodes.ok("node", "rm", "--force", node["ID"])

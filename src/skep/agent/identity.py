@@ -25,6 +25,7 @@ from skep.protocol.tls import CertificateFiles, member_context, server_context
 
 _EARLIEST, _LATEST = 0.5, 0.8
 """A certificate is renewed at a random point of this part of its life (swarmkit ca/renewer.go)."""
+_END = "-----END CERTIFICATE-----\n"
 _JOIN_ANEW = "leave the cluster with `skep swarm leave --force` and join it again"
 
 
@@ -48,10 +49,11 @@ class Identity:
 
     @property
     def tls_info(self) -> TLSInfo:
-        """What the API shows: who signed the certificate, and whom the node trusts."""
+        """What the API shows: who signed the certificate, and which root the node trusts. During
+        a rotation that is the present one, as everywhere in the API: it vouches for the other."""
         if self._certificate is None:
             return TLSInfo()
-        return replace(self._certificate.issuer, trust_root=self._roots)
+        return replace(self._certificate.issuer, trust_root=_first(self._roots))
 
     def load(self) -> None:
         """Raises Unavailable when the node's identity is gone or damaged."""
@@ -116,6 +118,12 @@ class Identity:
             return make(self.files)
         except OSError as error:  # ssl.SSLError is one
             raise _unreadable(error) from None
+
+
+def _first(certificates: str) -> str:
+    """Of several in PEM."""
+    first, end, _ = certificates.partition(_END)
+    return first + end
 
 
 def _unreadable(error: Exception) -> Unavailable:

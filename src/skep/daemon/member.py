@@ -8,7 +8,7 @@ import msgspec
 
 from skep.kit.addresses import split_host_port
 from skep.kit.errors import Unavailable
-from skep.kit.files import remove_trees, write_atomically
+from skep.kit.files import DRAFTS, remove_trees, write_atomically
 from skep.model.node import Role
 from skep.protocol.tls import PORT
 
@@ -58,8 +58,16 @@ class MemberFolder:
     def write(self, member: Member) -> None:
         write_atomically(self.path / _FILE, msgspec.json.encode(member), 0o600)
 
+    def sweep(self) -> None:
+        """After a crash: of a join or a leave that never finished nothing stays, least of all a
+        key. Only while nobody writes here."""
+        if self.path.exists() and not (self.path / _FILE).exists():
+            self.clear()
+        for draft in self.path.glob(DRAFTS):
+            draft.unlink()
+
     def prepare(self) -> None:
-        """An empty folder: what a join that never finished left behind is swept away."""
+        """An empty folder."""
         self.clear()
         self.path.mkdir(parents=True, mode=0o700)
 

@@ -73,6 +73,7 @@ class Swarm:
         """A member that cannot be what it was (its port is taken, a file is damaged) stays one and
         says why: its containers run on, and it can leave."""
         member = self._folder.read()
+        await asyncio.to_thread(self._folder.sweep)
         if member is None:
             await self._remove_tasks()
             return

@@ -8,11 +8,14 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+DRAFTS = ".*.????????"
+"""What `write_atomically` leaves in a folder when it is killed: their names, as a glob pattern."""
+
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Put `content` at `path` so that readers, and a crash, see the old file or the new one.
 
-    Blocking: it waits for the disk.
+    Blocking: it waits for the disk. A crash may leave a draft (`DRAFTS`) beside it.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

@@ -25,6 +25,8 @@ def _ca(session: Session, options: Options, _: list[str]) -> None:
                 raise Failure(f"`--{name}` flag requires the `--rotate` flag to update the CA")
         _show(session)
         return
+    if options.given("ca-cert") and not (options.given("ca-key") or options.given("external-ca")):
+        raise Failure("the --ca-cert flag requires the --ca-key flag as well: the root's own key")
     swarm = client.get("/swarm")
     spec = swarm["Spec"]
     change_settings(spec, options)
@@ -36,8 +38,8 @@ def _ca(session: Session, options: Options, _: list[str]) -> None:
     client.post("/swarm/update", spec, {"version": swarm["Version"]["Index"]})
     if options.yes("detach"):
         return
-    _wait(session, quiet=options.yes("quiet"))
-    _show(session)
+    if _wait(session, quiet=options.yes("quiet")) and not options.yes("quiet"):
+        _show(session)
 
 
 def _show(session: Session) -> None:
@@ -47,8 +49,9 @@ def _show(session: Session) -> None:
     session.say(root.rstrip("\n"))
 
 
-def _wait(session: Session, *, quiet: bool) -> None:
-    """Until every node has a certificate of the new root; Ctrl-C leaves it to go on alone."""
+def _wait(session: Session, *, quiet: bool) -> bool:
+    """Until every node has a certificate of the new root and trusts no other; Ctrl-C leaves it to
+    go on alone. Returns whether it was awaited."""
     client = session.client
     lines = LiveLines(
         lambda text: None if quiet else session.write_now(text),
@@ -65,14 +68,16 @@ def _wait(session: Session, *, quiet: bool) -> None:
             trusting = sum(each.get("TrustRoot") == wanted.get("TrustRoot") for each in trust)
             lines.set("rotated TLS certificates", f"{issued}/{len(nodes)} nodes")
             lines.set("rotated CA certificates", f"{trusting}/{len(nodes)} nodes")
-            if not swarm.get("RootRotationInProgress"):
-                return
+            rotating = swarm.get("RootRotationInProgress")
+            if not rotating and issued == trusting == len(nodes):
+                return True
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
         session.say(
             "Operation continuing in background.\n"
             "Use `skep swarm ca` to see the certificate, `skep node ls` for each node's state."
         )
+        return False
 
 
 CA = Command(

@@ -10,6 +10,7 @@ from skep.cli.flags.flag import Flag, Options, text, texts, value
 from skep.cli.flags.kinds import INT, POSITIVE_DURATION, UINT
 from skep.cli.values.pairs import csv_pairs
 
+_PEM_BEGINS = "-----BEGIN "
 _HOUR_NS = 3600 * 10**9
 CERT_EXPIRY_NS = 90 * 24 * _HOUR_NS
 HEARTBEAT_NS = 5 * 10**9
@@ -47,11 +48,15 @@ def parse_external_ca(text: str) -> dict[str, Any]:
 
 
 def read_pem(path: str) -> str:
-    """The content of a PEM file."""
+    """The content of a PEM file: with another one nothing would be asked for, and a root that the
+    cluster makes itself would be taken for the one that was brought."""
     try:
-        return Path(path).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
+        content = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    if _PEM_BEGINS not in content:
+        raise ValueError(f"{path}: file contents must be in PEM format")
+    return content
 
 
 EXTERNAL_CA = texts(
