@@ -56,6 +56,16 @@ def test_the_newest_of_those_who_spoke_goes_when_all_have() -> None:
     assert arrive(lobby, Guest("b")) == [waiting[2]]
 
 
+def test_one_who_comes_alone_may_be_silent_for_a_moment_among_many_who_spoke() -> None:
+    """Between its first packet and its first word a slow machine lets time pass."""
+    lobby: Lobby[Guest] = Lobby(seats=5, heard_at_once=1)
+    honest, flood = Guest("honest"), guests("flood", 4)
+    arrive(lobby, *flood, speaking=True)
+    arrive(lobby, honest)
+    assert arrive(lobby, Guest("flood")) == [flood[3]]
+    assert list(lobby.silent)[0] is honest
+
+
 def test_callers_are_heard_in_order_as_far_as_there_is_room() -> None:
     lobby: Lobby[Guest] = Lobby(seats=10, heard_at_once=2)
     first, second, third = guests("a", 3)

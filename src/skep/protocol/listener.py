@@ -2,8 +2,8 @@
 
 Whoever calls waits in the lobby (`lobby.py`) until its first bytes come, then for its turn to do
 TLS and to say what it wants; all of that has an end. A member proves itself by its certificate and
-leaves the lobby. Callers are taken in small handfuls, so that a flood of them leaves time for
-everybody else on this loop.
+leaves the lobby. Callers are taken, and heard, in small handfuls, so that a flood of them leaves
+time for everybody else on this loop, and comes through a door of its own (`doors.py`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
-from skep.kit.addresses import split_host_port
-from skep.kit.errors import Unavailable
 from skep.kit.jobs import Jobs
+from skep.protocol.doors import open_doors
 from skep.protocol.joining import FromStranger
 from skep.protocol.lobby import Lobby
 from skep.protocol.refusals import Refusals
-from skep.protocol.tls import PORT, SHUTDOWN_S
+from skep.protocol.tls import SHUTDOWN_S
 from skep.protocol.wire import MAX_STRANGER_FRAME_BYTES, WireLink
 
 log = logging.getLogger(__name__)
@@ -36,9 +35,9 @@ _TURN_S = 25.0
 _HANDSHAKE_S = 5.0
 _PROOF_S = 10.0
 _SWEEP_S = 0.5
-_BACKLOG = 4_096
-_HANDFUL = 32
-_BREATH_S = 0.005
+_HANDFUL = 16
+_BREATH_S = 0.002
+_TURNS = 8
 _NO_DESCRIPTORS_S = 0.2
 _ESTABLISHED = 1
 _TLS_HANDSHAKE = b"\x16"
@@ -51,13 +50,14 @@ Serve = Callable[[WireLink[Any, Any], str, Callable[[], None]], Awaitable[None]]
 class _Guest:
     """A caller that has yet to prove who it is. `since` is when its present wait began."""
 
-    __slots__ = ("address", "job", "line", "since", "source")
+    __slots__ = ("address", "awaited", "job", "line", "since", "source")
 
     def __init__(self, line: socket.socket, source: str) -> None:
         self.line = line
         self.source = source
         self.address = neighbourhood(source)
         self.since = time.monotonic()
+        self.awaited = False
         self.job: asyncio.Task[None] | None = None
 
 
@@ -69,8 +69,9 @@ class Listener:
         self._address = address
         self._context = context
         self._serve = serve
-        self._socket: socket.socket | None = None
+        self._doors: list[socket.socket] = []
         self._jobs = Jobs()
+        self._turns_come = False
         self._lobby: Lobby[_Guest] = Lobby(_seats(), _HEARD_AT_ONCE)
         self.refusals = Refusals()
 
@@ -81,26 +82,27 @@ class Listener:
 
     async def start(self) -> None:
         """Raises Unavailable when the address cannot be listened at."""
-        self._socket = listening = _listen(self._address)
-        self._jobs.start(self._accept(listening), "the managers' port")
+        self._doors = open_doors(self._address)
+        for door in self._doors:
+            self._jobs.start(self._accept(door), "the managers' port")
         self._jobs.start(self._sweep(), "the managers' lobby")
 
     async def close(self) -> None:
         """Take no more callers and hang up on all."""
-        await self._jobs.close()
         for guest in (*self._lobby.silent, *self._lobby.waiting):
             self._drop(guest)
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        await self._jobs.close()
+        for door in self._doors:
+            door.close()
+        self._doors.clear()
 
-    async def _accept(self, listening: socket.socket) -> None:
+    async def _accept(self, door: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                self._admit(*await loop.sock_accept(listening))
+                self._admit(*await loop.sock_accept(door))
                 for _ in range(_HANDFUL):
-                    self._admit(*listening.accept())
+                    self._admit(*door.accept())
             except BlockingIOError:
                 pass  # these were all
             except OSError as error:
@@ -117,14 +119,21 @@ class Listener:
     def _admit(self, line: socket.socket, address: tuple[Any, ...]) -> None:
         line.setblocking(False)
         guest = _Guest(line, address[0])
-        asyncio.get_running_loop().add_reader(line, self._spoke, guest)
         if gone := self._lobby.admit(guest):
             self._refuse(gone, "too many callers wait without proving who they are")
+        self._look_at(guest)
 
     def _spoke(self, guest: _Guest) -> None:
-        asyncio.get_running_loop().remove_reader(guest.line)
+        self._await_no_more(guest)
+        self._look_at(guest)
+
+    def _look_at(self, guest: _Guest) -> None:
         try:
             first = guest.line.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            asyncio.get_running_loop().add_reader(guest.line, self._spoke, guest)
+            guest.awaited = True
+            return
         except OSError:
             first = b""
         if first != _TLS_HANDSHAKE:
@@ -136,8 +145,15 @@ class Listener:
         self._next()
 
     def _next(self) -> None:
-        """Hear whose turn it is."""
-        while True:
+        """Hear whose turn it is, soon."""
+        if not self._turns_come:
+            self._turns_come = True
+            asyncio.get_running_loop().call_soon(self._hear_some)
+
+    def _hear_some(self) -> None:
+        """A few at a time: a handshake takes about a millisecond, and others wait for the loop."""
+        self._turns_come = False
+        for _ in range(_TURNS):
             guest, gone = self._lobby.turn()
             if gone is not None and gone.job is not None:
                 gone.job.cancel()
@@ -148,6 +164,7 @@ class Listener:
                 self._drop(guest)
                 continue
             guest.job = self._jobs.start(self._hear(guest), f"caller {guest.source}")
+        self._next()
 
     async def _hear(self, guest: _Guest) -> None:
         link: WireLink[Any, Any] = WireLink(FromStranger, MAX_STRANGER_FRAME_BYTES)
@@ -206,14 +223,19 @@ class Listener:
     def _drop(self, guest: _Guest) -> None:
         """Hang up on one that waits."""
         self._lobby.leave(guest)
-        asyncio.get_running_loop().remove_reader(guest.line)
+        self._await_no_more(guest)
         guest.line.close()
+
+    def _await_no_more(self, guest: _Guest) -> None:
+        if guest.awaited:
+            guest.awaited = False
+            asyncio.get_running_loop().remove_reader(guest.line)
 
 
 def neighbourhood(source: str) -> str:
     """What counts as one place that calls come from: an IPv4 address, an IPv6 network (anybody
     who has one has 2^64 addresses in it)."""
-    if ":" not in source:
+    if "." in source or ":" not in source:  # ::ffff:192.0.2.1 is an IPv4 address too
         return source
     return str(ip_network(f"{source.partition('%')[0]}/64", strict=False))
 
@@ -222,25 +244,6 @@ def _seats() -> int:
     """Never so many that members find no descriptor left."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _SEATS if soft == resource.RLIM_INFINITY else min(_SEATS, soft // 4)
-
-
-def _listen(address: str) -> socket.socket:
-    host, port = split_host_port(address, PORT)
-    listening = socket.socket(
-        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC
-    )
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setblocking(False)
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise Unavailable(
-            f"cannot listen at {address}: {error.strerror}. Is another manager there? "
-            "Choose another with --listen-addr"
-        ) from None
-    return listening
 
 
 def _hung_up(line: socket.socket) -> bool:

@@ -4,8 +4,8 @@ A caller costs us from its first packet on, before it proved anything. So those 
 a number that they cannot exceed, in two rooms: many may wait (a waiting caller costs a descriptor),
 few are heard at once (TLS costs memory and time). When there is no room, somebody goes: never a
 member, which has left the lobby, and never just the newcomer, because then whoever fills the lobby
-first has shut the door. It is one who said nothing yet, or one of the address that has the most
-callers here. An honest caller speaks at once, and comes alone or waits its turn.
+first has shut the door. It is one of the address that has the most callers here: one that said
+nothing yet, or else the newest. An honest caller speaks at once, and comes alone or waits its turn.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Lobby(Generic[_G]):
 
     def least_promising(self) -> _G | None:
         """Who must go when somebody must, already gone from here; None when nobody waits."""
-        gone = self._longest_silent() or self._newest_of_many()
+        found = (self._longest_silent(), self._newest_of_many())
+        choice = [guest for guest in found if guest is not None]
+        gone = max(choice, key=lambda guest: self._seated[guest.address], default=None)
         if gone is not None:
             self.leave(gone)
         return gone
@@ -122,9 +124,9 @@ class Lobby(Generic[_G]):
 
     def _newest_of_many(self) -> _G | None:
         """The newest of the address of which the most wait: those before it are served sooner."""
-        some = islice(self._waiting.values(), _LOOK_AT)
-        many = max(some, key=len, default=None)
-        return next(reversed(many)) if many else None
+        some = islice(self._waiting, _LOOK_AT)
+        many = max(some, key=lambda address: self._seated[address], default=None)
+        return next(reversed(self._waiting[many])) if many is not None else None
 
     def _with_more_than_its_share(self, others: int) -> _G | None:
         """The longest heard of the address of which the most are, if that is unfair to one of
