@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from skep.manager.allocator import Allocator
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkSpec
 from skep.model.states import TaskState
+from skep.model.task import NetworkAttachment, NetworkRef, TaskStatus
 from skep.store.change import Update
 from skep.testing.builders import at, cluster, ids, service, task, view
 
@@ -59,6 +60,19 @@ def test_the_subnet_and_number_of_a_network_that_went_are_given_again():
     has = replace(network("a"), ipam=IPAM(config=[IPAMConfig(subnet="10.0.1.0/24")]), vni=4097)
     assert plan(view(cluster(), has, network("b"))).changes == (
         given(network("b"), "10.0.0.0/24", "10.0.0.1", 4096),
+    )
+
+
+def test_a_subnet_is_given_again_when_the_last_task_of_its_network_is_dead():
+    """A network can be removed while its tasks stop: their bridges are still on the nodes."""
+    there = [NetworkAttachment(network=NetworkRef(id="gone"), addresses=["10.0.0.7/24"])]
+    stopping = task("t", service(1), desired=TaskState.REMOVE, networks_attachments=there)
+    chosen, asked = network("a"), network("b", subnet="10.0.0.0/25", born=2)
+    waiting = plan(view(cluster(), chosen, asked, stopping))
+    assert waiting.changes == (given(chosen, "10.0.1.0/24", "10.0.1.1", 4096),)
+    dead = replace(stopping, status=TaskStatus(state=TaskState.SHUTDOWN))
+    assert plan(view(cluster(), chosen, dead)).changes == (
+        given(chosen, "10.0.0.0/24", "10.0.0.1", 4096),
     )
 
 

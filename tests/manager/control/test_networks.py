@@ -72,12 +72,27 @@ async def test_a_network_stays_while_a_service_or_a_running_task_uses_it(control
     there = [NetworkAttachment(network=NetworkRef(id=made))]
     running = task("a", web, on="w1", networks_attachments=there)
     await store.commit([Create(running)])
-    await control.services.remove("web")
+    await store.commit([Update(replace(web, spec=spec(name="web")))])
     with pytest.raises(InvalidArgument, match=f"network {made} is in use by task a"):
         await control.networks.remove("back")
 
     stored = store.view.task("a")
     await store.commit([Update(replace(stored, desired_state=TaskState.REMOVE))])
+    await control.networks.remove("back")
+    with pytest.raises(NotFound, match="network back not found"):
+        control.networks.get("back")
+
+
+async def test_tasks_of_a_removed_service_hold_no_network(control, store):
+    """They stop, though nobody has told them yet: `docker stack rm` asks in that moment."""
+    made = await control.networks.create(wish())
+    await control.services.create(
+        replace(spec(name="web"), networks=[NetworkAttachmentConfig(target="back")])
+    )
+    there = [NetworkAttachment(network=NetworkRef(id=made))]
+    web = control.services.get("web")
+    await store.commit([Create(task("a", web, on="w1", networks_attachments=there))])
+    await control.services.remove("web")
     await control.networks.remove("back")
     with pytest.raises(NotFound, match="network back not found"):
         control.networks.get("back")

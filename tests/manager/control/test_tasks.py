@@ -36,6 +36,7 @@ async def test_filters_choose_tasks(control, web):
     assert found(control, desired__state=["shutdown", "ready"]) == ["task2"]
     assert found(control, runtime=["container"]) == ["task1", "task2"]
     assert found(control, runtime=["plugin"]) == []
+    assert found(control, label=["tier=front"]) == ["task1", "task2"]
     assert found(control, label=["x"]) == []
 
 

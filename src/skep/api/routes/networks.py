@@ -6,14 +6,19 @@ the node which of its containers are on it.
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 from aiohttp.web import Response
 
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.api.router import Route
+from skep.engine.filters import passes_labels, until_moment
+from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, InvalidArgument, NotFound
 from skep.manager.control.filters import NO_FILTERS, Filters
+from skep.manager.control.networks import Networks
 from skep.model.base import Strict
 from skep.model.container import EndpointSettings
 from skep.model.network import NetworkCreate, NetworkResource, as_resource
@@ -38,14 +43,17 @@ async def find(request: Request) -> Response:
 
 
 async def _all(request: Request, filters: Filters = NO_FILTERS) -> list[NetworkResource]:
-    """The cluster's networks first, then those that only this node has."""
-    control = request.node.control
-    clusters = (
-        [as_resource(network) for network in control.networks.find(filters)] if control else []
-    )
-    known = {network.id for network in clusters}
+    """The cluster's networks first, then those that only this node has.
+
+    A manager knows which networks the cluster has: one that was removed may be on this node still,
+    until its last task has stopped.
+    """
     local = await request.node.engine.networks.list(filters)
-    return clusters + [network for network in local if network.id not in known]
+    control = request.node.control
+    if control is None:
+        return local
+    clusters = [as_resource(network) for network in control.networks.find(filters)]
+    return clusters + [network for network in local if network.scope != "swarm"]
 
 
 async def _choose(request: Request, scope: str = "") -> NetworkResource:
@@ -120,8 +128,25 @@ async def disconnect(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    deleted = await request.node.engine.networks.prune(request.filters())
+    """What nobody uses: of this node's networks and, on a manager, of the cluster's."""
+    filters = request.filters()
+    deleted = await request.node.engine.networks.prune(filters)
+    if control := request.node.control:
+        deleted += await _prune_cluster(control.networks, filters)
     return json_answer({"NetworksDeleted": deleted})
+
+
+async def _prune_cluster(networks: Networks, filters: Filters) -> list[str]:
+    """The ingress network goes only by its name, as in docker."""
+    until = until_moment(filters, utc_now())
+    pruned = []
+    for network in networks.find({"dangling": frozenset(("true",))}):
+        is_old = until is None or network.created_at < until
+        if is_old and not network.spec.ingress and passes_labels(network.spec.labels, filters):
+            with contextlib.suppress(InvalidArgument, NotFound):  # used, or gone, since
+                await networks.remove(network.id)
+                pruned.append(network.spec.name)
+    return pruned
 
 
 ROUTES = (

@@ -64,6 +64,16 @@ class Ledger:
     def ingress(self) -> Network | None:
         return next((net for net in self.networks.values() if net.spec.ingress), None)
 
+    @property
+    def left_behind(self) -> list[str]:
+        """Addresses of tasks that still run on networks that are no more."""
+        return [
+            address
+            for network_id, pool in self.addresses.items()
+            if network_id not in self.networks
+            for address in pool.held
+        ]
+
     def _add(self, stored: Stored) -> None:
         if isinstance(stored, Network):
             self.networks[stored.id] = stored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_network
 
 from msgspec.structs import replace
@@ -16,15 +16,24 @@ DEFAULT_ADDR_POOL = "10.0.0.0/8"
 _FIRST_VNI = 4096
 
 
-def allocate(network: Network, others: Iterable[Network], cluster: Cluster | None) -> Network:
-    """The network with its subnets, gateways and number. Raises Refused when there is none left."""
+def allocate(
+    network: Network,
+    others: Iterable[Network],
+    cluster: Cluster | None,
+    left_behind: Collection[str] = (),
+) -> Network:
+    """The network with its subnets, gateways and number. Raises Refused when there is none left.
+
+    `left_behind` are addresses that are still in use on networks that were removed.
+    """
     others = list(others)
     taken = [config.subnet for other in others for config in other.ipam.config]
     wished = network.spec.ipam.config or [IPAMConfig()]
     configs: list[IPAMConfig] = []
     for config in wished:
-        subnet = config.subnet or _next_subnet(network, taken, cluster)
-        _check_free(network, subnet, taken)
+        subnet = config.subnet or _next_subnet(network, [*taken, *left_behind], cluster)
+        _check_free(network, subnet, taken, "which another network of the cluster has")
+        _check_free(network, subnet, left_behind, "which a task that is stopping still has")
         taken.append(subnet)
         gateway = config.gateway or _first_address(subnet)
         configs.append(replace(config, subnet=subnet, gateway=gateway))
@@ -45,12 +54,11 @@ def _next_subnet(network: Network, taken: list[str], cluster: Cluster | None) ->
     return subnet
 
 
-def _check_free(network: Network, subnet: str, taken: list[str]) -> None:
+def _check_free(network: Network, subnet: str, taken: Iterable[str], who: str) -> None:
     for other in taken:
         if overlap(subnet, other):
             raise Refused(
-                f"network {network.spec.name} has no subnet: {subnet} overlaps {other}, which "
-                "another network of the cluster has"
+                f"network {network.spec.name} has no subnet: {subnet} overlaps {other}, {who}"
             )
 
 

@@ -94,7 +94,9 @@ class _Attempt:
         for network in sorted(waiting, key=lambda net: (not net.spec.ingress, _age(net))):
             others = [other for other in everyone.values() if other.id != network.id]
             try:
-                allocated = networks.allocate(network, others, self._view.cluster())
+                allocated = networks.allocate(
+                    network, others, self._view.cluster(), self._ledger.left_behind
+                )
             except Refused as refused:
                 self._refuse(network.id, str(refused))
             else:

@@ -113,12 +113,18 @@ def ingress_network(view: View) -> Network | None:
 
 
 def _user(view: View, network: Network) -> Service | Task | None:
-    """A service, or else a task that still runs, for which the network must stay."""
+    """A service, or else a task that is to run, for which the network must stay.
+
+    The tasks of a service that was removed are about to be told to stop (Swarm counts them until
+    they are, and so `docker stack rm` fails now and then).
+    """
     for service in view.services():
         if _asks_for(service, network):
             return service
     for task in view.tasks():
         if task.status.state.dead or task.desired_state > TaskState.RUNNING:
+            continue
+        if task.service_id and view.service(task.service_id) is None:
             continue
         if any(joined.network.id == network.id for joined in task.networks_attachments):
             return task

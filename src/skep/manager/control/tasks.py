@@ -47,8 +47,9 @@ class Tasks:
         return resolve.task(self._store.view, reference)
 
     def find(self, filters: Filters = NO_FILTERS) -> list[Task]:
-        """Tasks by id; filters id, name, label, service, node, desired-state, runtime,
-        _up-to-date (made from the service's spec of now: docker's progress bars need it).
+        """Tasks by id; filters id, name, label (of the service: `docker stack ps` needs it),
+        service, node, desired-state, runtime, _up-to-date (made from the service's spec of now:
+        docker's progress bars need it).
 
         Raises NotFound for a service or node that does not exist.
         """
@@ -61,7 +62,7 @@ class Tasks:
             for task in _scope(view, filters)
             if by.has_prefix(filters, "id", task.id)
             and by.has_prefix(filters, "name", task_name(task))
-            and by.has_labels(filters, "label", task.labels)
+            and by.has_labels(filters, "label", task.service_annotations.labels)
             and by.is_among(filters, "runtime", task.spec.runtime or "container")
             and (not desired or task.desired_state in desired)
             and (up_to_date is None or _is_up_to_date(view, task) is up_to_date)
