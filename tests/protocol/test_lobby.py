@@ -63,7 +63,7 @@ def test_one_who_comes_alone_may_be_silent_for_a_moment_among_many_who_spoke() -
     arrive(lobby, *flood, speaking=True)
     arrive(lobby, honest)
     assert arrive(lobby, Guest("flood")) == [flood[3]]
-    assert list(lobby.silent)[0] is honest
+    assert next(lobby.silent) is honest
 
 
 def test_callers_are_heard_in_order_as_far_as_there_is_room() -> None:

@@ -27,7 +27,7 @@ from skep.protocol.messages import Assignments, Statuses
 
 log = logging.getLogger(__name__)
 
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
+FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
 _HEALTHY_S = 10.0
 """A session that lasted so long was a good one: the next try comes soon."""
 _BARRED_RETRY_S = 60.0
@@ -91,7 +91,7 @@ class Agent:
         await self._disk.close()
 
     async def _sessions(self) -> None:
-        backoff = Backoff(_FIRST_RETRY_S, _LAST_RETRY_S, random.Random())
+        backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S, random.Random())
         while True:
             began = time.monotonic()
             await self._try_session()

@@ -7,7 +7,13 @@ from itertools import pairwise
 import pytest
 
 from skep.kit.clock import NS_PER_S
-from skep.manager.dispatcher.liveness import Heartbeats, WakingClock, grace_s, heartbeat_s
+from skep.manager.dispatcher.liveness import (
+    Heartbeats,
+    WakingClock,
+    grace_s,
+    heartbeat_s,
+    new_leader_patience_s,
+)
 
 
 class Clock:
@@ -48,6 +54,13 @@ def test_a_beat_may_be_late_by_a_whole_period() -> None:
 def test_a_configured_period_wins_and_three_beats_are_a_loss() -> None:
     assert heartbeat_s(5000, 5 * NS_PER_S) == 5.0
     assert grace_s(5.0, 5 * NS_PER_S) == 15.0
+
+
+def test_a_new_manager_waits_twice_the_grace_and_longer_for_thousands() -> None:
+    """They come back one after the other: whose turn has not come yet is not lost."""
+    assert new_leader_patience_s(3, 0.9, 0) == pytest.approx(5.4)
+    assert new_leader_patience_s(5000, heartbeat_s(5000, 0), 0) == pytest.approx(60.0)
+    assert new_leader_patience_s(3, 5.0, 5 * NS_PER_S) == 30.0
 
 
 def test_who_is_silent_for_longer_than_it_may_be_is_lost() -> None:
