@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from skep.engine.events import Events
-from skep.engine.filters import Filters, check_filters, flag, passes_labels, until_moment
+from skep.engine.filters import Filters
+from skep.engine.networks import choosing
 from skep.engine.networks.endpoint import EndpointRecord, attachment_of, dns_names
 from skep.engine.networks.endpoint import resource_of as endpoint_resource
 from skep.engine.networks.members import Member, Members
+from skep.engine.networks.predefined import predefined
 from skep.engine.networks.record import (
-    BRIDGE_DEFAULT,
-    BRIDGE_ICC,
-    BRIDGE_MASQUERADE,
-    BRIDGE_NAME,
     DEFAULT_BRIDGE,
-    DRIVER_MTU,
-    HOST,
-    NONE,
     PREDEFINED,
     NetworkFolder,
     NetworkRecord,
     bridge_of,
+    cluster_record,
     resource_of,
 )
 from skep.engine.networks.services import ServiceBackend, ServicePort, ServicePorts
-from skep.engine.networks.wishes import settle, settle_ipam
+from skep.engine.networks.wishes import settle
 from skep.engine.settings import EngineSettings
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from skep.kit.ids import new_container_id
 from skep.model.container import EndpointSettings
-from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkResource
+from skep.model.network import Network, NetworkCreate, NetworkResource
 from skep.network.host import HostNetwork
 from skep.network.names import attachment_mac
 from skep.network.values import Bridge, Zone
-
-_KNOWN_FILTERS = frozenset(
-    {"dangling", "driver", "id", "label", "label!", "name", "scope", "type", "until"}
-)
 
 
 class ContainerDoor(Protocol):
@@ -117,22 +108,11 @@ class Networks:
 
     async def prune(self, filters: Filters | None = None) -> list[str]:
         """Remove networks that no container is on; names. Filters: label, label!, until."""
-        wanted = check_filters(filters, {"label", "label!", "until"})
-        until = until_moment(wanted, utc_now())
         removed = []
         async with self._making:
-            for members in list(self._members.values()):
-                record = members.network
-                if (
-                    record.name in PREDEFINED
-                    or record.scope == "swarm"
-                    or len(members)
-                    or not passes_labels(record.labels, wanted)
-                    or (until is not None and record.created_at >= until)
-                ):
-                    continue
-                await self._unmake(record)
-                removed.append(record)
+            for members in choosing.unused(self._members.values(), filters, utc_now()):
+                await self._unmake(members.network)
+                removed.append(members.network)
         for record in removed:
             self._tell(record, "destroy")
         return [record.name for record in removed]
@@ -156,7 +136,7 @@ class Networks:
         must carry `ipam_config.ipv4_address`, which the manager gave. Again with other words:
         changed to that.
         """
-        record = _cluster_record(network)
+        record = cluster_record(network)
         async with self._making:
             known = self._members.get(record.id)
             if known is not None and known.network == record:
@@ -285,7 +265,7 @@ class Networks:
         for record in await asyncio.to_thread(lambda: list(self._folder.load())):
             self._members[record.id] = Members(record)
         names = {members.network.name for members in self._members.values()}
-        for record in self._predefined(await self._taken_subnets()):
+        for record in predefined(self._settings, await self._taken_subnets(), utc_now()):
             if record.name not in names:
                 await asyncio.to_thread(self._folder.write, record)
                 self._members[record.id] = Members(record)
@@ -325,32 +305,6 @@ class Networks:
         ours = [c.subnet for m in self._members.values() for c in m.network.ipam.config]
         return [*ours, *await self._host.occupied_subnets()]
 
-    def _predefined(self, taken: list[str]) -> list[NetworkRecord]:
-        settings, now = self._settings, utc_now()
-        wish = [IPAMConfig()]
-        if settings.bip:
-            address = settings.bip.partition("/")[0]
-            wish = [
-                IPAMConfig(
-                    subnet=str(ipaddress.ip_interface(settings.bip).network), gateway=address
-                )
-            ]
-        options = {
-            BRIDGE_DEFAULT: "true",
-            BRIDGE_ICC: "true",
-            BRIDGE_MASQUERADE: "true",
-            DRIVER_MTU: str(settings.bridge_mtu),
-        }
-        if settings.bridge_link:
-            options[BRIDGE_NAME] = settings.bridge_link
-        ipam = settle_ipam(IPAM(config=wish), ipv6=False, pools=settings.address_pools, taken=taken)
-        return [
-            NetworkRecord(id=new_container_id(), name=DEFAULT_BRIDGE, driver="bridge",
-                          created_at=now, ipam=ipam, options=options),
-            NetworkRecord(id=new_container_id(), name=HOST, driver="host", created_at=now),
-            NetworkRecord(id=new_container_id(), name=NONE, driver="null", created_at=now),
-        ]  # fmt: skip
-
     def _refuse_active(self, record: NetworkRecord) -> None:
         active = " ".join(
             f'name:"{member.container_name}" id:"{member.endpoint.endpoint_id[:12]}"'
@@ -385,50 +339,6 @@ class Networks:
 
     async def list(self, filters: Filters | None = None) -> list[NetworkResource]:
         """Filters: dangling, driver, id, label, name, scope, type (builtin, custom)."""
-        wanted = check_filters(filters, _KNOWN_FILTERS - {"until", "label!"})
-        for kind in wanted.get("type", ()):
-            if kind not in {"builtin", "custom"}:
-                raise InvalidArgument(f"invalid filter: 'type'='{kind}'")
-        dangling = flag(wanted, "dangling")
-        rows = [
-            resource_of(members.network, {})
-            for members in self._members.values()
-            if _passes(members, wanted)
-            and dangling in (None, not len(members) and members.network.name not in PREDEFINED)
-        ]
+        chosen = choosing.choose(self._members.values(), filters)
+        rows = [resource_of(members.network, {}) for members in chosen]
         return sorted(rows, key=lambda row: row.created)
-
-
-def _passes(members: Members, wanted: Mapping[str, Collection[str]]) -> bool:
-    record = members.network
-    kind = "builtin" if record.name in PREDEFINED else "custom"
-    return (
-        passes_labels(record.labels, wanted)
-        and _one_of(record.driver, wanted, "driver")
-        and _one_of(record.scope, wanted, "scope")
-        and _one_of(kind, wanted, "type")
-        and ("name" not in wanted or any(text in record.name for text in wanted["name"]))
-        and ("id" not in wanted or any(record.id.startswith(text) for text in wanted["id"]))
-    )
-
-
-def _one_of(value: str, wanted: Mapping[str, Collection[str]], key: str) -> bool:
-    return key not in wanted or value in wanted[key]
-
-
-def _cluster_record(network: Network) -> NetworkRecord:
-    spec = network.spec
-    return NetworkRecord(
-        id=network.id,
-        name=spec.name,
-        driver="overlay",
-        created_at=network.created_at,
-        scope="swarm",
-        enable_ipv6=spec.enable_ipv6,
-        internal=spec.internal,
-        attachable=spec.attachable,
-        ingress=spec.ingress,
-        ipam=network.ipam if network.ipam.config else spec.ipam,
-        options=spec.options,
-        labels=spec.labels,
-    )

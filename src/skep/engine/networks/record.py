@@ -10,7 +10,13 @@ from typing import Literal
 import msgspec
 
 from skep.kit.files import write_atomically
-from skep.model.network import IPAM, ConfigReference, EndpointResource, NetworkResource
+from skep.model.network import (
+    IPAM,
+    ConfigReference,
+    EndpointResource,
+    Network,
+    NetworkResource,
+)
 from skep.network.values import Bridge, Subnet
 
 DEFAULT_BRIDGE, HOST, NONE = "bridge", "host", "none"
@@ -61,6 +67,25 @@ class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     @property
     def mtu(self) -> int:
         return int(self.options.get(DRIVER_MTU) or 1500)
+
+
+def cluster_record(network: Network) -> NetworkRecord:
+    """A network of the cluster, as a node that takes part in it keeps it."""
+    spec = network.spec
+    return NetworkRecord(
+        id=network.id,
+        name=spec.name,
+        driver="overlay",
+        created_at=network.created_at,
+        scope="swarm",
+        enable_ipv6=spec.enable_ipv6,
+        internal=spec.internal,
+        attachable=spec.attachable,
+        ingress=spec.ingress,
+        ipam=network.ipam if network.ipam.config else spec.ipam,
+        options=spec.options,
+        labels=spec.labels,
+    )
 
 
 def bridge_of(record: NetworkRecord) -> Bridge:
