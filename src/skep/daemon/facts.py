@@ -16,10 +16,15 @@ from skep.kit.process import find_program, run
 from skep.model.node import EngineDescription, NodeDescription, Plugin
 from skep.model.service import Platform, Resources
 from skep.model.system import Component, Facts
+from skep.runtime import apparmor
 from skep.runtime.cgroups import of_this_host
 
 _PROGRAMS = ("runc", "conmon", "skopeo")
 _VERSION_S = 5.0
+_NO_PARSER = (
+    "WARNING: AppArmor is enabled, but apparmor_parser is not installed: "
+    "containers run without a profile (Debian: apt install apparmor)"
+)
 _PLUGINS = (
     ("Log", "json-file"),
     ("Log", "none"),
@@ -36,6 +41,7 @@ async def discover_facts(settings: DaemonSettings) -> Facts:
     found = {name: path for name in _PROGRAMS if (path := find_program(name))}
     versions = await asyncio.gather(*(_version(path) for path in found.values()))
     release = platform.freedesktop_os_release()
+    support, unified = apparmor.of_this_host(), of_this_host().is_unified
     return Facts(
         daemon_id=await asyncio.to_thread(_daemon_id, Path(settings.data_root)),
         hostname=socket.gethostname(),
@@ -46,7 +52,7 @@ async def discover_facts(settings: DaemonSettings) -> Facts:
         machine=platform.machine(),
         cpus=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        cgroup_version=2 if of_this_host().is_unified else 1,
+        cgroup_version=2 if unified else 1,
         components=tuple(
             Component(name=name, version=version)
             for name, version in zip(found, versions, strict=True)
@@ -54,6 +60,8 @@ async def discover_facts(settings: DaemonSettings) -> Facts:
         labels=tuple(settings.labels),
         insecure_registries=tuple(settings.insecure_registries),
         runtimes={"runc": found["runc"]} if "runc" in found else {},
+        security_options=_security_options(confines=support.has_default, unified=unified),
+        warnings=(_NO_PARSER,) if support.enabled and not support.parser else (),
     )
 
 
@@ -73,6 +81,15 @@ def describe_node(facts: Facts, settings: DaemonSettings) -> NodeDescription:
             labels=labels,
             plugins=[Plugin(type=kind, name=name) for kind, name in _PLUGINS],
         ),
+    )
+
+
+def _security_options(*, confines: bool, unified: bool) -> tuple[str, ...]:
+    """What every container gets unless it asks for less, in docker's words and order."""
+    return (
+        *(["name=apparmor"] if confines else []),
+        "name=seccomp,profile=builtin",
+        *(["name=cgroupns"] if unified else []),
     )
 
 

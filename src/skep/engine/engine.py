@@ -29,7 +29,7 @@ from skep.engine.networks.networks import Networks
 from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
 from skep.network.host import HostNetwork
-from skep.runtime import capabilities
+from skep.runtime import apparmor, capabilities
 from skep.runtime.door import Runtime
 
 
@@ -113,6 +113,7 @@ class Engine:
             lifecycle=lifecycle,
         )
         self.containers = Containers(
+            facts=facts,
             places=places,
             folder=folder,
             registry=registry,
@@ -187,7 +188,7 @@ def _host_facts(settings: EngineSettings) -> HostFacts:
     init = settings.init_path
     return HostFacts(
         capabilities=capabilities.of_this_host(),
-        apparmor=Path("/sys/kernel/security/apparmor").exists(),
+        apparmor=apparmor.of_this_host(),
         init_path=init if Path(init).exists() else "",
         default_shm_bytes=settings.default_shm_bytes,
     )

@@ -22,7 +22,8 @@ import msgspec
 
 from skep.kit import process
 from skep.kit.errors import Conflict, Internal, NotFound, NotModified
-from skep.runtime import attach, cgroups
+from skep.runtime import apparmor, attach, cgroups
+from skep.runtime.apparmor import DefaultProfile
 from skep.runtime.bundle import Bundle, Resources
 from skep.runtime.cgroups import Cgroup, Stats
 from skep.runtime.door import Created, Exec, ExecSpec, Exit, Found, Io, Stream
@@ -63,6 +64,7 @@ class ConmonRuntime:
         self._runc = Runc(located(runtime, "no container can be run", runtime), exec_root / "runc")
         self._conmon = Conmon(located(conmon, "no container can be watched", "conmon"), self._runc)
         self._hierarchies = cgroups.of_this_host()
+        self._default_profile = DefaultProfile(exec_root, apparmor.of_this_host())
         self._watched: dict[str, Watch] = {}
         self._execs: set[ExecSession] = set()
 
@@ -75,6 +77,8 @@ class ConmonRuntime:
         place = self._place(bundle.id)
         if bundle.cgroup_path is None:
             bundle = msgspec.structs.replace(bundle, cgroup_path=self._cgroup_path(bundle.id))
+        if bundle.apparmor_profile == apparmor.DEFAULT_PROFILE:
+            await self._default_profile.ensure()
         try:
             place.make()
         except FileExistsError:

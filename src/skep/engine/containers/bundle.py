@@ -13,9 +13,8 @@ from skep.engine.containers.devices import parse_rule
 from skep.engine.containers.record import MountRecord, Record
 from skep.engine.containers.security import Security, parse_security
 from skep.engine.containers.users import Identity
-from skep.kit.errors import InvalidArgument
 from skep.model.container import HostConfig, Resources
-from skep.runtime import capabilities, seccomp
+from skep.runtime import apparmor, capabilities, seccomp
 from skep.runtime.bundle import (
     MASKED_PATHS,
     READONLY_PATHS,
@@ -32,7 +31,7 @@ class HostFacts(msgspec.Struct, frozen=True):
     """What the bundle depends on of the host; read once."""
 
     capabilities: frozenset[str]
-    apparmor: bool
+    apparmor: apparmor.Support
     init_path: str
     default_shm_bytes: int
 
@@ -88,7 +87,7 @@ def bundle_of(record: Record, ground: Ground, facts: HostFacts) -> Bundle:
         capabilities=granted,
         seccomp=_seccomp(host, security, granted),
         no_new_privileges=security.no_new_privileges,
-        apparmor_profile=_apparmor(host, security, facts),
+        apparmor_profile=apparmor_profile(host, facts),
         masked_paths=_paths(host.masked_paths, MASKED_PATHS, security),
         readonly_paths=_paths(host.readonly_paths, READONLY_PATHS, security),
         devices=tuple(ground.devices),
@@ -111,6 +110,11 @@ def capability_set(host: HostConfig, facts: HostFacts) -> frozenset[str]:
     return capabilities.resolve(
         host.cap_add, host.cap_drop, privileged=host.privileged, host=facts.capabilities
     )
+
+
+def apparmor_profile(host: HostConfig, facts: HostFacts) -> str | None:
+    asked = parse_security(host.security_opt).apparmor
+    return apparmor.profile_for(asked, privileged=host.privileged, support=facts.apparmor)
 
 
 def limits_of(wish: Resources) -> Limits:
@@ -167,18 +171,6 @@ def _seccomp(
     if security.seccomp == "default":
         return seccomp.default_profile(granted)
     return seccomp.user_profile(security.seccomp.encode(), granted)
-
-
-def _apparmor(host: HostConfig, security: Security, facts: HostFacts) -> str | None:
-    if not facts.apparmor:
-        if security.apparmor not in {"", "unconfined"}:
-            raise InvalidArgument(
-                f"AppArmor is not enabled on this host: apparmor={security.apparmor} cannot be had"
-            )
-        return None
-    if host.privileged:
-        return "unconfined"
-    return security.apparmor or None
 
 
 def _paths(

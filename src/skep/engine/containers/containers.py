@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from skep.engine.containers import choosing, show, stats
 from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detach_keys
-from skep.engine.containers.bundle import limits_of
+from skep.engine.containers.bundle import HostFacts, apparmor_profile, limits_of
 from skep.engine.containers.container import Container, Places, Registry, wait_among
 from skep.engine.containers.creation import Creation, check_endpoint
 from skep.engine.containers.execs import Execs
@@ -77,6 +77,7 @@ class Containers:
     def __init__(
         self,
         *,
+        facts: HostFacts,
         places: Places,
         folder: RecordFolder,
         registry: Registry,
@@ -91,6 +92,7 @@ class Containers:
         logs: Logs,
         tell: Tell,
     ) -> None:
+        self._facts = facts
         self._places = places
         self._folder = folder
         self._registry = registry
@@ -232,6 +234,7 @@ class Containers:
             layers=await self._layers(container),
             exec_ids=self._execs.live_ids(container),
             sizes=sizes,
+            apparmor_profile=apparmor_profile(container.record.host_config, self._facts) or "",
         )
 
     async def top(self, name: str, ps_args: str = "") -> TopResult:

@@ -41,6 +41,7 @@ from skep.model.container import (
     HostConfig,
 )
 from skep.model.image import Image
+from skep.runtime.apparmor import check_profile
 
 _ANY_ADDRESS = "0.0.0.0"
 
@@ -160,6 +161,9 @@ class Creation:
         """Check what the container wants of the host, then make its folder. Blocking."""
         check_sources(record.mounts)
         list(mapped_devices(record.host_config.devices))
+        check_profile(
+            parse_security(record.host_config.security_opt).apparmor, self._facts.apparmor
+        )
         self._folder.create(record, promised=promised)
 
     # Networks

@@ -47,6 +47,7 @@ def inspected(
     layers: Sequence[Path],
     exec_ids: list[str],
     sizes: Sizes,
+    apparmor_profile: str,
 ) -> ContainerInspect:
     record = container.record
     return ContainerInspect(
@@ -62,6 +63,7 @@ def inspected(
         log_path=_log_path(record, places),
         name=f"/{record.name}",
         restart_count=record.restart_count,
+        app_armor_profile=apparmor_profile,
         exec_ids=exec_ids or None,
         host_config=record.host_config,
         graph_driver=_graph_driver(record, places, layers),
