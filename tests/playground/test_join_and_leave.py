@@ -412,6 +412,42 @@ def test_with_no_manager_in_sight_a_worker_says_so_and_can_leave(
     until(lambda: nodes.get("/info", "n2")["Swarm"]["Error"] == "")
 
 
+def test_a_node_that_is_cut_off_leaves_all_the_same(nodes: PlaygroundHost, outsider: str) -> None:
+    """The line still stands, and nobody answers on it. What people run themselves runs on."""
+    right = token(nodes)
+    own = nodes.ok("run", "--detach", "web:1", "sleep", "600", node=outsider)
+    nodes.ok("swarm", "join", "--token", right, MANAGER, node=outsider)
+    nodes.create("web", "--mode", "global", *SLEEPER)
+    nodes.until_running("web", 3)
+    nodes.partition(outsider)
+    try:
+        began = time.monotonic()
+        nodes.ok("swarm", "leave", node=outsider)
+        assert time.monotonic() - began < 6
+        assert is_as_before(nodes, outsider)
+        assert nodes.containers(outsider, running=False) == set()
+        assert nodes.ok("ps", "--quiet", "--no-trunc", node=outsider) == own
+    finally:
+        nodes.heal()
+        nodes.ok("rm", "--force", own, node=outsider)
+    nodes.until_state(outsider, "down")
+    nodes.ok("swarm", "join", "--token", right, MANAGER, node=outsider)
+
+
+def test_a_worker_that_starts_with_no_manager_in_sight_waits(nodes: PlaygroundHost) -> None:
+    nodes.kill("n3")
+    nodes.partition("n3")
+    nodes.start("n3")
+    try:
+        shown = nodes.ok("info", node="n3")
+        assert " Swarm: pending" in shown
+        assert "NodeID: " in shown
+    finally:
+        nodes.heal()
+    until(lambda: state(nodes, "n3") == "active")
+    nodes.until_state("n3", "ready")
+
+
 def test_labels_of_an_engine_are_told_and_placed_by(nodes: PlaygroundHost) -> None:
     place = nodes.place("n2")
     nodes.kill("n2")

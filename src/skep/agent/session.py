@@ -13,6 +13,7 @@ from skep.agent.renewal import Renewal
 from skep.agent.roster import Roster
 from skep.agent.worker import Worker
 from skep.kit.errors import SkepError
+from skep.kit.jobs import until_one_ends
 from skep.model.node import NodeDescription
 from skep.protocol.link import AgentLink, LinkClosed
 from skep.protocol.messages import (
@@ -81,12 +82,7 @@ class Session:
         """Raises LinkClosed when the line ends, Removed when the node has no business here."""
         try:
             await self._greet()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._beat())
-                group.create_task(self._listen())
-                group.create_task(self._renewal.run())
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            await until_one_ends(self._beat(), self._listen(), self._renewal.run())
         finally:
             self._is_open.clear()
             self._ended.set()

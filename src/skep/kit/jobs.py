@@ -53,6 +53,23 @@ async def whole(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+async def until_one_ends(*works: Work) -> None:
+    """Run them side by side until one ends; then none runs any more, and what it raised is raised.
+
+    Whoever is cancelled meanwhile is: a task group whose member fails in the same moment forgets it
+    (its error hides the cancellation), and who waits for the end of a loop over it waits for ever.
+    """
+    jobs = [asyncio.ensure_future(work) for work in works]
+    try:
+        ended, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+    for job in ended:
+        job.result()
+
+
 async def forever(what: str, run: Callable[[], Work], pause_s: float = _PAUSE_S) -> None:
     """Run until cancelled; a fault is logged as `what`'s, and it is begun anew after a pause.
 
