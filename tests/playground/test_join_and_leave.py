@@ -327,6 +327,30 @@ def test_a_node_changes_clusters(nodes: PlaygroundHost, outsider: str) -> None:
     assert names(nodes, "n1") == ["n1", "n2", "n3"]
 
 
+def test_a_worker_whose_cluster_ended_says_so_and_joins_another(
+    nodes: PlaygroundHost, outsider: str
+) -> None:
+    """Where its manager was is another cluster's."""
+    nodes.ok("swarm", "leave", node="n2")
+    try:
+        nodes.ok("swarm", "init", node="n2")
+        nodes.ok("swarm", "join", "--token", token(nodes, node="n2"), "10.213.0.2", node=outsider)
+        nodes.ok("swarm", "leave", "--force", node="n2")
+        nodes.ok("swarm", "init", node="n2")
+        says = "the manager at 10.213.0.2:2377 cannot be trusted"
+        until(lambda: says in nodes.get("/info", outsider)["Swarm"]["Error"])
+        assert names(nodes, "n2") == ["n2"]
+        nodes.ok("swarm", "leave", node=outsider)
+        nodes.ok("swarm", "join", "--token", token(nodes), MANAGER, node=outsider)
+        assert nodes.get("/info", outsider)["Swarm"]["Error"] == ""
+    finally:
+        nodes.ok("swarm", "leave", "--force", node="n2")
+        nodes.until_state("n2", "down")
+        nodes.ok("node", "rm", "n2")
+        nodes.ok("swarm", "join", "--token", token(nodes), MANAGER, node="n2")
+        nodes.until_state("n2", "ready")
+
+
 LISTED = "{{.Hostname}} {{.Status}}"
 
 

@@ -137,6 +137,22 @@ def test_a_node_that_is_away_keeps_the_rotation_open_and_a_second_may_overtake(
         nodes.until_state("n3", "ready")
 
 
+def test_a_node_may_join_while_the_root_changes(nodes: PlaygroundHost, outsider: str) -> None:
+    """The token names the old root, and the manager shows a certificate of the new one."""
+    nodes.partition("n2")
+    try:
+        nodes.ok("swarm", "ca", "--rotate", "--detach")
+        until(lambda: trusted_by(nodes, "n1").count(BEGIN) == 2)
+        nodes.ok("swarm", "join", "--token", token(nodes), "10.213.0.1:2377", node=outsider)
+        nodes.until_state(outsider, "ready")
+        assert is_rotating(nodes)
+        assert trusted_by(nodes, outsider) == trusted_by(nodes, "n1")
+    finally:
+        nodes.heal()
+    until_only_root(nodes)
+    nodes.until_state("n2", "ready")
+
+
 def tls_status(nodes: PlaygroundHost) -> dict[str, str]:
     """As docker's client judges the nodes' certificates."""
     shown = nodes.ok("node", "ls", "--format", "{{.Hostname}}={{.TLSStatus}}")

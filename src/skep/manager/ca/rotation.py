@@ -34,8 +34,10 @@ class RootRotation:
         if cluster is None or secrets is None or not _rotating(cluster):
             return Plan()
         if waiting := sum(must_renew(node, cluster) for node in view.nodes()):
-            said = f"{waiting} nodes have yet to renew their certificates"
-            return Plan(explanations=(said,))
+            who = "1 node has yet to renew its certificate"
+            if waiting > 1:
+                who = f"{waiting} nodes have yet to renew their certificates"
+            return Plan(explanations=(who,))
         return Plan(
             changes=_finished(cluster, secrets, new_id),
             explanations=("every node has renewed: the new root is the only one",),
