@@ -152,11 +152,12 @@ def test_a_rotated_token_lets_nobody_in_with_the_old_one(nodes: PlaygroundHost) 
     nodes.until_state("n3", "ready")
 
 
-def test_resources_of_a_kind_of_its_own_are_given_out(nodes: PlaygroundHost) -> None:
-    """A node declares them in its daemon.json."""
+def test_what_an_engine_declares_is_told_and_placed_by(nodes: PlaygroundHost) -> None:
+    """Labels and resources of a kind of their own, in the node's daemon.json."""
     place = nodes.place("n2")
     nodes.kill("n2")
-    place.settings.write_text('{"node-generic-resources": ["gpu=A", "gpu=B", "ssd=3"]}')
+    settings = {"node-generic-resources": ["gpu=A", "gpu=B", "ssd=3"], "labels": ["disk=nvme"]}
+    place.settings.write_text(json.dumps(settings))
     try:
         nodes.start("n2")
         until(lambda: "GenericResources" in _resources(nodes, "n2"), on_timeout=nodes.story)
@@ -169,6 +170,12 @@ def test_resources_of_a_kind_of_its_own_are_given_out(nodes: PlaygroundHost) -> 
             for container in nodes.get("/containers/json", "n2")
         }
         assert given == {"A", "B"}
+        assert nodes.ok("node", "ls", "-q", "--filter", "label=disk=nvme") == nodes.node_id("n2")
+        nodes.create(
+            "fast", "--replicas", "2", "--constraint", "engine.labels.disk==nvme", *SLEEPER
+        )
+        nodes.until_running("fast", 2)
+        assert nodes.spread("fast") == {"n2": 2}
     finally:
         nodes.kill("n2")
         place.settings.write_text("{}")

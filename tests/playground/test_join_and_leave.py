@@ -472,31 +472,6 @@ def test_a_worker_that_starts_with_no_manager_in_sight_waits(nodes: PlaygroundHo
     nodes.until_state("n3", "ready")
 
 
-def test_labels_of_an_engine_are_told_and_placed_by(nodes: PlaygroundHost) -> None:
-    place = nodes.place("n2")
-    nodes.kill("n2")
-    place.settings.write_text('{"labels": ["disk=ssd"]}')
-    try:
-        nodes.start("n2")
-        until(lambda: engine_labels(nodes, "n2") == {"disk": "ssd"}, on_timeout=nodes.story)
-        found = nodes.ok("node", "ls", "-q", "--filter", "label=disk=ssd")
-        assert found == nodes.node_id("n2")
-        nodes.create("web", "--replicas", "2", "--constraint", "engine.labels.disk==ssd", *SLEEPER)
-        nodes.until_running("web", 2)
-        assert nodes.spread("web") == {"n2": 2}
-    finally:
-        nodes.kill("n2")
-        place.settings.write_text("{}")
-        nodes.start("n2")
-        nodes.until_state("n2", "ready")
-
-
-def engine_labels(nodes: PlaygroundHost, name: str) -> dict[str, str]:
-    node = nodes.get(f"/nodes/{nodes.node_id(name)}")
-    labels: dict[str, str] = node["Description"]["Engine"].get("Labels") or {}
-    return labels
-
-
 def test_keys_are_where_they_must_be_and_nowhere_else(nodes: PlaygroundHost) -> None:
     """A worker has its own key and no other, and forgets the token; the cluster's root key and its
     tokens are in the manager's store."""
