@@ -198,3 +198,17 @@ async def test_the_last_one_out_takes_the_cgroups_along(host: ContainerHost) -> 
     await runtime.delete(bundle.id, force=True)
     await runtime.close()
     assert not parent.exists()
+
+
+@pytest.mark.skipif(cgroups.of_this_host().unified is None, reason="needs a v2 tree")
+async def test_skep_leaves_no_conmon_in_its_own_cgroup(host: ContainerHost) -> None:
+    """systemd takes processes in a stopped unit's cgroup for a mistake, and says so at each."""
+    bundle = await host.running(host.shell("read line; exit 5"), Io(stdin=True))
+    conmon = Path(f"/proc/{pid_in(host.place(bundle) / 'conmon.pid')}/cgroup")
+    assert conmon.read_text() == Path("/proc/self/cgroup").read_text()
+    runtime = await host.restart()
+    assert f"0::{host.cgroup_parent}/conmon" in conmon.read_text().splitlines()
+    assert (await runtime.find(bundle.id)).state == "running"
+    await runtime.delete(bundle.id, force=True)
+    await runtime.close()
+    assert not Cgroup(cgroups.of_this_host(), host.cgroup_parent).exists()

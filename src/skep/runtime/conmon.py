@@ -12,6 +12,7 @@ runc, its commands do both.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -35,6 +36,8 @@ from skep.runtime.processes import is_conmon_of, is_member, makers_of, send, unt
 from skep.runtime.runc import Runc, located, remove_state
 from skep.runtime.spawn import Conmon
 from skep.runtime.watch import Watch
+
+log = logging.getLogger(__name__)
 
 _CREATE_TIMEOUT_S = 120.0
 _START_TIMEOUT_S = 30.0
@@ -61,6 +64,7 @@ class ConmonRuntime:
         self._bundles = exec_root / "bundles"
         self._bundles.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._cgroup_parent = cgroup_parent
+        self._conmon_path = f"{cgroup_parent}/conmon"
         self._runc = Runc(located(runtime, "no container can be run", runtime), exec_root / "runc")
         self._conmon = Conmon(located(conmon, "no container can be watched", "conmon"), self._runc)
         self._hierarchies = cgroups.of_this_host()
@@ -222,11 +226,13 @@ class ConmonRuntime:
         await self._runc.update(container_id, path)
 
     async def close(self) -> None:
+        await asyncio.to_thread(self._let_conmons_go)
         for session in list(self._execs):
             session.release()
         for container_id in list(self._watched):
             self._forget(container_id)
-        Cgroup(self._hierarchies, self._cgroup_parent).remove_if_empty()
+        for path in (self._conmon_path, self._cgroup_parent):
+            Cgroup(self._hierarchies, path).remove_if_empty()
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -258,6 +264,18 @@ class ConmonRuntime:
         watch = Watch(self._place(container_id), with_memory_kills)
         self._watched[container_id] = watch
         return watch
+
+    def _let_conmons_go(self) -> None:
+        """Out of our own cgroup: systemd takes what is left in a unit that ended for a mistake."""
+        pids = [
+            watched.conmon_pid for watched in self._watched.values() if not watched.ended.done()
+        ]
+        if not pids:
+            return
+        try:
+            Cgroup(self._hierarchies, self._conmon_path).take_in(pids)
+        except OSError as error:
+            log.warning("the containers' conmons stay in the daemon's own cgroup: %s", error)
 
     def _forget(self, container_id: str) -> None:
         watched = self._watched.pop(container_id, None)
