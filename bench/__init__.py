@@ -14,5 +14,6 @@ conmon that no orchestrator can beat. Ratios are what counts; seconds are this m
     memory.py       PSS of processes
     one_machine.py  the figures of one node
     many_nodes.py   the figures of three
+    crowd.py        the figures of five thousand, which run nothing
     table.py        what is printed
 """

@@ -67,6 +67,10 @@ class Skep:
         self.api.close()
         self._daemon.stop()
 
+    def kill(self) -> None:
+        self.api.close()
+        self._daemon.kill()
+
 
 class Dockerd:
     name = DOCKERD

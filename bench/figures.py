@@ -10,7 +10,7 @@ from typing import Any, Literal
 SKEP, DOCKERD, BARE = "skep", "dockerd", "bare loop"
 PEERS = (DOCKERD, BARE)
 
-Unit = Literal["s", "ms", "MiB"]
+Unit = Literal["s", "ms", "MiB", "%"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,13 @@ MANY_NODES = (
     Figure("loss", "node killed, its tasks elsewhere", "s", (Goal(5.0),)),
 )
 
-FIGURES = ONE_MACHINE + MANY_NODES
+CROWD = (
+    Figure("crowd", "5,000 agents back after kill -9 of the manager", "s", (Goal(60),)),
+    Figure("crowd memory", "manager's memory meanwhile, at most (PSS)", "MiB", (Goal(600),)),
+    Figure("beats", "5,000 agents' heartbeats, of a core", "%", (Goal(5.0),)),
+)
+
+FIGURES = ONE_MACHINE + MANY_NODES + CROWD
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.figures import FIGURES, PEERS, SKEP, Figure, Goal, Results, Unit
 
 _HEAD = ("FIGURE", "SKEP", "PEER", "ITS FIGURE", "RATIO", "GOAL", "REACHED")
-_DIGITS = {"s": 2, "ms": 1, "MiB": 1}
+_DIGITS = {"s": 2, "ms": 1, "MiB": 1, "%": 1}
 
 Row = tuple[str, ...]
 

@@ -12,7 +12,6 @@ from skep.manager.dispatcher.liveness import (
     WakingClock,
     grace_s,
     heartbeat_s,
-    new_leader_patience_s,
 )
 
 
@@ -56,13 +55,6 @@ def test_a_configured_period_wins_and_three_beats_are_a_loss() -> None:
     assert grace_s(5.0, 5 * NS_PER_S) == 15.0
 
 
-def test_a_new_manager_waits_twice_the_grace_and_longer_for_thousands() -> None:
-    """They come back one after the other: whose turn has not come yet is not lost."""
-    assert new_leader_patience_s(3, 0.9, 0) == pytest.approx(5.4)
-    assert new_leader_patience_s(5000, heartbeat_s(5000, 0), 0) == pytest.approx(60.0)
-    assert new_leader_patience_s(3, 5.0, 5 * NS_PER_S) == 30.0
-
-
 def test_who_is_silent_for_longer_than_it_may_be_is_lost() -> None:
     clock = Clock()
     heartbeats = Heartbeats(clock)
@@ -85,6 +77,33 @@ def test_to_be_expected_is_not_to_be_heard() -> None:
     heartbeats.expect("n2", 1.0)
     assert run(heartbeats, clock, 2.0) == ["n2"]
     assert len(heartbeats) == 2
+
+
+def test_while_nodes_return_the_others_that_were_not_heard_yet_are_waited_for() -> None:
+    """Thousands need longer than the first of them: whose turn has not come yet is not lost."""
+    clock = Clock()
+    heartbeats = Heartbeats(clock)
+    heartbeats.heard("gone", 2.7)
+    for number in range(9):
+        heartbeats.expect(f"n{number}", 5.0)
+    for number in range(8):
+        assert run(heartbeats, clock, 4.0) == ["gone"]
+        heartbeats.heard(f"n{number}", 100.0)
+    assert run(heartbeats, clock, 4.0) == ["gone"]
+    assert run(heartbeats, clock, 2.0) == ["gone", "n8"]
+
+
+def test_nobody_is_waited_for_without_end() -> None:
+    clock = Clock()
+    heartbeats = Heartbeats(clock)
+    for number in range(200):
+        heartbeats.expect(f"n{number}", 5.0)
+    lost: list[str] = []
+    while not lost:
+        heartbeats.heard(f"n{len(heartbeats) - 1}", 1000.0)
+        heartbeats.forget(f"n{len(heartbeats) - 1}")
+        lost = run(heartbeats, clock, 4.0)
+    assert 1300.0 < clock.now < 1310.0
 
 
 def test_our_own_sleep_is_not_the_silence_of_others() -> None:

@@ -8,6 +8,8 @@ from skep.testing.control_plane import ControlPlane
 from skep.testing.fleet import Fleet, enrol
 
 AGENTS, REPLICAS = 300, 600
+PATIENCE_S = 60.0
+"""Four seconds are enough, where nothing else runs."""
 
 
 async def test_all_agents_come_back_to_a_restarted_manager_and_none_is_condemned(
@@ -18,14 +20,14 @@ async def test_all_agents_come_back_to_a_restarted_manager_and_none_is_condemned
     await enrol(plane.manager.store, folder, AGENTS)
     fleet = Fleet(folder, plane.address, AGENTS)
     try:
-        await plane.until(lambda: fleet.census.complete == AGENTS)
+        await plane.until(lambda: fleet.census.complete == AGENTS, PATIENCE_S)
         service = await plane.create_service(REPLICAS)
-        await plane.until(lambda: len(plane.running(service)) == REPLICAS)
+        await plane.until(lambda: len(plane.running(service)) == REPLICAS, PATIENCE_S)
         before = sorted(plane.running(service))
         await plane.restart_manager()
-        await plane.until(lambda: fleet.census.lost == AGENTS)
-        await plane.until(lambda: fleet.census.complete == AGENTS)
-        await plane.until(lambda: fleet.census.tasks == REPLICAS)
+        await plane.until(lambda: fleet.census.lost == AGENTS, PATIENCE_S)
+        await plane.until(lambda: fleet.census.complete == AGENTS, PATIENCE_S)
+        await plane.until(lambda: fleet.census.tasks == REPLICAS, PATIENCE_S)
     finally:
         fleet.close()
     assert sorted(plane.running(service)) == before

@@ -64,6 +64,15 @@ def test_a_node_that_goes_down_concerns_its_tasks_and_global_services() -> None:
     assert dirty(node("n1"), down, WEB, A, everywhere, *nodes(1)[1:]) == ["everywhere", "web"]
 
 
+def test_a_node_that_is_heard_again_after_a_restart_of_the_manager_is_nothing_new() -> None:
+    """Thousands are, one after the other, and each plan looks at all tasks of a service."""
+    unheard, heard, down = (node("n1", state=state) for state in ("unknown", "ready", "down"))
+    everywhere = service(None, name="everywhere")
+    assert dirty(heard, unheard, WEB, A) == dirty(unheard, heard, WEB, A) == []
+    assert dirty(unheard, heard, WEB, A, everywhere) == ["everywhere"]
+    assert dirty(unheard, down, WEB, A) == dirty(down, heard, WEB, A) == ["web"]
+
+
 def test_a_node_that_joins_concerns_those_who_want_to_be_on_it() -> None:
     spreading = service(2, name="spreading", labels={"skep.rebalance": "1"})
     everywhere = service(None, name="everywhere")

@@ -67,7 +67,7 @@ class Dispatcher:
         """Expect every node; before the first `serve`, because a node that is heard is ready."""
         nodes = [node for node in self._store.view.nodes() if node.status.state != "down"]
         self._set_period(len(nodes))
-        patience_s = liveness.new_leader_patience_s(len(nodes), self._period_s, self._configured_ns)
+        patience_s = self._grace_s(self._period_s) * liveness.NEW_LEADER_FACTOR
         for node in nodes:
             self._heartbeats.expect(node.id, patience_s)
         await self._nodes.unheard([n.id for n in nodes], "the manager has just started")

@@ -22,10 +22,12 @@ _SHORTEST_GRACE_S = 2.7
 _MISSED = 2.25
 _MISSED_CONFIGURED = 3.0
 _LONGEST_STEP_S = 0.5
-_NEW_LEADER_FACTOR = 2.0
-_RETURN_S = 0.012
-"""Time that a busy machine needs to take one agent back: TLS and a whole assignment. Twice what
-was measured with 5,000 that came back at once while other programs held half of both cores."""
+_RETURNING_S = 5.0
+_LONGEST_RETURN_S = 300.0
+"""Thousands of agents that come back at once do so one after the other: while one does in so many
+seconds, the others are waited for, up to so long."""
+NEW_LEADER_FACTOR = 2.0
+"""After a start nobody was heard yet: agents get this many times the grace to find us."""
 
 
 def heartbeat_s(nodes: int, configured_ns: int) -> float:
@@ -40,11 +42,6 @@ def grace_s(period_s: float, configured_ns: int) -> float:
     if configured_ns:
         return _MISSED_CONFIGURED * period_s
     return max(_SHORTEST_GRACE_S, _MISSED * period_s)
-
-
-def new_leader_patience_s(nodes: int, period_s: float, configured_ns: int) -> float:
-    """After a start nobody was heard yet: so long agents have to find us, all of them at once."""
-    return max(_NEW_LEADER_FACTOR * grace_s(period_s, configured_ns), nodes * _RETURN_S)
 
 
 class WakingClock:
@@ -73,22 +70,37 @@ class Heartbeats:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = WakingClock(clock)
         self._until: dict[str, float] = {}
+        self._unheard: set[str] = set()
+        self._returning_until = 0.0
 
     def __len__(self) -> int:
         return len(self._until)
 
     def heard(self, node_id: str, grace_s: float) -> None:
         """The node lives, and may be silent for so long."""
-        self._until[node_id] = self._clock.now() + grace_s
+        now = self._clock.now()
+        self._until[node_id] = now + grace_s
+        if node_id in self._unheard:
+            self._unheard.discard(node_id)
+            self._returning_until = now + _RETURNING_S
 
     def expect(self, node_id: str, patience_s: float) -> None:
         """The node was not heard yet; it may take so long, or as long as was said before."""
-        self._until.setdefault(node_id, self._clock.now() + patience_s)
+        if node_id not in self._until:
+            self._until[node_id] = self._clock.now() + patience_s
+            self._unheard.add(node_id)
 
     def forget(self, node_id: str) -> None:
         self._until.pop(node_id, None)
+        self._unheard.discard(node_id)
 
     def lost(self) -> list[str]:
         """Ids of the nodes that were silent for too long, sorted. Ask at least twice a second."""
         now = self._clock.now()
-        return sorted(node_id for node_id, until in self._until.items() if until < now)
+        silent = (node_id for node_id, until in self._until.items() if until < now)
+        return sorted(node_id for node_id in silent if not self._may_return(node_id, now))
+
+    def _may_return(self, node_id: str, now: float) -> bool:
+        late_s = now - self._until[node_id]
+        waiting = node_id in self._unheard and now < self._returning_until
+        return waiting and late_s < _LONGEST_RETURN_S

@@ -119,19 +119,23 @@ def _awaited(task: Task, view: View) -> bool:
 def _services_near(event: Event, node: Node, view: View) -> Iterator[str]:
     """Services that a change of the node concerns."""
     before = event.old if event.new is not None else None
-    if isinstance(before, Node) and _same_to_us(before, node):
-        return
-    for task in view.tasks_of_node(node.id):
-        yield task.service_id
+    if isinstance(before, Node) and _same_to_its_tasks(before, node):
+        if before.status.state == node.status.state:
+            return
+    else:
+        for task in view.tasks_of_node(node.id):
+            yield task.service_id
     arrived = eligible(node) and not (isinstance(before, Node) and eligible(before))
     for service in view.services():
         if defaults.is_global(service.spec) or (arrived and rebalance.asked_for(service)):
             yield service.id
 
 
-def _same_to_us(before: Node, after: Node) -> bool:
+def _same_to_its_tasks(before: Node, after: Node) -> bool:
+    """Whether it is lost counts, not whether it was heard yet: after a manager's start all nodes
+    are heard one after the other, and a plan looks at all tasks of a service."""
     return (
-        before.status.state == after.status.state
+        (before.status.state == "down") == (after.status.state == "down")
         and before.status.addr == after.status.addr
         and before.spec == after.spec
         and before.certificate_role == after.certificate_role

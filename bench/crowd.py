@@ -1,0 +1,117 @@
+"""The figures of a manager with thousands of nodes: agents without containers, over real TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import calls, memory
+from bench.engines import Skep
+from bench.figures import SKEP, Results
+from bench.progress import say
+from bench.waiting import seconds, wait_until
+from bench.workshop import Workshop
+from skep.store.sqlite import SqliteLog
+from skep.store.store import Store
+from skep.testing.fleet import Fleet, enrol
+
+AGENTS, REPLICAS = 5_000, 10_000
+_PROCESSES = 2
+_DESCRIPTORS = 3 * AGENTS
+_PATIENCE_S = 180.0
+_SETTLE_S, _LISTEN_S = 10.0, 15.0
+_EACH_S = 0.5
+
+
+def measure(workshop: Workshop, results: Results) -> None:
+    """Once: the manager is killed and started again, and all its agents come back at once."""
+    if not _descriptors_allowed():
+        say(f"a crowd: left out, because {_DESCRIPTORS} open files are not allowed (ulimit -Hn)")
+        return
+    say(f"a crowd: {AGENTS} agents")
+    engine = Skep(workshop.place())
+    with tempfile.TemporaryDirectory(prefix="skep-crowd-") as folder:
+        engine.start()
+        try:
+            _measure(engine, Path(folder), results)
+        finally:
+            engine.stop()
+            engine.place.clear()
+
+
+def _measure(engine: Skep, folder: Path, results: Results) -> None:
+    place = engine.place
+    calls.init_swarm(engine.api, place.address)
+    calls.set_availability(engine.api, engine.api.get("/info")["Swarm"]["NodeID"], "drain")
+    engine.stop()
+    asyncio.run(_enrol(place.data / "skep" / "swarm" / "store.db", folder))
+    engine.start()
+    fleet = Fleet(
+        folder, f"{place.address}:2377", AGENTS, _PROCESSES,
+        ["nsenter", f"--net=/proc/self/fd/{place.namespace}", "--"], [place.namespace],
+    )  # fmt: skip
+    try:
+        _until(lambda: fleet.census.complete == AGENTS)
+        calls.create_service(engine.api, "crowd", REPLICAS)
+        _until(lambda: fleet.census.tasks == REPLICAS)
+        say(f"a crowd: {REPLICAS} tasks are there, the manager is killed")
+        _measure_return(engine, fleet, results)
+    finally:
+        fleet.close()
+
+
+def _measure_return(engine: Skep, fleet: Fleet, results: Results) -> None:
+    peak_mib = 0.0
+
+    def all_are_back() -> bool:
+        nonlocal peak_mib
+        peak_mib = max(peak_mib, memory.pss_mib(engine.place.processes()))
+        return fleet.census.complete == AGENTS and fleet.census.tasks >= REPLICAS
+
+    engine.kill()
+    _until(lambda: not fleet.census.sessions)
+    back_s = seconds(engine.start, lambda: _until(all_are_back))
+    if moved := fleet.census.tasks - REPLICAS:
+        say(f"a crowd: {moved} tasks moved, because nodes that came back were taken for lost")
+    results.add("crowd", SKEP, back_s)
+    results.add("crowd memory", SKEP, peak_mib)
+    time.sleep(_SETTLE_S)
+    lost, before_s = fleet.census.lost, _processor_s(engine)
+    time.sleep(_LISTEN_S)
+    results.add("beats", SKEP, 100 * (_processor_s(engine) - before_s) / _LISTEN_S)
+    if more := fleet.census.lost - lost:
+        say(f"a crowd: {more} sessions were lost though nothing happened")
+
+
+async def _enrol(database: Path, folder: Path) -> None:
+    """While no daemon uses the store: asking to join has a rate, five thousand take minutes."""
+    store = Store(SqliteLog(database))
+    await store.start()
+    try:
+        await enrol(store, folder, AGENTS)
+    finally:
+        await store.close()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    wait_until(condition, _PATIENCE_S, "not all agents are there", _EACH_S)
+
+
+def _descriptors_allowed() -> bool:
+    """For us and whatever we start."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most >= _DESCRIPTORS
+
+
+def _processor_s(engine: Skep) -> float:
+    ticks = 0
+    for pid in engine.place.processes():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
