@@ -12,7 +12,7 @@ import msgspec
 from msgspec import field
 
 from skep.kit.clock import ZERO_TIME
-from skep.model.base import Value, Version
+from skep.model.base import Strict, Value, Version
 from skep.model.cluster import ClusterSpec, JoinTokens
 from skep.model.container import ContainerSummary
 from skep.model.image import ImageSummary
@@ -73,7 +73,7 @@ class ClusterInfo(Value, frozen=True, omit_defaults=False):
     data_path_port: int = 4789
 
 
-class SwarmInit(Value, frozen=True):
+class SwarmInit(Strict, frozen=True):
     """The body of POST /swarm/init. Zero values in `spec` mean Swarm's defaults."""
 
     listen_addr: str = ""
@@ -88,7 +88,7 @@ class SwarmInit(Value, frozen=True):
     spec: ClusterSpec = ClusterSpec()
 
 
-class SwarmJoin(Value, frozen=True):
+class SwarmJoin(Strict, frozen=True):
     """The body of POST /swarm/join."""
 
     listen_addr: str = ""

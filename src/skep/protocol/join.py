@@ -24,6 +24,8 @@ from skep.protocol.tls import connect, stranger_context
 from skep.protocol.tokens import parse, root_digest
 
 _ANSWER_S = 15.0
+_JOIN_S = 30.0
+"""For all of it: a manager that is slow at every step is as good as none."""
 
 
 async def ask_to_join(manager: str, token: str, availability: Availability) -> tuple[str, Joined]:
@@ -32,6 +34,17 @@ async def ask_to_join(manager: str, token: str, availability: Availability) -> t
     Raises InvalidArgument (no token, refused with the manager's reason, a clock that is off),
     Forbidden (not this cluster), Unavailable (no answer in time, or no manager there).
     """
+    try:
+        async with asyncio.timeout(_JOIN_S):
+            return await _join(manager, token, availability)
+    except TimeoutError:
+        raise Unavailable(
+            f"the manager at {manager} did not let this node in within {_JOIN_S:g} s: "
+            "is it overloaded?"
+        ) from None
+
+
+async def _join(manager: str, token: str, availability: Availability) -> tuple[str, Joined]:
     expected = parse(token).root_digest
     root = await _ask(manager, None, RootRequest())
     if not isinstance(root, Root):

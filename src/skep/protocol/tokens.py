@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import Literal
 
 import msgspec
@@ -20,6 +21,7 @@ from skep.model.node import Role
 _PREFIX = "SWMTKN-1-"
 _DIGEST_LENGTH = 50
 _SECRET_LENGTH = 25
+_TOKEN = re.compile(rf"{_PREFIX}([0-9a-z]{{{_DIGEST_LENGTH}}})-([0-9a-z]{{{_SECRET_LENGTH}}})")
 
 
 class ParsedToken(msgspec.Struct, frozen=True):
@@ -41,14 +43,13 @@ def new_secret() -> str:
 
 def parse(token: str) -> ParsedToken:
     """Raises InvalidArgument for what is not a join token at all."""
-    digest, _, secret = token.removeprefix(_PREFIX).partition("-")
-    right = len(digest) == _DIGEST_LENGTH and len(secret) == _SECRET_LENGTH
-    if not (token.startswith(_PREFIX) and right and (digest + secret).isalnum()):
+    found = _TOKEN.fullmatch(token)
+    if found is None:
         raise InvalidArgument(
             "invalid join token: it looks like SWMTKN-1-…-…; "
             "`skep swarm join-token worker` on a manager prints the right one"
         )
-    return ParsedToken(digest, secret)
+    return ParsedToken(root_digest=found[1], secret=found[2])
 
 
 def join_tokens(secrets: ClusterSecrets) -> JoinTokens:
