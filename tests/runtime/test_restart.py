@@ -204,10 +204,15 @@ async def test_the_last_one_out_takes_the_cgroups_along(host: ContainerHost) -> 
 async def test_skep_leaves_no_conmon_in_its_own_cgroup(host: ContainerHost) -> None:
     """systemd takes processes in a stopped unit's cgroup for a mistake, and says so at each."""
     bundle = await host.running(host.shell("read line; exit 5"), Io(stdin=True))
-    conmon = Path(f"/proc/{pid_in(host.place(bundle) / 'conmon.pid')}/cgroup")
-    assert conmon.read_text() == Path("/proc/self/cgroup").read_text()
+    exec_ = await host.runtime.exec(bundle.id, ExecSpec(exec_id="e", argv=("/bin/sleep", "1000")))
+    places = (host.place(bundle), host.place(bundle) / "execs/e")
+    conmons = [Path(f"/proc/{pid_in(place / 'conmon.pid')}/cgroup") for place in places]
+    own = Path("/proc/self/cgroup").read_text()
+    assert [conmon.read_text() for conmon in conmons] == [own, own]
     runtime = await host.restart()
-    assert f"0::{host.cgroup_parent}/conmon" in conmon.read_text().splitlines()
+    for conmon in conmons:
+        assert f"0::{host.cgroup_parent}/conmon" in conmon.read_text().splitlines()
+    assert Path(f"/proc/{exec_.pid}").exists()
     assert (await runtime.find(bundle.id)).state == "running"
     await runtime.delete(bundle.id, force=True)
     await runtime.close()

@@ -267,9 +267,8 @@ class ConmonRuntime:
 
     def _let_conmons_go(self) -> None:
         """Out of our own cgroup: systemd takes what is left in a unit that ended for a mistake."""
-        pids = [
-            watched.conmon_pid for watched in self._watched.values() if not watched.ended.done()
-        ]
+        kept: list[Watch | ExecSession] = [*self._watched.values(), *self._execs]
+        pids = [each.conmon_pid for each in kept if not each.ended.done()]
         if not pids:
             return
         try:

@@ -30,6 +30,7 @@ class ExecSession:
         self._place = place
         self._watch = Watch(place, self._at_end)
         self.pid = self._watch.pid
+        self.conmon_pid = self._watch.conmon_pid
         self.stream = stream
 
     @property
