@@ -90,3 +90,22 @@ async def test_removal_wins_over_a_restart_that_is_under_way(host: EngineHost) -
         await asyncio.sleep(0.1 + number * 0.015)
         await host.engine.containers.remove(id_, force=True)
     assert host.leftovers() == []
+
+
+async def test_with_the_machine_all_end_and_who_should_starts_again(host: EngineHost) -> None:
+    """Deaf or not, and not as if somebody had stopped them."""
+    deaf = await host.shell(
+        "trap '' TERM; echo up; sleep 1000 & wait", host={"restart_policy": UNLESS}
+    )
+    polite = await host.shell("trap 'exit 3' TERM; echo up; sleep 1000 & wait")
+    for id_ in (deaf, polite):
+        await host.until_log(id_, "up\n")
+    await host.engine.power_off(grace_s=0.5)
+    found = [await host.engine.containers.inspect(id_) for id_ in (deaf, polite)]
+    assert [each.state.status for each in found] == ["exited", "exited"]
+    assert [each.state.exit_code for each in found] == [137, 3]
+    await host.restart()
+    async with asyncio.timeout(10):
+        while await host.state(deaf) != "running":
+            await asyncio.sleep(0.02)
+    assert await host.state(polite) == "exited"

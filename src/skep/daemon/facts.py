@@ -65,6 +65,19 @@ async def discover_facts(settings: DaemonSettings) -> Facts:
     )
 
 
+async def machine_goes_down() -> bool:
+    """Whether systemd is stopping everything; False where another init runs."""
+    if not Path("/run/systemd/system").exists():
+        return False
+    try:
+        _, output = await run(
+            [find_program("systemctl") or "", "is-system-running"], os.environ, _VERSION_S
+        )
+    except (TimeoutError, OSError):
+        return False
+    return output.strip() == b"stopping"
+
+
 def describe_node(facts: Facts, settings: DaemonSettings) -> NodeDescription:
     """The machine as the cluster sees it."""
     labels = dict(label.partition("=")[::2] for label in settings.labels)

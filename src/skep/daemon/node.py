@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from skep.api.server import Server
-from skep.daemon.facts import describe_node, discover_facts
+from skep.daemon.facts import describe_node, discover_facts, machine_goes_down
 from skep.daemon.settings import DEFAULT_HOST, DaemonSettings, engine_settings
 from skep.daemon.swarm import Swarm
 from skep.engine import Engine
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 _LAST_S = 5.0
 """A thread may hang in the kernel (a dead file server), and nobody can cancel it. So long after the
 shutdown timeout the process says where each thread is and ends: as safe as a kill -9."""
+
+
+_GRACE_S = 8.0
+"""For containers, when the machine goes down: part of the shutdown timeout."""
 
 
 class NodeDaemon:
@@ -66,8 +70,14 @@ class NodeDaemon:
         await self.swarm.start()
 
     async def stop(self) -> bool:
-        """Let go; containers run on. Returns whether there were none."""
+        """Let go; containers run on, unless the machine goes down. Returns whether there are none.
+
+        systemd would wait a minute and a half for a container that is deaf to SIGTERM.
+        """
         await self.swarm.stop()
+        if await machine_goes_down():
+            log.info("the machine goes down: containers end")
+            await self.engine.power_off(_GRACE_S)
         idle = not await self.engine.containers.list()
         await self.engine.stop()
         return idle
@@ -90,7 +100,7 @@ async def serve(settings: DaemonSettings) -> bool:
     await server.start()
     _ready(settings)
     await stopping.wait()
-    log.info("stopping; containers run on")
+    log.info("stopping")
     try:
         async with asyncio.timeout(settings.shutdown_timeout):
             await server.stop()

@@ -88,7 +88,7 @@ class Engine:
             live_starts=settings.live_starts,
             tell=tell,
         )
-        lifecycle = Lifecycle(
+        self._lifecycle = lifecycle = Lifecycle(
             places=places,
             folder=folder,
             registry=registry,
@@ -145,6 +145,10 @@ class Engine:
         await self.networks.load()
         await self._discovery.run()
         self._logs.open()
+
+    async def power_off(self, grace_s: float) -> None:
+        """The machine goes down: end every container; `stop` comes after this."""
+        await self._lifecycle.power_off(grace_s)
 
     async def stop(self) -> None:
         """Let go: containers run on, and the next `start` finds them."""

@@ -81,6 +81,27 @@ class Lifecycle:
         await self._end(container, number, self._patience_s(container, timeout_s))
         self._tell(container, "stop")
 
+    async def power_off(self, grace_s: float) -> None:
+        """The machine goes down: end every container, politely for at most `grace_s`.
+
+        Nobody stopped them: whose policy asks for it starts again with the machine.
+        """
+        self._runs.going_down = True
+        ends = [self._power_off(container, grace_s) for container in self._registry]
+        for result in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(result, BaseException):
+                _log.warning("a container does not end with the machine: %s", result)
+
+    async def _power_off(self, container: Container, grace_s: float) -> None:
+        async with container.turn:
+            if container.restarting:
+                self._runs.cancel_restart(container)
+        number = parse_signal(container.record.config.stop_signal or DEFAULT_STOP)
+        patience_s = self._patience_s(container, None)
+        if patience_s is not None:
+            grace_s = min(patience_s, grace_s)
+        await self._end(container, number, grace_s)
+
     async def _mark_stopped(self, container: Container) -> bool:
         """Write down that a person stopped it; False when there is nothing to end any more."""
         async with container.turn:

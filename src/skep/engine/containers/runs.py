@@ -62,6 +62,8 @@ class Runs:
         self._steps = steps
         self._tell = tell
         self._runc_turns = asyncio.Semaphore(live_starts)
+        self.going_down = False
+        """The machine is: what ends now starts again with it, not before."""
         self.auto_remove: Callable[[Container], Coroutine[Any, Any, None]]
 
     # Start
@@ -197,7 +199,7 @@ class Runs:
 
     def _wants_restart(self, container: Container, end: Exit) -> bool:
         record = container.record
-        return wants_restart(
+        return not self.going_down and wants_restart(
             record.host_config.restart_policy,
             exit_code=end.code,
             restarts=record.restart_count,
