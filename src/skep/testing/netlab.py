@@ -95,7 +95,12 @@ class Lab:
         self.run("ip", "route", "add", "127.0.0.0/8", "via", gateway, "dev", link)
 
     def bridge_netfilter(self, *, on: bool) -> None:
-        """Whether the host shows bridged frames to its IP firewalls."""
+        """Whether the host shows bridged frames to its IP firewalls.
+
+        A distribution's kernel has that in a module, which dockerd, for one, loads.
+        """
+        if not Path("/proc/sys/net/bridge").exists():
+            self.run("modprobe", "br_netfilter")
         for version in ("iptables", "ip6tables"):
             sysctl.write(f"net.bridge.bridge-nf-call-{version}", str(int(on)))
 
