@@ -10,8 +10,10 @@ from pathlib import Path
 
 from skep import __version__
 from skep.daemon.settings import DaemonSettings, generic_resources
+from skep.engine.settings import INIT
 from skep.kit.files import write_atomically
 from skep.kit.ids import new_container_id
+from skep.kit.linux import mounted_at
 from skep.kit.process import find_program, run
 from skep.model.node import EngineDescription, NodeDescription, Plugin
 from skep.model.service import Platform, Resources
@@ -20,6 +22,7 @@ from skep.runtime import apparmor
 from skep.runtime.cgroups import of_this_host
 
 _PROGRAMS = ("runc", "conmon", "skopeo")
+_DOCKERS_WORD = {"ext2": "extfs", "ext3": "extfs", "ext4": "extfs", "overlay": "overlayfs"}
 _VERSION_S = 5.0
 _NO_PARSER = (
     "WARNING: AppArmor is enabled, but apparmor_parser is not installed: "
@@ -60,6 +63,8 @@ async def discover_facts(settings: DaemonSettings) -> Facts:
         labels=tuple(settings.labels),
         insecure_registries=tuple(settings.insecure_registries),
         runtimes={"runc": found["runc"]} if "runc" in found else {},
+        backing_filesystem=_backing(Path(settings.data_root)),
+        init_binary=Path(INIT).name if Path(INIT).exists() else "",
         security_options=_security_options(confines=support.has_default, unified=unified),
         warnings=(_NO_PARSER,) if support.enabled and not support.parser else (),
     )
@@ -104,6 +109,11 @@ def _security_options(*, confines: bool, unified: bool) -> tuple[str, ...]:
         "name=seccomp,profile=builtin",
         *(["name=cgroupns"] if unified else []),
     )
+
+
+def _backing(folder: Path) -> str:
+    kind = mounted_at(folder).kind
+    return _DOCKERS_WORD.get(kind, kind)
 
 
 def _daemon_id(data_root: Path) -> str:

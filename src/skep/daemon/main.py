@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from skep.kit.linux import (
     unmount,
 )
 from skep.kit.memory import calm_collector, return_what_is_freed
+from skep.kit.patience import new_loop
 
 log = logging.getLogger("skep")
 
@@ -38,7 +40,8 @@ def main(settings: DaemonSettings) -> int:
         with _sole_owner(settings), _pid_file(settings.pidfile):
             os.chdir(settings.exec_root)  # conmon leaves a file where it was started
             calm_collector()
-            idle = asyncio.run(serve(settings))
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                idle = runner.run(serve(settings, _use_all_files()))
             os.chdir("/")
         if memory and idle:
             _out_of_memory(Path(settings.exec_root))
@@ -60,6 +63,16 @@ def _configure_log(settings: DaemonSettings) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _use_all_files() -> tuple[int, int]:
+    """Raise the soft limit of open files to the hard one: each node of a cluster is a file of its
+    manager. Returns the limits of before, which containers get: some programs try every number up
+    to the soft one."""
+    given = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return given
 
 
 def _into_memory(folder: Path) -> bool:

@@ -27,7 +27,6 @@ _LAST_S = 5.0
 """A thread may hang in the kernel (a dead file server), and nobody can cancel it. So long after the
 shutdown timeout the process says where each thread is and ends: as safe as a kill -9."""
 
-
 _GRACE_S = 8.0
 """For containers, when the machine goes down: part of the shutdown timeout."""
 
@@ -35,9 +34,9 @@ _GRACE_S = 8.0
 class NodeDaemon:
     """What the API speaks to (`skep.api.node.Node`). `start`, then `stop`."""
 
-    def __init__(self, settings: DaemonSettings, facts: Facts) -> None:
+    def __init__(self, settings: DaemonSettings, facts: Facts, open_files: tuple[int, int]) -> None:
         self.facts = facts
-        self.engine = Engine(engine_settings(settings))
+        self.engine = Engine(engine_settings(settings, open_files))
         self.swarm = Swarm(
             self.engine, Path(settings.data_root), lambda: describe_node(facts, settings)
         )
@@ -83,8 +82,11 @@ class NodeDaemon:
         return idle
 
 
-async def serve(settings: DaemonSettings) -> bool:
-    """Run a node until SIGTERM or SIGINT. Containers run on; returns whether there are none."""
+async def serve(settings: DaemonSettings, open_files: tuple[int, int]) -> bool:
+    """Run a node until SIGTERM or SIGINT. Containers run on; returns whether there are none.
+
+    `open_files`: the soft and hard limit of containers that ask for none.
+    """
     stopping = asyncio.Event()
 
     def stop() -> None:
@@ -94,7 +96,7 @@ async def serve(settings: DaemonSettings) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    node = NodeDaemon(settings, await discover_facts(settings))
+    node = NodeDaemon(settings, await discover_facts(settings), open_files)
     server = Server(node, settings.hosts or [DEFAULT_HOST])
     await node.start()
     await server.start()

@@ -94,7 +94,10 @@ def _read(path: Path) -> dict[str, Any]:
     return decode_json(text, dict[str, Any], str(path)) if text.strip() else {}
 
 
-def engine_settings(settings: DaemonSettings) -> EngineSettings:
+def engine_settings(
+    settings: DaemonSettings, open_files: tuple[int, int] | None = None
+) -> EngineSettings:
+    """`open_files`: what containers get that ask for no limit of their own."""
     pools = tuple(AddressPool(pool.base, pool.size) for pool in settings.default_address_pools)
     return EngineSettings(
         data_root=Path(settings.data_root),
@@ -110,6 +113,7 @@ def engine_settings(settings: DaemonSettings) -> EngineSettings:
         dns_options=tuple(settings.dns_opts),
         default_shm_bytes=settings.default_shm_size,
         log_options=tuple(sorted(settings.log_opts.items())),
+        open_files=open_files,
     )
 
 

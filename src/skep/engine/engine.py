@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -195,4 +196,5 @@ def _host_facts(settings: EngineSettings) -> HostFacts:
         apparmor=apparmor.of_this_host(),
         init_path=init if Path(init).exists() else "",
         default_shm_bytes=settings.default_shm_bytes,
+        open_files=settings.open_files or resource.getrlimit(resource.RLIMIT_NOFILE),
     )

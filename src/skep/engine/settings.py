@@ -26,6 +26,10 @@ DEFAULT_ADDRESS_POOLS = (
 """Docker's, in the order in which they are used up."""
 
 
+INIT = "/usr/bin/tini-static"
+"""What `--init` makes process 1, as Debian's tini has it."""
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One engine's place on its machine.
 
@@ -35,6 +39,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     bip            the default bridge's address ("172.17.0.1/16"); empty: from the pools.
     bridge_link    name of the default bridge's link; empty: derived from the instance.
     live_starts    how many containers are put into runc's hands at a time.
+    open_files     soft and hard limit of open files for containers that ask for none; None: as
+                   this process has them.
     """
 
     data_root: Path
@@ -52,6 +58,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     default_shm_bytes: int = 64 * 1024 * 1024
     default_stop_timeout_s: int = 10
     log_options: tuple[tuple[str, str], ...] = ()
-    init_path: str = "/usr/bin/tini-static"
+    init_path: str = INIT
     event_history: int = 1024
     live_starts: int = 4
+    open_files: tuple[int, int] | None = None

@@ -189,8 +189,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     security_options: tuple[str, ...] = ("name=seccomp,profile=builtin",)
     runtimes: dict[str, str] = {}
     """Name to program: {"runc": "/usr/sbin/runc"}."""
-    backing_filesystem: str = "extfs"
+    backing_filesystem: str = ""
     """What the data root lies on, in docker's word."""
+    init_binary: str = ""
     warnings: tuple[str, ...] = ()
 
 

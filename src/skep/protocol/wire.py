@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from skep.kit.errors import SkepError
+from skep.kit.patience import patient_with
 from skep.protocol.link import LinkClosed, MessageTooLarge
 from skep.protocol.messages import Message
 
@@ -63,6 +64,8 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that are whole now. Raises BadFrame as soon as a length is too large."""
+        if not self._buffer and self._is_one_frame(data):
+            return [data[_LENGTH_BYTES:]]  # a heartbeat, as a rule
         self._buffer += data
         frames = []
         start = 0
@@ -77,6 +80,10 @@ class FrameReader:
             start = body + length
         del self._buffer[:start]
         return frames
+
+    def _is_one_frame(self, data: bytes) -> bool:
+        length = len(data) - _LENGTH_BYTES
+        return 0 <= length <= self.max_bytes and int.from_bytes(data[:_LENGTH_BYTES]) == length
 
 
 class WireLink(asyncio.Protocol, Generic[_Out, _In]):
@@ -135,13 +142,15 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
 
     async def each(self, take: Callable[[_In], None]) -> None:
         """Messages are taken as they come in, which costs half as much as a task that waits for
-        them: most are heartbeats."""
+        them: most are heartbeats. Where thousands do so they are taken in handfuls."""
         while self._unread:
             take(await self.receive())
         self._take = take
-        while self._end is None:
-            self._arrived.clear()
-            await self._arrived.wait()
+        line: socket.socket = self.transport.get_extra_info("socket")
+        with patient_with(line.fileno()):
+            while self._end is None:
+                self._arrived.clear()
+                await self._arrived.wait()
         raise self._end
 
     def close(self) -> None:

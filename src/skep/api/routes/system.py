@@ -114,6 +114,7 @@ async def info(request: Request) -> Response:
             runtimes={name: RuntimeInfo(path) for name, path in facts.runtimes.items()},
             swarm=request.node.swarm_info(),
             runc_commit=_commit(facts, "runc"),
+            init_binary=facts.init_binary,
             security_options=list(facts.security_options),
             warnings=list(facts.warnings) or None,
         )

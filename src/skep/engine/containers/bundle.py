@@ -14,6 +14,7 @@ from skep.engine.containers.record import MountRecord, Record
 from skep.engine.containers.security import Security, parse_security
 from skep.engine.containers.users import Identity
 from skep.model.container import HostConfig, Resources
+from skep.model.service import Ulimit
 from skep.runtime import apparmor, capabilities, seccomp
 from skep.runtime.bundle import (
     MASKED_PATHS,
@@ -34,6 +35,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     apparmor: apparmor.Support
     init_path: str
     default_shm_bytes: int
+    open_files: tuple[int, int]
+    """Soft and hard limit of containers that ask for none."""
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,11 +97,19 @@ def bundle_of(record: Record, ground: Ground, facts: HostFacts) -> Bundle:
         device_rules=(*ground.device_rules, *map(parse_rule, host.device_cgroup_rules)),
         resources=limits_of(host),
         sysctls=host.sysctls,
-        rlimits=tuple(Rlimit(name=u.name, soft=u.soft, hard=u.hard) for u in host.ulimits),
+        rlimits=_rlimits(host.ulimits, facts),
         oom_score_adj=host.oom_score_adj,
         init=facts.init_path if host.init else None,
         annotations=host.annotations,
     )
+
+
+def _rlimits(asked: Sequence[Ulimit], facts: HostFacts) -> tuple[Rlimit, ...]:
+    soft, hard = facts.open_files
+    limits = {"nofile": Rlimit(name="nofile", soft=soft, hard=hard)}
+    for limit in asked:
+        limits[limit.name] = Rlimit(name=limit.name, soft=limit.soft, hard=limit.hard)
+    return tuple(limits.values())
 
 
 def console_size(size: Sequence[int] | None) -> tuple[int, int] | None:
