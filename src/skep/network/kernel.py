@@ -26,6 +26,7 @@ from skep.network.nft import Nft
 from skep.network.passage import close_passage, open_passage
 from skep.network.ports import HostPorts
 from skep.network.resolver import Client, Resolvers
+from skep.network.rule_changes import RuleChanges
 from skep.network.rules import IPV4, IPV6, BridgeRules, bridge_rules
 from skep.network.sandboxes import Port
 from skep.network.translation import SandboxRules
@@ -41,7 +42,10 @@ from skep.network.values import (
 )
 
 _log = logging.getLogger(__name__)
-_PASSAGE_CHECK_S = 30
+_PASSAGE_CHECK_S = 30.0
+_SETTLE_S = 0.3
+"""A firewall is loaded in several steps; and one that changes all the time is not to keep us busy.
+"""
 _SUFFIX = re.compile(r"[a-z0-9]*")
 
 
@@ -77,6 +81,7 @@ class KernelNetwork:
         await self._links.open()
         self._rules = HostThread("rules", self._home)
         self._nft = await self._rules.run(Nft)
+        self._changes = await self._rules.run(RuleChanges)
         families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
         self._firewall = Firewall(families, self._names.table, self._run_nft)
         self._sandbox_rules = SandboxRules()
@@ -94,6 +99,7 @@ class KernelNetwork:
         self._host_ports.release_others(())
         await self._links.close()
         await self._rules.run(self._nft.close)
+        self._changes.close()
         self._rules.stop()
         os.close(self._home)
 
@@ -141,9 +147,11 @@ class KernelNetwork:
             _log.warning("cannot open another program's firewall for containers: %s", error)
 
     async def _keep_passage(self) -> None:
-        """A firewall may start after us, or be reloaded."""
+        """A firewall may start after us, or be reloaded. One of the old kind is found only by
+        looking."""
         while True:
-            await asyncio.sleep(_PASSAGE_CHECK_S)
+            await self._changes.by_others(_PASSAGE_CHECK_S)
+            await asyncio.sleep(_SETTLE_S)
             await self._open_passage()
 
     # -- sandboxes ------------------------------------------------------------------------------

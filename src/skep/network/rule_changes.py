@@ -1,0 +1,74 @@
+"""When another program changes this host's packet rules: the kernel tells who listens.
+
+It sends every change of nftables to a multicast group, those of today's iptables too; the old kind
+(iptables-legacy) is told to nobody. A change ends with a message that names the program which made
+it. Layouts: linux/netfilter/nfnetlink.h and nf_tables.h.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from skep.network.netlink import NETLINK_NETFILTER, attributes
+
+_GROUP_NFTABLES = 7
+_NEW_GENERATION = 10 << 8 | 15
+"""NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN."""
+_PROGRAM = 3
+"""NFTA_GEN_PROC_NAME."""
+_FAMILY_HEADER_BYTES = 4
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_RECEIVE_BYTES = 1 << 16
+
+
+class RuleChanges:
+    """Hears of the namespace of the thread that makes it, which is the one that writes our rules:
+    what a program of its name does is ours (also another skep's on this host)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK,
+            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
+            NETLINK_NETFILTER,
+        )
+        self._socket.bind((0, 1 << (_GROUP_NFTABLES - 1)))
+        self._ours = Path("/proc/thread-self/comm").read_bytes().strip()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    async def by_others(self, timeout_s: float) -> None:
+        """Until another program has changed something, or for `timeout_s`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while all(program == self._ours for program in await self._heard()):
+                    pass
+
+    async def _heard(self) -> list[bytes]:
+        """The programs that the next message names."""
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self._socket, _RECEIVE_BYTES)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return [b"too many to be told"]
+        return list(_programs(data))
+
+
+def _programs(data: bytes) -> Iterator[bytes]:
+    """Who made the changes that end in `data`."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, *_ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size:
+            return
+        if kind == _NEW_GENERATION:
+            start = offset + _HEADER.size + _FAMILY_HEADER_BYTES
+            yield attributes(data[start : offset + length]).get(_PROGRAM, b"").rstrip(b"\0")
+        offset += (length + 3) & ~3
