@@ -64,10 +64,10 @@ class ConmonRuntime:
         self._bundles = exec_root / "bundles"
         self._bundles.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._cgroup_parent = cgroup_parent
-        self._conmon_path = f"{cgroup_parent}/conmon"
         self._runc = Runc(located(runtime, "no container can be run", runtime), exec_root / "runc")
         self._conmon = Conmon(located(conmon, "no container can be watched", "conmon"), self._runc)
         self._hierarchies = cgroups.of_this_host()
+        self._conmons_let_go = Cgroup(self._hierarchies, f"{cgroup_parent}/conmon")
         self._default_profile = DefaultProfile(exec_root, apparmor.of_this_host())
         self._watched: dict[str, Watch] = {}
         self._execs: set[ExecSession] = set()
@@ -157,6 +157,8 @@ class ConmonRuntime:
         await until(self._cgroup(container_id).remove, _KILL_TIMEOUT_S, "its cgroup is in use")
         place.config.unlink(missing_ok=True)
         shutil.rmtree(place.folder, ignore_errors=True)
+        if self._conmons_let_go.exists():
+            self._conmons_let_go.remove_if_empty()
 
     # --- streams ----------------------------------------------------------------------------
 
@@ -231,8 +233,8 @@ class ConmonRuntime:
             session.release()
         for container_id in list(self._watched):
             self._forget(container_id)
-        for path in (self._conmon_path, self._cgroup_parent):
-            Cgroup(self._hierarchies, path).remove_if_empty()
+        self._conmons_let_go.remove_if_empty()
+        Cgroup(self._hierarchies, self._cgroup_parent).remove_if_empty()
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -272,7 +274,7 @@ class ConmonRuntime:
         if not pids:
             return
         try:
-            Cgroup(self._hierarchies, self._conmon_path).take_in(pids)
+            self._conmons_let_go.take_in(pids)
         except OSError as error:
             log.warning("the containers' conmons stay in the daemon's own cgroup: %s", error)
 
