@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.agent.disk import Disk
-from skep.agent.executor import Backend, Exit, PublishedKey
+from skep.agent.executor import Backend, Exit, PublishedKey, Started
 from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
 from skep.model.service import PortConfig
@@ -186,6 +186,48 @@ async def test_after_a_restart_tasks_are_taken_up_where_they_were(
         lambda: again.executor.published == {("tcp", 8080): (Backend("172.17.0.2", 80),)}
     )
     await again.stop()
+
+
+class SlowToFind(FakeExecutor):
+    """Tells what is published; finds `hidden` containers only when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[dict[PublishedKey, tuple[Backend, ...]]] = []
+        self.hidden = ""
+        self.show = asyncio.Event()
+
+    async def start(self, task: Task) -> Started:
+        if task.id == self.hidden:
+            await self.show.wait()
+        return await super().start(task)
+
+    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
+        self.told.append(backends)
+        await super().publish(backends)
+
+
+async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
+    tmp_path: Path,
+) -> None:
+    """What was published before stands meanwhile."""
+    executor = SlowToFind()
+    before = Bench(tmp_path, executor)
+    await before.start()
+    await before.worker.assign(complete(assigned("t1"), assigned("t2")))
+    both = {("tcp", 8080): (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))}
+    await before.until(lambda: executor.published == both)
+    await before.stop()
+    executor.told.clear()
+    executor.hidden = "t2"
+    after = Bench(tmp_path, executor)
+    await after.start()
+    await asyncio.sleep(0.1)
+    assert executor.told == []
+    executor.show.set()
+    await after.until(lambda: bool(executor.told))
+    assert all(told == both for told in executor.told)
+    await after.stop()
 
 
 async def test_a_stop_that_fails_is_tried_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from skep.agent.controller import Controller
 from skep.agent.executor import Backend, Executor, PublishedKey
@@ -26,11 +27,16 @@ class Serving:
         self._executor = executor
         self._controllers = controllers
         self._changed = asyncio.Event()
-        self._changed.set()
+        self._found = asyncio.Event()
         self._writing = Batch(self._write)
 
     def changed(self) -> None:
         self._changed.set()
+        self._look()
+
+    def _look(self) -> None:
+        if not self._found.is_set() and not any(map(_is_sought, self._controllers.values())):
+            self._found.set()
 
     async def left(self, task: Task) -> None:
         """Ends when nobody is sent to the task any more, so that it may be stopped; or when that
@@ -44,6 +50,7 @@ class Serving:
             log.warning("task %s is stopped while its port or name may lead to it", task.id)
 
     async def run(self) -> None:
+        self.changed()
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -55,8 +62,21 @@ class Serving:
                 self._changed.set()
 
     async def _write(self) -> None:
+        """After our own restart, what was written before stands until it is known who serves."""
+        self._look()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._found.wait()
+        self._found.set()
         await self._executor.set_names(names_of(self._controllers.values()))
         await self._executor.publish(backends_of(self._controllers.values()))
+
+
+def _is_sought(controller: Controller) -> bool:
+    """It ran before our own restart and is to run on, but is not found yet, nor found dead."""
+    task = controller.task
+    runs_on = controller.status.state is TaskState.RUNNING >= task.desired_state
+    return runs_on and controller.started is None and can_be_reached(task)
 
 
 def can_be_reached(task: Task) -> bool:
