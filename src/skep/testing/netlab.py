@@ -27,8 +27,11 @@ from skep.network.values import Attachment, Bridge, Sandbox, Subnet
 
 HOST = "10.77.0.1"
 NEIGHBOUR = "10.77.0.2"
-_PATIENCE_S = 1.0
-"""Packets here take microseconds; a lost one is sent again after a second."""
+_PATIENCE_S = 20.0
+"""The kernel may take seconds until a new link speaks IPv6 (linkwatch has a rate), and a lost SYN
+is sent again after 1, 3 and 7 s."""
+_SILENCE_S = 1.0
+"""Packets here take microseconds: who did not answer in so long will not."""
 
 
 @dataclass
@@ -157,9 +160,11 @@ async def replies(*calls: asyncio.Task[str]) -> list[str]:
 
 async def unreachable(call: asyncio.Task[str]) -> bool:
     """Whether nobody answered."""
+    await asyncio.wait({call}, timeout=_SILENCE_S)
+    call.cancel()
     try:
         await call
-    except (OSError, TimeoutError):
+    except (OSError, asyncio.CancelledError):
         return True
     return False
 
