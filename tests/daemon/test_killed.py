@@ -235,10 +235,11 @@ def test_services_answer_on_without_a_daemon(host: DaemonHost, end: str) -> None
 
 
 def test_what_ends_while_the_daemon_is_away_has_its_exit_code(host: DaemonHost) -> None:
+    create(host, 2)
+    host.until_running("web", 2)
     host.ok("run", "-d", "--name", "seven", "web:1", "sh", "-c", "sleep 0.3; exit 7")
     host.ok("run", "-d", "--name", "again", "--restart", "always", "web:1", "sh", "-c", "sleep 0.3")
     host.ok("run", "-d", "--rm", "web:1", "sh", "-c", "sleep 0.3")
-    create(host, 2)
     host.kill()
     for pid in _init_pids(host, "serve"):
         os.kill(pid, signal.SIGKILL)
