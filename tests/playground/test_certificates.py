@@ -34,6 +34,11 @@ def born(folder: Path, days_ago: float) -> None:
     file.write_text(json.dumps({**facts, "valid_from_s": made, "valid_until_s": made + 90 * DAY_S}))
 
 
+def join_words(nodes: PlaygroundHost) -> tuple[str, ...]:
+    token = nodes.ok("swarm", "join-token", "-q", "worker")
+    return ("swarm", "join", "--token", token, "10.213.0.1:2377")
+
+
 def test_an_old_certificate_is_renewed_and_the_session_goes_on(nodes: PlaygroundHost) -> None:
     with switched_off(nodes, "n3") as folder:
         before = (folder / "node.pem").read_text()
@@ -46,8 +51,7 @@ def test_an_old_certificate_is_renewed_and_the_session_goes_on(nodes: Playground
 def test_who_was_away_for_longer_than_its_certificate_lives_says_so_and_joins_anew(
     nodes: PlaygroundHost, outsider: str
 ) -> None:
-    token = nodes.ok("swarm", "join-token", "-q", "worker")
-    words = ("swarm", "join", "--token", token, "10.213.0.1:2377")
+    words = join_words(nodes)
     nodes.ok(*words, node=outsider)
     with switched_off(nodes, outsider) as folder:
         born(folder, days_ago=91)
@@ -61,8 +65,7 @@ def test_who_was_away_for_longer_than_its_certificate_lives_says_so_and_joins_an
 def test_a_node_without_its_key_says_so_and_joins_anew(
     nodes: PlaygroundHost, outsider: str
 ) -> None:
-    token = nodes.ok("swarm", "join-token", "-q", "worker")
-    words = ("swarm", "join", "--token", token, "10.213.0.1:2377")
+    words = join_words(nodes)
     nodes.ok(*words, node=outsider)
     with switched_off(nodes, outsider) as folder:
         (folder / "node.pem").write_text("")

@@ -94,9 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
     return decode_json(text, dict[str, Any], str(path)) if text.strip() else {}
 
 
-def engine_settings(
-    settings: DaemonSettings, open_files: tuple[int, int] | None = None
-) -> EngineSettings:
+def engine_settings(settings: DaemonSettings, open_files: tuple[int, int]) -> EngineSettings:
     """`open_files`: what containers get that ask for no limit of their own."""
     pools = tuple(AddressPool(pool.base, pool.size) for pool in settings.default_address_pools)
     return EngineSettings(

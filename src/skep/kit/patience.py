@@ -42,7 +42,7 @@ class PatientSelector(selectors.EpollSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if len(_patient) >= _CROWD and timeout != 0 and time.monotonic() > self._awake_until:
             moment_s = _MOMENT_S if timeout is None else min(timeout, _MOMENT_S)
-            time.sleep(max(moment_s, 0))
+            time.sleep(moment_s)
             timeout = None if timeout is None else timeout - moment_s
         ready = super().select(timeout)
         if any(key.fd not in _patient for key, _ in ready):

@@ -82,6 +82,17 @@ def attributes(data: bytes) -> dict[int, bytes]:
     return found
 
 
+def messages(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """(type, flags, sequence, body) of the messages in `datagram`."""
+    offset = 0
+    while offset + _HEADER.size <= len(datagram):
+        length, kind, flags, sequence, _port = _HEADER.unpack_from(datagram, offset)
+        if length < _HEADER.size:
+            break
+        yield kind, flags, sequence, datagram[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One message: its type and flags, its fixed header with attributes, and words for errors.
@@ -186,12 +197,7 @@ class Netlink:
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
         """(type, flags, sequence, body) of the messages of one datagram."""
-        data = self._socket.recv(_RECEIVE_BYTES)
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, flags, sequence, _port = _HEADER.unpack_from(data, offset)
-            yield kind, flags, sequence, data[offset + _HEADER.size : offset + length]
-            offset += (length + 3) & ~3
+        return messages(self._socket.recv(_RECEIVE_BYTES))
 
 
 def _said(flags: int, body: bytes) -> str:

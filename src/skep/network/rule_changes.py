@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from skep.network.netlink import NETLINK_NETFILTER, attributes
+from skep.network.netlink import NETLINK_NETFILTER, attributes, messages
 
 _GROUP_NFTABLES = 7
 _NEW_GENERATION = 10 << 8 | 15
@@ -23,7 +22,6 @@ _NEW_GENERATION = 10 << 8 | 15
 _PROGRAM = 3
 """NFTA_GEN_PROC_NAME."""
 _FAMILY_HEADER_BYTES = 4
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _RECEIVE_BYTES = 1 << 16
 
 
@@ -61,14 +59,8 @@ class RuleChanges:
         return list(_programs(data))
 
 
-def _programs(data: bytes) -> Iterator[bytes]:
-    """Who made the changes that end in `data`."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, *_ = _HEADER.unpack_from(data, offset)
-        if length < _HEADER.size:
-            return
+def _programs(datagram: bytes) -> Iterator[bytes]:
+    """Who made the changes that end in it."""
+    for kind, _, _, body in messages(datagram):
         if kind == _NEW_GENERATION:
-            start = offset + _HEADER.size + _FAMILY_HEADER_BYTES
-            yield attributes(data[start : offset + length]).get(_PROGRAM, b"").rstrip(b"\0")
-        offset += (length + 3) & ~3
+            yield attributes(body[_FAMILY_HEADER_BYTES:]).get(_PROGRAM, b"").rstrip(b"\0")
