@@ -1,0 +1,37 @@
+"""What a review found that dishonest parts could do, a file for each finding (see SECURITY.md).
+
+Each test failed before its mending. Most speak to a real daemon process, one for each file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from skep.testing.daemon import DaemonHost, daemon_host
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHost]:
+    """A daemon in no cluster, with the images web:1 and web:2 (see `testing.daemon.SERVER`)."""
+    with daemon_host(tmp_path_factory.mktemp("daemon")) as host:
+        host.load_server("web:1", "one")
+        host.load_server("web:2", "two")
+        yield host
+
+
+@pytest.fixture(scope="module")
+def swarm(daemon: DaemonHost) -> DaemonHost:
+    """The same, a manager of a cluster of one."""
+    daemon.ok("swarm", "init")
+    return daemon
+
+
+@pytest.fixture
+def host(daemon: DaemonHost) -> Iterator[DaemonHost]:
+    """The daemon; whatever the test made is removed, and must leave nothing behind."""
+    if daemon.process is None:
+        daemon.start()  # a test that failed left it killed
+    yield daemon
+    daemon.clear()
