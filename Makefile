@@ -18,8 +18,8 @@ check: setup ## Lint, format, strict types, and the walls between the rooms
 	$(VENV)/mypy
 	$(VENV)/lint-imports --no-cache
 
-test: check ## Everything that must pass (real containers: as root)
-	$(VENV)/pytest
+test: check ## Everything that must pass (real containers: as root), files side by side
+	$(VENV)/pytest -n auto --dist loadfile
 
 bench: ## Ratios against a bare loop of runc and conmon; PEER=1 installs docker.io, for dockerd's
 	@scripts/setup $(if $(PEER),docker.io)
