@@ -356,3 +356,13 @@ def test_the_config_files_detach_keys_are_used(
     window.read_until(b"$ ")
     window.type(b"\x18")
     window.read_until(b"read escape sequence")
+
+
+def test_what_a_daemon_says_is_shown_and_not_obeyed(
+    daemon: Any, answer: Callable[..., Any], terminal: Callable[..., Terminal]
+) -> None:
+    refusal = {"json": {"message": "n1\x1b[2J\rn2"}, "status": 404}
+    daemon.answer("GET /nodes/n1", answer(refusal))
+    seen = terminal("node", "inspect", "n1").read_until(b"n2")
+    assert b"n1\\x1b[2J\\x0dn2" in seen
+    assert b"\x1b" not in seen

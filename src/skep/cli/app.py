@@ -11,7 +11,7 @@ from skep.cli.errors import Exit, Failure, UsageFailure
 from skep.cli.flags.command import Command
 from skep.cli.flags.flag import Options, switch, text
 from skep.cli.flags.parse import parse
-from skep.cli.session import Session
+from skep.cli.session import Session, complain
 from skep.cli.table import SECTIONS, Entry, all_names, children, find
 
 GLOBAL_FLAGS = (
@@ -136,6 +136,5 @@ def _flushed(code: int) -> int:
 
 
 def _complain(sentence: str, code: int) -> int:
-    sys.stdout.flush()
-    sys.stderr.write(sentence + "\n")
+    complain(sentence)
     return code

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from skep.cli.client.address import DEFAULT, parse_address
 from skep.cli.client.client import Client
 from skep.cli.errors import Failure
+from skep.cli.show.printable import printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from skep.cli.settings import Settings
 
 _NARROW = 80
+
+
+def complain(text: str) -> None:
+    """A line on standard error, after all that was said before it."""
+    sys.stdout.flush()
+    sys.stderr.write((printable(text) if sys.stderr.isatty() else text) + "\n")
 
 
 class Session:
@@ -77,13 +84,19 @@ class Session:
 
     def say(self, text: str) -> None:
         """A line on standard output."""
-        sys.stdout.write(text + "\n")
+        self.write(text + "\n")
 
     def write(self, text: str) -> None:
-        sys.stdout.write(text)
+        """Text that may be anybody's: a terminal obeys none of it."""
+        sys.stdout.write(printable(text) if self.out_is_terminal else text)
 
     def write_now(self, text: str) -> None:
         """Text that shall be seen at once."""
+        self.write(text)
+        sys.stdout.flush()
+
+    def draw(self, text: str) -> None:
+        """Text that a terminal shall obey: what is others' in it went through `printable`."""
         sys.stdout.write(text)
         sys.stdout.flush()
 
@@ -91,9 +104,7 @@ class Session:
         sys.stdout.flush()
 
     def complain(self, text: str) -> None:
-        """A line on standard error, after all that was said before it."""
-        sys.stdout.flush()
-        sys.stderr.write(text + "\n")
+        complain(text)
 
     def confirm(self, question: str) -> bool:
         """Ask on standard output; only a y is yes, as docker's prompts have it."""

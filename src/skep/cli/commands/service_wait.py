@@ -17,7 +17,7 @@ def wait_on_service(session: Session, service: str, *, quiet: bool = False) -> N
     Ctrl-C leaves the service to itself: what was asked for goes on.
     """
     terminal = session.out_is_terminal
-    lines = LiveLines(lambda text: None if quiet else session.write_now(text), terminal=terminal)
+    lines = LiveLines(lambda text: None if quiet else session.draw(text), terminal=terminal)
     progress = Progress()
     try:
         while True:

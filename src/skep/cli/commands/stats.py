@@ -13,6 +13,7 @@ from skep.cli.flags.flag import Options, switch
 from skep.cli.session import Session
 from skep.cli.show.listing import Field, Fields, render
 from skep.cli.show.lists import list_format
+from skep.cli.show.printable import printable
 from skep.cli.show.units import binary_size, human_size, short_id
 from skep.cli.show.usage import Use, use_of
 
@@ -180,8 +181,8 @@ class _Watch:
         if not self._session.out_is_terminal:
             self._session.write_now(text)
             return
-        lines = "".join(f"{line}{_CLEAR_LINE}\n" for line in text.splitlines())
-        self._session.write_now(f"{_HOME}{lines}{_CLEAR_REST}")
+        lines = "".join(f"{printable(line)}{_CLEAR_LINE}\n" for line in text.splitlines())
+        self._session.draw(f"{_HOME}{lines}{_CLEAR_REST}")
 
 
 STATS = Command(

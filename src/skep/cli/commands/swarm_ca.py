@@ -54,7 +54,7 @@ def _wait(session: Session, *, quiet: bool) -> bool:
     go on alone. Returns whether it was awaited."""
     client = session.client
     lines = LiveLines(
-        lambda text: None if quiet else session.write_now(text),
+        lambda text: None if quiet else session.draw(text),
         terminal=session.out_is_terminal,
     )
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from skep.cli.show.printable import printable
+
 
 class LiveLines:
     """Lines by name, in the order in which they were first set."""
@@ -17,6 +19,8 @@ class LiveLines:
     def set(self, name: str, text: str) -> None:
         """Show `name: text`, in the place of what `name` said before."""
         line = f"{name}: {text}" if name else text
+        if self._terminal:
+            line = printable(line)
         if self._shown.get(name) == line:
             return
         if not self._terminal:
@@ -31,7 +35,7 @@ class LiveLines:
 
     def say(self, text: str) -> None:
         """A line that belongs to nothing and stays; what comes later begins below it."""
-        self._write(text + "\n")
+        self._write((printable(text) if self._terminal else text) + "\n")
         self._order.clear()
         self._shown.clear()
 
