@@ -1,62 +1,86 @@
-"""The door to nftables: libnftables through ctypes, text in, one transaction, error text out.
+"""The door to nftables: text in, one transaction, error text out.
 
-A context talks to the network namespace of the thread that made it, for ever. It blocks (a
-transaction takes the kernel 0.5 ms and up): use it in a worker thread, one at a time.
+libnftables runs in a process of its own (`nft_child.py` says why), so this one may have any number
+of files open, and outlives whatever ends that one. A transaction takes the kernel 0.5 ms and up,
+and the way there and back 0.1: use it in a worker thread, one at a time.
 """
 
 from __future__ import annotations
 
-import ctypes
-import functools
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 from skep.kit.errors import Internal, Unavailable
+from skep.network import nft_child
 
-_LIBRARY = "libnftables.so.1"
+_PROGRAM = (sys.executable, "-I", "-S", nft_child.__file__)
 _LONGEST_QUOTE = 300
-
-
-@functools.cache
-def _library() -> ctypes.CDLL:
-    """Loaded when first needed. Raises Unavailable when it is not installed."""
-    try:
-        library = ctypes.CDLL(_LIBRARY)
-    except OSError:
-        raise Unavailable(
-            f"{_LIBRARY} is not installed: install the package libnftables1 (or nftables)"
-        ) from None
-    library.nft_ctx_new.restype = ctypes.c_void_p
-    library.nft_ctx_new.argtypes = [ctypes.c_uint32]
-    library.nft_ctx_free.argtypes = [ctypes.c_void_p]
-    library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-    for buffer in ("output", "error"):
-        getattr(library, f"nft_ctx_buffer_{buffer}").argtypes = [ctypes.c_void_p]
-        get = getattr(library, f"nft_ctx_get_{buffer}_buffer")
-        get.argtypes, get.restype = [ctypes.c_void_p], ctypes.c_char_p
-    return library
+_ANSWER_TIMEOUT_S = 60.0
+"""The largest tables take a second."""
+_END_TIMEOUT_S = 5.0
 
 
 class Nft:
-    """One nftables context; not for two threads at once."""
+    """Changes rules in the namespace of the thread that makes it; not for two threads at once."""
 
     def __init__(self) -> None:
-        self._library = _library()
-        self._context = self._library.nft_ctx_new(0)
-        self._library.nft_ctx_buffer_output(self._context)
-        self._library.nft_ctx_buffer_error(self._context)
+        """Raises Unavailable when the library is not installed."""
+        self._line, self._process = _start()
 
-    def run(self, commands: str) -> str:
+    def run(self, commands: str, namespace: Path | None = None) -> str:
         """Carry out all commands or none; returns what they print.
 
+        namespace   where one is bound: there instead.
         Raises Internal with nft's words and the line that it stumbled over.
         """
-        failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
-        output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
-        error: bytes = self._library.nft_ctx_get_error_buffer(self._context)
+        path = str(namespace or "").encode()
+        text = commands.encode()
+        try:
+            self._line.sendall(nft_child.REQUEST.pack(len(path), len(text)) + path + text)
+            failed, said = _answer(self._line)
+        except (OSError, EOFError) as error:
+            raise Internal(f"nftables: {self._start_anew(error)}") from None
         if failed:
-            raise Internal(f"nftables refused: {error.decode().strip()[:_LONGEST_QUOTE]}")
-        return output.decode()
+            raise Internal(f"nftables refused: {said[:_LONGEST_QUOTE]}")
+        return said
+
+    def _start_anew(self, error: OSError | EOFError) -> str:
+        """A library that failed us gets a new process; what it was doing may be done or not."""
+        self._process.kill()
+        code = self._process.wait()
+        self._line.close()
+        self._line, self._process = _start()
+        if isinstance(error, TimeoutError):
+            return f"no answer within {_ANSWER_TIMEOUT_S:g} s"
+        return f"the library's process ended ({code})"
 
     def close(self) -> None:
-        if self._context:
-            self._library.nft_ctx_free(self._context)
-            self._context = None
+        """Idempotent."""
+        self._line.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_TIMEOUT_S)
+            return
+        self._process.kill()
+        self._process.wait()
+
+
+def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(_ANSWER_TIMEOUT_S)
+    with theirs:
+        process = subprocess.Popen(_PROGRAM, stdin=theirs.fileno(), start_new_session=True, cwd="/")
+    missing, said = _answer(ours)
+    if missing:
+        process.wait()
+        ours.close()
+        raise Unavailable(said)
+    return ours, process
+
+
+def _answer(line: socket.socket) -> tuple[bool, str]:
+    """Whether it failed, and what was said."""
+    failed, length = nft_child.ANSWER.unpack(nft_child.receive(line, nft_child.ANSWER.size))
+    return bool(failed), nft_child.receive(line, length).decode(errors="replace")

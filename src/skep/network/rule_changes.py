@@ -12,9 +12,9 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from skep.network.netlink import NETLINK_NETFILTER, attributes, messages
+from skep.network.nft_child import NAME
 
 _GROUP_NFTABLES = 7
 _NEW_GENERATION = 10 << 8 | 15
@@ -26,8 +26,8 @@ _RECEIVE_BYTES = 1 << 16
 
 
 class RuleChanges:
-    """Hears of the namespace of the thread that makes it, which is the one that writes our rules:
-    what a program of its name does is ours (also another skep's on this host)."""
+    """Hears of the namespace of the thread that makes it. What a program of the name of our own
+    (`nft_child.py`) does is ours, also another skep's on this host."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(
@@ -36,7 +36,7 @@ class RuleChanges:
             NETLINK_NETFILTER,
         )
         self._socket.bind((0, 1 << (_GROUP_NFTABLES - 1)))
-        self._ours = Path("/proc/thread-self/comm").read_bytes().strip()
+        self._ours = NAME.encode()
 
     def close(self) -> None:
         self._socket.close()

@@ -34,7 +34,8 @@ class SandboxRules:
     in its table: that is replaced when next there is something to write.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nft: Nft) -> None:
+        self._nft = nft
         self._resolver_ports: dict[str, int] = {}
         self._virtual: dict[str, dict[str, tuple[str, ...]]] = {}
 
@@ -46,7 +47,12 @@ class SandboxRules:
         """Sockets in the sandbox that get what it asks at 127.0.0.11:53, not blocking."""
         with _inside(path):
             sockets, port = _listen()
-            _write(sandbox_table(_TABLE, port))
+        try:
+            self._nft.run(sandbox_table(_TABLE, port), path)
+        except BaseException:
+            for each in sockets:
+                each.close()
+            raise
         self._resolver_ports[sandbox_id] = port
         return sockets
 
@@ -65,8 +71,7 @@ class SandboxRules:
             commands = sandbox_table(_TABLE, self._resolver_ports.get(sandbox_id, 0)) + commands
         if before is None:
             commands = no_table(IPV4, _TABLE) + commands
-        with _inside(path):
-            _write(commands)
+        self._nft.run(commands, path)
         self._virtual[sandbox_id] = wanted
 
     def forget(self, sandbox_id: str) -> None:
@@ -88,14 +93,6 @@ def _inside(path: Path) -> Iterator[None]:
             yield
     finally:
         os.close(fd)
-
-
-def _write(commands: str) -> None:
-    nft = Nft()
-    try:
-        nft.run(commands)
-    finally:
-        nft.close()
 
 
 def _listen() -> tuple[ResolverSockets, int]:

@@ -72,7 +72,8 @@ class Listener:
         self._doors: list[socket.socket] = []
         self._jobs = Jobs()
         self._turns_come = False
-        self._lobby: Lobby[_Guest] = Lobby(_seats(), _HEARD_AT_ONCE)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._lobby: Lobby[_Guest] = Lobby(*rooms_for_strangers(files))
         self.refusals = Refusals()
 
     @property
@@ -240,10 +241,14 @@ def neighbourhood(source: str) -> str:
     return str(ip_network(f"{source.partition('%')[0]}/64", strict=False))
 
 
-def _seats() -> int:
-    """Never so many that members find no descriptor left."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _SEATS if soft == resource.RLIM_INFINITY else min(_SEATS, soft // 4)
+def rooms_for_strangers(files: int) -> tuple[int, int]:
+    """How many callers may wait, and be heard, in a process that may open so many files: never so
+    many that members and containers find none left."""
+    if files == resource.RLIM_INFINITY:
+        return _SEATS, _HEARD_AT_ONCE
+    share = files // 4
+    heard = min(_HEARD_AT_ONCE, share // 2)
+    return min(_SEATS, share - heard), heard
 
 
 def _hung_up(line: socket.socket) -> bool:
