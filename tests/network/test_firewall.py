@@ -19,11 +19,12 @@ class Kernel:
         self.transactions: list[str] = []
         self.poison = "?"
 
-    async def run(self, commands: str) -> None:
+    async def run(self, commands: str) -> str:
         await asyncio.sleep(0)
         if self.poison in commands:
             raise Internal("nftables refused")
         self.transactions.append(commands)
+        return ""
 
 
 def port(number: int, *lasts: int) -> tuple[PublishedPort, ...]:
@@ -81,7 +82,7 @@ async def test_what_was_refused_is_forgotten() -> None:
     assert firewall.published("web") == port(8080, 2)
     await firewall.set_ports("good", port(7070, 3))
     assert "tcp-7070" in kernel.transactions[-1]
-    assert "8080" not in kernel.transactions[-1]
+    assert "172.17.0.66" not in kernel.transactions[-1]
 
 
 async def test_replacing_everything_is_one_transaction() -> None:
@@ -99,3 +100,38 @@ async def test_an_owner_may_take_what_another_gives_up_at_the_same_time() -> Non
     await asyncio.gather(firewall.set_ports("old", ()), firewall.set_ports("new", port(8080, 3)))
     assert "dnat to 172.17.0.3:80" in "".join(kernel.transactions[1:])
     assert "delete chain" not in "".join(kernel.transactions[1:])
+
+
+async def test_a_refused_difference_is_followed_by_the_whole() -> None:
+    """Somebody flushed our tables: what a difference begins with is not there."""
+    kernel, firewall = new()
+    await firewall.set_ports("web", port(8080, 2))
+    run = kernel.run
+
+    async def without_tables(commands: str) -> str:
+        if not commands.startswith("table"):
+            raise Internal("No such file or directory")
+        return await run(commands)
+
+    firewall._run = without_tables
+    await firewall.set_ports("db", port(5432, 3))
+    assert kernel.transactions[-1].startswith("table ip skept\ndelete table ip skept\n")
+    assert {"tcp-8080", "tcp-5432"} <= set(kernel.transactions[-1].split())
+
+
+async def test_only_what_was_written_is_restored() -> None:
+    kernel, firewall = new()
+    await firewall.restore()
+    assert kernel.transactions == []
+    await firewall.set_ports("web", port(8080, 2))
+    await firewall.restore()
+    assert kernel.transactions[0] == kernel.transactions[1]
+
+
+async def test_strangers_are_dropped_from_the_next_change_on() -> None:
+    kernel, firewall = new()
+    await firewall.set_ports("web", port(8080, 2))
+    assert "strangers drop" not in kernel.transactions[-1]
+    firewall.close_to_strangers([IPV4])
+    await firewall.set_bridges({})
+    assert "add rule ip skept strangers drop" in kernel.transactions[-1]

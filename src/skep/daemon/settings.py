@@ -51,6 +51,7 @@ class DaemonSettings(
     bip: str = ""
     bridge: str = ""
     mtu: int = 1500
+    ip_forward_no_drop: bool = False
     default_address_pools: list[PoolSetting] = []
     dns: list[str] = []
     dns_opts: list[str] = []
@@ -105,6 +106,7 @@ def engine_settings(settings: DaemonSettings, open_files: tuple[int, int]) -> En
         bip=settings.bip,
         bridge_link=settings.bridge,
         bridge_mtu=settings.mtu,
+        open_router=settings.ip_forward_no_drop,
         insecure_registries=tuple(settings.insecure_registries),
         dns=tuple(settings.dns),
         dns_search=tuple(settings.dns_search),

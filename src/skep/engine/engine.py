@@ -186,7 +186,8 @@ def _own_runtime(settings: EngineSettings) -> Runtime:
 def _own_network(settings: EngineSettings) -> HostNetwork:
     from skep.network.kernel import KernelNetwork
 
-    return KernelNetwork(settings.exec_root, settings.instance)
+    drops = not settings.open_router
+    return KernelNetwork(settings.exec_root, settings.instance, drops=drops)
 
 
 def _host_facts(settings: EngineSettings) -> HostFacts:

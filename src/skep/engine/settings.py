@@ -38,6 +38,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     instance       a few letters that tell this engine's links, tables and cgroups from another's.
     bip            the default bridge's address ("172.17.0.1/16"); empty: from the pools.
     bridge_link    name of the default bridge's link; empty: derived from the instance.
+    open_router    the host forwards packets of others too, even if only we made it a router.
     live_starts    how many containers are put into runc's hands at a time.
     open_files     soft and hard limit of open files for containers that ask for none; None: as
                    this process has them.
@@ -50,6 +51,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     bip: str = ""
     bridge_link: str = ""
     bridge_mtu: int = 1500
+    open_router: bool = False
     insecure_registries: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()

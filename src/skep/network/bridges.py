@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 
 from skep.kit.errors import Conflict, Internal
 from skep.network import links, sysctl
@@ -10,6 +11,8 @@ from skep.network.names import Names, bridge_mac
 from skep.network.netlink import Netlink
 from skep.network.sandboxes import Port
 from skep.network.values import Bridge
+
+_FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 
 
 def ensure_bridge(netlink: Netlink, names: Names, bridge: Bridge) -> Port:
@@ -38,27 +41,35 @@ def _check_free(netlink: Netlink, names: Names, link: str, alias: str) -> None:
 
 
 def _settings(link: str, bridge: Bridge) -> None:
-    """Packets of the host to 127.0.0.1 may be led to a container; the rules guard the way back."""
-    name = link.replace(".", "/")
-    sysctl.write(f"net.ipv4.conf.{name}.route_localnet", "1")
     if any(":" in each.subnet for each in bridge.subnets):
+        name = link.replace(".", "/")
         sysctl.write(f"net.ipv6.conf.{name}.accept_dad", "0")  # or the first second is mute
-        forward_ipv6()
 
 
-def forward_ipv4() -> None:
-    if sysctl.read("net.ipv4.ip_forward") != "1":
-        sysctl.write("net.ipv4.ip_forward", "1")
+def lead_loopback(links: Mapping[str, bool]) -> None:
+    """Whether packets of the host to 127.0.0.1 may be led to containers on these links.
+
+    The rules guard the way back; so that not all depends on them, it is open only where a port is
+    published.
+    """
+    for link, leads in links.items():
+        name = link.replace(".", "/")
+        sysctl.write(f"net.ipv4.conf.{name}.route_localnet", "1" if leads else "0")
 
 
-def forward_ipv6() -> None:
-    """A router ignores router advertisements unless told otherwise: keep the host's own way out."""
-    if sysctl.read("net.ipv6.conf.all.forwarding") == "1":
-        return
-    for name in sysctl.children("net.ipv6.conf"):
-        if sysctl.read(f"net.ipv6.conf.{name}.accept_ra") == "1":
-            sysctl.write(f"net.ipv6.conf.{name}.accept_ra", "2")
-    sysctl.write("net.ipv6.conf.all.forwarding", "1")
+def forwards(version: int) -> bool:
+    """Whether the host is a router for this IP version."""
+    return sysctl.read(_FORWARDING[version]) == "1"
+
+
+def forward(version: int) -> None:
+    """Make it one. A router ignores router advertisements unless told otherwise: keep the host's
+    own way out."""
+    if version == 6:
+        for name in sysctl.children("net.ipv6.conf"):
+            if sysctl.read(f"net.ipv6.conf.{name}.accept_ra") == "1":
+                sysctl.write(f"net.ipv6.conf.{name}.accept_ra", "2")
+    sysctl.write(_FORWARDING[version], "1")
 
 
 def _set_addresses(netlink: Netlink, index: int, link: str, bridge: Bridge) -> None:

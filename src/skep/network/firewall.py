@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from skep.kit.batch import Batch
+from skep.kit.errors import Internal
 from skep.network.rules import (
     BridgeRules,
     Family,
@@ -14,20 +16,24 @@ from skep.network.rules import (
     no_table,
     port_changes,
     ports_of,
+    strangers,
 )
 from skep.network.values import Backend, PublishedPort
+
+_log = logging.getLogger(__name__)
 
 
 class Firewall:
     """Keeps our tables. `run` carries out nft commands in one transaction, in the host.
 
     What is in the kernel is known because we wrote it: the first transaction replaces the tables,
-    each later one says the difference. A refused transaction raises to all who took part in it,
-    and what they asked for is forgotten.
+    each later one says the difference. When a difference is refused, somebody else has changed the
+    tables: they are replaced again. A transaction that is refused even then raises to all who took
+    part in it, and what they asked for is forgotten.
     """
 
     def __init__(
-        self, families: tuple[Family, ...], table: str, run: Callable[[str], Awaitable[object]]
+        self, families: tuple[Family, ...], table: str, run: Callable[[str], Awaitable[str]]
     ) -> None:
         self._families = families
         self._table = table
@@ -35,6 +41,8 @@ class Firewall:
         self._written = False
         self._bridges: dict[str, BridgeRules] = {}
         self._bridges_written: dict[str, BridgeRules] = {}
+        self._closed: frozenset[Family] = frozenset()
+        self._closed_written: frozenset[Family] = frozenset()
         self._owners: dict[str, tuple[PublishedPort, ...]] = {}
         self._wanted: dict[Family, dict[PortKey, tuple[Backend, ...]]] = {f: {} for f in families}
         self._in_kernel: dict[Family, dict[PortKey, tuple[Backend, ...]]] = {
@@ -51,6 +59,40 @@ class Firewall:
         except Exception:
             self._bridges = before
             raise
+
+    def close_to_strangers(self, families: Iterable[Family]) -> None:
+        """From the next change on, drop what of these is forwarded and none of ours."""
+        self._closed |= frozenset(families)
+
+    async def closed_before(self) -> list[Family]:
+        """What an earlier process of ours closed: the one thing that is read back, as nobody else
+        remembers whether it was we who made the host a router."""
+        return [each for each in self._families if "drop" in await self._chain(each, "strangers")]
+
+    async def _chain(self, family: Family, name: str) -> str:
+        """As nft lists it; empty when it is not there."""
+        try:
+            return await self._run(f"list chain {family.ip} {self._table} {name}")
+        except Internal:
+            return ""
+
+    async def restore(self) -> None:
+        """Somebody else changed our tables: make them what they were.
+
+        An owner flag (nft(8), `flags owner, persist`) would keep `flush ruleset` off them. It needs
+        a kernel of 6.9 and libnftables of 1.1 so that they outlive us, and would keep off the
+        host's administrator too.
+        """
+        if self._written:
+            self._written = False
+            await self._batch.join()
+
+    async def is_there(self) -> bool:
+        """Whether the tables are still there, as far as a look at one chain of each tells."""
+        return not self._written or all([await self._has_forward(each) for each in self._families])
+
+    async def _has_forward(self, family: Family) -> bool:
+        return "jump strangers" in await self._chain(family, "forward")
 
     def published(self, owner: str) -> tuple[PublishedPort, ...]:
         """What an owner publishes now."""
@@ -100,36 +142,56 @@ class Firewall:
             self._dirty[family] |= old.keys() | new.keys()
 
     async def _commit(self) -> None:
-        commands, bridges = self._commands(), dict(self._bridges)
+        if self._written:
+            try:
+                await self._write()
+            except Internal as error:
+                _log.warning("our rules were changed by others and are replaced: %s", error)
+                self._written = False
+            else:
+                return
+        await self._write()
+
+    async def _write(self) -> None:
+        commands, bridges, closed = self._commands(), dict(self._bridges), self._closed
         wanted = {family: dict(ports) for family, ports in self._wanted.items()}
         dirty, self._dirty = self._dirty, {f: set() for f in self._families}
         if not commands:
             return
         try:
             await self._run(commands)
-        except Exception:
+        except BaseException:
             for family in self._families:
                 self._dirty[family] |= dirty[family]
             raise
-        self._written, self._bridges_written, self._in_kernel = True, bridges, wanted
+        self._written, self._in_kernel = True, wanted
+        self._bridges_written, self._closed_written = bridges, closed
 
     def _commands(self) -> str:
-        parts = []
-        for family in self._families:
-            before, after = self._in_kernel[family], self._wanted[family]
-            if not self._written:
-                parts.append(host_table(family, self._table))
-                parts.append(port_changes(family, self._table, {}, after))
-            else:
-                dirty = self._dirty[family]
-                parts.append(
-                    port_changes(
-                        family,
-                        self._table,
-                        {key: before[key] for key in dirty if key in before},
-                        {key: after[key] for key in dirty if key in after},
-                    )
-                )
-            if not self._written or self._bridges != self._bridges_written:
-                parts.append(bridge_elements(family, self._table, self._bridges.values()))
-        return "".join(parts)
+        return "".join(
+            self._difference(family) if self._written else self._whole(family)
+            for family in self._families
+        )
+
+    def _whole(self, family: Family) -> str:
+        return (
+            host_table(family, self._table)
+            + port_changes(family, self._table, {}, self._wanted[family])
+            + bridge_elements(family, self._table, self._bridges.values())
+            + strangers(family, self._table, closed=family in self._closed)
+        )
+
+    def _difference(self, family: Family) -> str:
+        before, after = self._in_kernel[family], self._wanted[family]
+        dirty = self._dirty[family]
+        said = port_changes(
+            family,
+            self._table,
+            {key: before[key] for key in dirty if key in before},
+            {key: after[key] for key in dirty if key in after},
+        )
+        if self._bridges != self._bridges_written:
+            said += bridge_elements(family, self._table, self._bridges.values())
+        if self._closed != self._closed_written:
+            said += strangers(family, self._table, closed=family in self._closed)
+        return said

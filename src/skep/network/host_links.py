@@ -52,7 +52,6 @@ class HostLinks:
 
     def _open(self) -> None:
         netns.prepare_directory(self._directory)
-        bridges.forward_ipv4()
         self._netlink, self._conntrack = Netlink(), Netlink(NETLINK_NETFILTER)
         self._maker = SandboxMaker(self._home, self._netlink, self._names)
 
@@ -77,6 +76,17 @@ class HostLinks:
         found = await self.found_bridges()
         doomed = [links.delete_link(name) for id_, name in found.items() if id_ in network_ids]
         await self._thread.run(self._netlink.apply, *doomed)
+
+    async def not_forwarded(self, versions: Collection[int]) -> list[int]:
+        """Those of the IP versions that the host is no router for."""
+        return await self._thread.run(lambda: [v for v in versions if not bridges.forwards(v)])
+
+    async def forward(self, versions: Collection[int]) -> None:
+        for version in versions:
+            await self._thread.run(bridges.forward, version)
+
+    async def lead_loopback(self, leads: Mapping[str, bool]) -> None:
+        await self._thread.run(bridges.lead_loopback, leads)
 
     async def occupied_subnets(self) -> tuple[str, ...]:
         return await self._thread.run(bridges.occupied_subnets, self._netlink, self._names)

@@ -1,8 +1,8 @@
 """The real HostNetwork: links by netlink, rules by nftables, names by our own resolver.
 
-Two worker threads, both at home in the host's namespace: one for links and namespaces
-(`host_links.py`), one for rules. The event loop only waits for them; nothing here forks, but for
-firewalls of other programs (`passage.py`).
+Three worker threads, all at home in the host's namespace: one for links and namespaces
+(`host_links.py`), one for rules, and one for the firewalls of other programs (`passage.py`), which
+takes child processes and may wait for locks. The event loop only waits for them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,12 +21,13 @@ from skep.network import netns
 from skep.network.conntrack import stale_flows
 from skep.network.firewall import Firewall
 from skep.network.host_links import HostLinks, HostThread
+from skep.network.loopback import Loopback, networks_of
 from skep.network.names import Names
 from skep.network.nft import Nft
 from skep.network.passage import close_passage, open_passage
 from skep.network.ports import HostPorts
 from skep.network.resolver import Client, Resolvers
-from skep.network.rule_changes import RuleChanges
+from skep.network.rule_changes import LOST, RuleChanges
 from skep.network.rules import IPV4, IPV6, BridgeRules, bridge_rules
 from skep.network.sandboxes import Port
 from skep.network.translation import SandboxRules
@@ -46,6 +47,7 @@ _PASSAGE_CHECK_S = 30.0
 _SETTLE_S = 0.3
 """A firewall is loaded in several steps; and one that changes all the time is not to keep us busy.
 """
+_AFTER_FAILURE_S = 1.0
 _SUFFIX = re.compile(r"[a-z0-9]*")
 
 
@@ -55,6 +57,8 @@ class KernelNetwork:
     exec_root   where this instance keeps what does not outlive a boot.
     suffix      tells instances on one host apart: a few characters of [a-z0-9].
     resolv_conf names the servers that sandboxes' questions go to in the end.
+    drops       once we made the host a router, whatever it forwards that is none of ours. A host
+                that was one before stays as it is.
     """
 
     def __init__(
@@ -62,12 +66,15 @@ class KernelNetwork:
         exec_root: Path,
         suffix: str = "",
         resolv_conf: Path = Path("/etc/resolv.conf"),
+        *,
+        drops: bool = True,
     ) -> None:
         if not _SUFFIX.fullmatch(suffix):
             raise InvalidArgument(f'invalid instance suffix "{suffix}": use a-z and 0-9')
         self._names = Names(suffix)
         self._directory = exec_root / "netns"
         self._resolv_conf = resolv_conf
+        self._drops = drops
         self._bridges: dict[str, Bridge] = {}
         self._ports: dict[str, Port] = {}
         self._sandboxes: dict[str, Sandbox] = {}
@@ -79,14 +86,18 @@ class KernelNetwork:
         self._home = netns.open_own()
         self._links = HostLinks(self._home, self._directory, self._names)
         self._rules = HostThread("rules", self._home)
+        self._passage = HostThread("passage", self._home)
         self._nft, _ = await asyncio.gather(self._rules.run(Nft), self._links.open())
         self._changes = await self._rules.run(RuleChanges)
-        families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
-        self._firewall = Firewall(families, self._names.table, self._run_nft)
+        self._families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
+        self._firewall = Firewall(self._families, self._names.table, self._run_nft)
+        if self._drops:
+            self._firewall.close_to_strangers(await self._firewall.closed_before())
+        self._loopback = Loopback(self._links.lead_loopback)
         self._sandbox_rules = SandboxRules(self._nft)
         self._host_ports = HostPorts(self._home)
         self._resolvers = Resolvers(Forwarder(self._home, self._resolv_conf))
-        self._watch = asyncio.create_task(self._keep_passage())
+        self._watch = asyncio.create_task(self._keep_rules())
 
     async def close(self) -> None:
         if self._watch is None:
@@ -97,6 +108,7 @@ class KernelNetwork:
         await self._resolvers.close_all()
         self._host_ports.release_others(())
         await self._links.close()
+        self._passage.stop()
         await self._rules.run(self._nft.close)
         self._changes.close()
         self._rules.stop()
@@ -108,8 +120,16 @@ class KernelNetwork:
     # -- bridges --------------------------------------------------------------------------------
 
     async def ensure_bridge(self, bridge: Bridge) -> None:
+        before, is_new = self._bridges.get(bridge.id), bridge.id not in self._bridges
         await self._make_bridge(bridge)
-        await self._firewall.set_bridges(self._bridge_rules())
+        try:
+            await self._write_rules()
+        except BaseException:
+            if is_new:
+                await self._drop_bridge(bridge.id)
+            elif before is not None:
+                self._bridges[bridge.id] = before
+            raise
         await self._open_passage()
 
     async def _make_bridge(self, bridge: Bridge) -> None:
@@ -118,11 +138,32 @@ class KernelNetwork:
 
     async def remove_bridge(self, network_id: str) -> None:
         self._resolvers.zones.forget(network_id)
+        await self._drop_bridge(network_id)
+        await self._firewall.set_bridges(self._bridge_rules())
+        await self._open_passage()
+
+    async def _drop_bridge(self, network_id: str) -> None:
         self._bridges.pop(network_id, None)
         self._ports.pop(network_id, None)
         await self._links.delete_bridges({network_id})
-        await self._firewall.set_bridges(self._bridge_rules())
-        await self._open_passage()
+
+    async def _write_rules(
+        self, ports: Mapping[str, tuple[PublishedPort, ...]] | None = None
+    ) -> None:
+        """The rules for all bridges, and then what they guard: that the host forwards packets.
+
+        ports   by owner: all that is published, too.
+        """
+        subnets = [each for bridge in self._bridges.values() for each in bridge.subnets]
+        versions = {6 if ":" in each.subnet else 4 for each in subnets}
+        unforwarded = await self._links.not_forwarded(versions)
+        if self._drops:
+            self._firewall.close_to_strangers(f for f in self._families if f.version in unforwarded)
+        if ports is None:
+            await self._firewall.set_bridges(self._bridge_rules())
+        else:
+            await self._firewall.replace(self._bridge_rules(), ports)
+        await self._links.forward(unforwarded)
 
     def _bridge_rules(self) -> dict[str, BridgeRules]:
         return {
@@ -133,7 +174,7 @@ class KernelNetwork:
     async def occupied_subnets(self) -> tuple[str, ...]:
         return await self._links.occupied_subnets()
 
-    # -- other programs' firewalls --------------------------------------------------------------
+    # -- other programs -------------------------------------------------------------------------
 
     async def _open_passage(self) -> None:
         """A firewall that we cannot open is reported, and stops nothing here."""
@@ -141,17 +182,32 @@ class KernelNetwork:
         derived = {f"{self._names.bridge_prefix}+"} if self._bridges else set()
         patterns = sorted(chosen | derived)
         try:
-            await self._rules.run(open_passage, patterns, self._names.table, self._nft.run)
+            await self._passage.run(open_passage, patterns, self._names.table, self._nft.run)
         except SkepError as error:
             _log.warning("cannot open another program's firewall for containers: %s", error)
 
-    async def _keep_passage(self) -> None:
-        """A firewall may start after us, or be reloaded. One of the old kind is found only by
-        looking."""
+    async def _keep_rules(self) -> None:
+        """Others may flush all rules, ours too; a firewall may start after us, or be reloaded. One
+        of the old kind is found only by looking."""
         while True:
-            await self._changes.by_others(_PASSAGE_CHECK_S)
+            try:
+                await self._await_others()
+                await self._open_passage()
+            except Exception:
+                _log.exception("cannot keep the rules as they shall be: trying again")
+                await asyncio.sleep(_AFTER_FAILURE_S)
+
+    async def _await_others(self) -> None:
+        """Until others have changed rules, or might have; our own are at once what they were."""
+        changes = await self._changes.by_others(_PASSAGE_CHECK_S)
+        ours = self._names.table.encode()
+        if any(ours in change.tables for change in changes) or (
+            (not changes or LOST in changes) and not await self._firewall.is_there()
+        ):
+            _log.warning("another program changed our packet rules: they are written anew")
+            await self._firewall.restore()
+        if changes:
             await asyncio.sleep(_SETTLE_S)
-            await self._open_passage()
 
     # -- sandboxes ------------------------------------------------------------------------------
 
@@ -244,13 +300,21 @@ class KernelNetwork:
             self._host_ports.keep_only(owner, before)
             raise
         self._host_ports.keep_only(owner, chosen)
+        await self._loopback.set(owner, self._led_to(chosen))
         await self._links.forget_flows(stale_flows(before, chosen))
         return chosen
+
+    def _led_to(self, ports: Iterable[PublishedPort]) -> frozenset[str]:
+        """The links behind which the backends of `ports` are."""
+        return frozenset(
+            self._ports[id_].link for id_ in networks_of(self._bridges.values(), ports)
+        )
 
     async def unpublish(self, owner: str) -> None:
         before = self._firewall.published(owner)
         await self._firewall.set_ports(owner, ())
         self._host_ports.keep_only(owner, ())
+        await self._loopback.set(owner, frozenset())
         await self._links.forget_flows(stale_flows(before, ()))
 
     async def set_virtual_addresses(
@@ -286,7 +350,11 @@ class KernelNetwork:
                 claimed[owner] = self._host_ports.reserve(owner, ports)
             except SkepError as error:
                 failed[owner] = error
-        await self._firewall.replace(self._bridge_rules(), claimed)
+        await self._write_rules(claimed)
+        await self._loopback.replace(
+            {port.link for port in self._ports.values()},
+            {owner: self._led_to(ports) for owner, ports in claimed.items()},
+        )
         await self._open_passage()
         for sandbox in sandboxes:
             try:
@@ -313,7 +381,7 @@ class KernelNetwork:
         self._forget_all_but((), ())
         await self._remove_strangers(())
         await self._firewall.remove()
-        await self._rules.run(close_passage, self._names.table, self._nft.run)
+        await self._passage.run(close_passage, self._names.table, self._nft.run)
         await self._links.remove_directory()
 
 

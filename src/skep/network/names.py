@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from skep.network.values import Attachment, Bridge
+from skep.network.words import link_name
 
+BRIDGE_MARK = "sb"
+"""How the names of bridges begin, of whatever instance."""
 _DIGEST_LENGTH = 8
 
 
@@ -37,7 +40,7 @@ class Names:
 
     @property
     def bridge_prefix(self) -> str:
-        return f"sb{self._short}-"
+        return f"{BRIDGE_MARK}{self._short}-"
 
     @property
     def veth_prefix(self) -> str:
@@ -54,7 +57,10 @@ class Names:
         return 0x5B000000 | int(_digest(self.suffix, "doomed")[:6], 16)
 
     def bridge(self, bridge: Bridge) -> str:
-        return bridge.link or self.bridge_prefix + _digest(bridge.id)[:_DIGEST_LENGTH]
+        """Raises InvalidArgument when somebody chose a name that is none."""
+        if bridge.link:
+            return link_name(bridge.link)
+        return self.bridge_prefix + _digest(bridge.id)[:_DIGEST_LENGTH]
 
     def veth(self, sandbox_id: str, network_id: str) -> str:
         return self.veth_prefix + _digest(sandbox_id, network_id)[:_DIGEST_LENGTH]

@@ -2,7 +2,7 @@
 
 libnftables runs in a process of its own (`nft_child.py` says why), so this one may have any number
 of files open, and outlives whatever ends that one. A transaction takes the kernel 0.5 ms and up,
-and the way there and back 0.1: use it in a worker thread, one at a time.
+and the way there and back 0.1: use it in a worker thread.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,10 +25,11 @@ _END_TIMEOUT_S = 5.0
 
 
 class Nft:
-    """Changes rules in the namespace of the thread that makes it; not for two threads at once."""
+    """Changes rules in the namespace of the thread that makes it, for one caller at a time."""
 
     def __init__(self) -> None:
         """Raises Unavailable when the library is not installed."""
+        self._turn = threading.Lock()
         self._line, self._process = _start()
 
     def run(self, commands: str, namespace: Path | None = None) -> str:
@@ -38,11 +40,12 @@ class Nft:
         """
         path = str(namespace or "").encode()
         text = commands.encode()
-        try:
-            self._line.sendall(nft_child.REQUEST.pack(len(path), len(text)) + path + text)
-            failed, said = _answer(self._line)
-        except (OSError, EOFError) as error:
-            raise Internal(f"nftables: {self._start_anew(error)}") from None
+        with self._turn:
+            try:
+                self._line.sendall(nft_child.REQUEST.pack(len(path), len(text)) + path + text)
+                failed, said = _answer(self._line)
+            except (OSError, EOFError) as error:
+                raise Internal(f"nftables: {self._start_anew(error)}") from None
         if failed:
             raise Internal(f"nftables refused: {said[:_LONGEST_QUOTE]}")
         return said

@@ -11,8 +11,10 @@ How a packet goes through (`ip`; `ip6` is the same without what concerns 127.0.0
     nat in      to an address of the host and a published port: DNAT to the next backend.
                 The source stays: backends see who called.
     nat out     the same for what the host itself sends, also to 127.0.0.1
-    forward     established: on. Inside one bridge: on. Into or out of an internal network: dropped.
-                Came through a published port: on. Between bridges: dropped. Out: on. In: dropped.
+    forward     established: on. Inside one bridge whose members may talk to each other: on. Into
+                or out of an internal network: dropped. Came through a published port: on. Between
+                bridges, or back into the same: dropped. Out: on. In: dropped.
+                Neither from nor to a bridge of ours: dropped, if only we made the host a router.
     nat post    hairpins (a caller on the backend's own bridge) and callers at 127.0.0.1 take the
                 bridge's address, as no answer would find back otherwise; what leaves a
                 masqueraded subnet takes the host's
@@ -25,6 +27,8 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from skep.network import words
+from skep.network.names import BRIDGE_MARK
 from skep.network.values import Backend, Bridge, PublishedPort, Subnet
 
 HOST_TABLE = """\
@@ -60,6 +64,9 @@ table {ip} {table} {{
 \t\ttype filter hook forward priority filter; policy accept;
 \t\tiifname @bridges jump ours
 \t\toifname @bridges jump ours
+\t\tjump strangers
+\t}}
+\tchain strangers {{
 \t}}
 \tchain ours {{
 \t\tct state established,related accept
@@ -135,6 +142,7 @@ class BridgeRules:
     subnets: tuple[str, ...]
     internal: bool
     masquerade: bool
+    icc: bool = True
 
 
 def bridge_rules(bridge: Bridge, link: str) -> BridgeRules:
@@ -144,6 +152,7 @@ def bridge_rules(bridge: Bridge, link: str) -> BridgeRules:
         subnets=tuple(s.subnet for s in subnets),
         internal=bridge.internal,
         masquerade=bridge.masquerade and not bridge.internal,
+        icc=bridge.icc,
     )
 
 
@@ -152,11 +161,11 @@ def bridge_elements(family: Family, table: str, bridges: Iterable[BridgeRules]) 
     known = sorted(bridges, key=lambda bridge: bridge.link)
     own = [(bridge, s) for bridge in known for s in bridge.subnets if family.owns(s)]
     elements = {
-        "bridges": [f'"{b.link}"' for b in known],
-        "internal": [f'"{b.link}"' for b in known if b.internal],
-        "same": [f'"{b.link}" . "{b.link}"' for b in known],
-        "home": [f'"{b.link}" . {s}' for b, s in own],
-        "masqueraded": [s for b, s in own if b.masquerade],
+        "bridges": [words.link(b.link) for b in known],
+        "internal": [words.link(b.link) for b in known if b.internal],
+        "same": [f"{words.link(b.link)} . {words.link(b.link)}" for b in known if b.icc],
+        "home": [f"{words.link(b.link)} . {words.subnet(s)}" for b, s in own],
+        "masqueraded": [words.subnet(s) for b, s in own if b.masquerade],
     }
     lines = []
     for name, members in elements.items():
@@ -164,6 +173,22 @@ def bridge_elements(family: Family, table: str, bridges: Iterable[BridgeRules]) 
         if members:
             joined = ", ".join(members)
             lines.append(f"add element {family.ip} {table} {name} {{ {joined} }}\n")
+    return "".join(lines)
+
+
+def strangers(family: Family, table: str, *, closed: bool) -> str:
+    """Commands that let packets that are none of ours through the host, or do so no longer.
+
+    Links of other instances of skep on the host, which look after themselves, stay open.
+    """
+    chain = f"{family.ip} {table} strangers"
+    lines = [f"flush chain {chain}\n"]
+    if closed:
+        lines += [
+            f'add rule {chain} iifname "{BRIDGE_MARK}*" accept\n',
+            f'add rule {chain} oifname "{BRIDGE_MARK}*" accept\n',
+            f"add rule {chain} drop\n",
+        ]
     return "".join(lines)
 
 
@@ -194,7 +219,7 @@ def ports_of(family: Family, ports: Iterable[PublishedPort]) -> dict[PortKey, tu
     found = {}
     for port in ports:
         own = tuple(b for b in port.backends if family.owns(b.address))
-        host = ipaddress.ip_address(port.host_ip) if port.host_ip else None
+        host = ipaddress.ip_address(words.address(port.host_ip)) if port.host_ip else None
         if host is None and port.backends and not own:
             continue
         if host is not None and host.version != family.version:
@@ -246,7 +271,9 @@ def _rule(where: str, key: PortKey, backends: tuple[Backend, ...]) -> str:
     start = f"add rule {where} {key.chain} meta l4proto {key.protocol} dnat to"
     if len(backends) == 1:
         (only,) = backends
-        address = f"[{only.address}]" if ":" in only.address else only.address
-        return f"{start} {address}:{only.port}\n"
-    choices = ", ".join(f"{n} : {b.address} . {b.port}" for n, b in enumerate(backends))
+        address = words.address(only.address)
+        return f"{start} {f'[{address}]' if ':' in address else address}:{only.port}\n"
+    choices = ", ".join(
+        f"{n} : {words.address(b.address)} . {b.port}" for n, b in enumerate(backends)
+    )
     return f"{start} numgen inc mod {len(backends)} map {{ {choices} }}\n"

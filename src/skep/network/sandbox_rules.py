@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from skep.network import words
+
 
 def sandbox_table(table: str, resolver_port: int) -> str:
     """Commands that make the table inside a sandbox be there, with the way to its resolver.
@@ -57,11 +59,12 @@ def virtual_changes(table: str, before: Virtual, after: Virtual) -> str:
 
 
 def _with_virtual(where: str, address: str, backends: tuple[str, ...]) -> list[str]:
+    address = words.address(address)
     if not backends:
         return [f"add element {where} refused {{ {address} }}\n"]
-    to = backends[0]
+    to = words.address(backends[0])
     if len(backends) > 1:
-        choices = ", ".join(f"{n} : {b}" for n, b in enumerate(backends))
+        choices = ", ".join(f"{n} : {words.address(b)}" for n, b in enumerate(backends))
         to = f"numgen inc mod {len(backends)} map {{ {choices} }}"
     return [
         f"add chain {where} v-{address}\n",
@@ -71,6 +74,7 @@ def _with_virtual(where: str, address: str, backends: tuple[str, ...]) -> list[s
 
 
 def _without_virtual(where: str, address: str, backends: tuple[str, ...]) -> list[str]:
+    address = words.address(address)
     if not backends:
         return [f"delete element {where} refused {{ {address} }}\n"]
     return [

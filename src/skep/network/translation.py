@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
 
+from skep.kit.errors import Internal
 from skep.network import netns
 from skep.network.nft import Nft
 from skep.network.rules import IPV4, no_table
@@ -66,13 +67,20 @@ class SandboxRules:
         before = self._virtual.get(sandbox_id)
         if before == wanted:
             return
-        commands = virtual_changes(_TABLE, before or {}, wanted)
-        if not before:
-            commands = sandbox_table(_TABLE, self._resolver_ports.get(sandbox_id, 0)) + commands
+        whole = no_table(IPV4, _TABLE) + self._table(sandbox_id, wanted)
         if before is None:
-            commands = no_table(IPV4, _TABLE) + commands
-        self._nft.run(commands, path)
+            self._nft.run(whole, path)
+        else:
+            change = virtual_changes(_TABLE, before, wanted)
+            try:
+                self._nft.run(change if before else self._table(sandbox_id, wanted), path)
+            except Internal:
+                self._nft.run(whole, path)  # a program in it may have changed its own rules
         self._virtual[sandbox_id] = wanted
+
+    def _table(self, sandbox_id: str, virtual: dict[str, tuple[str, ...]]) -> str:
+        table = sandbox_table(_TABLE, self._resolver_ports.get(sandbox_id, 0))
+        return table + virtual_changes(_TABLE, {}, virtual)
 
     def forget(self, sandbox_id: str) -> None:
         """The sandbox is gone, and its rules with it."""

@@ -13,7 +13,7 @@ import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from skep.network.values import Attachment, Bridge, Sandbox, Subnet
 
 HOST = "10.77.0.1"
 NEIGHBOUR = "10.77.0.2"
+THIRD = "10.78.0.2"
 _PATIENCE_S = 20.0
 """The kernel may take seconds until a new link speaks IPv6 (linkwatch has a rate), and a lost SYN
 is sent again after 1, 3 and 7 s."""
@@ -188,13 +189,16 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
-def _wire(host: int, neighbour: int) -> None:
+def _wire(host: int, neighbour: int, link: str, addresses: tuple[str, str]) -> None:
     """A cable between the two namespaces; the thread is in the first."""
-    _ip("link", "add", "wire", "type", "veth", "peer", "name", "wire1")
-    move = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + text(3, "wire1") + u32(28, neighbour)
+    _ip("link", "add", link, "type", "veth", "peer", "name", f"{link}1")
+    move = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + text(3, f"{link}1") + u32(28, neighbour)
     with Netlink() as netlink:
-        netlink.apply(Request(16, move, "move wire1"))
-    for place, name, address in ((host, "wire", HOST), (neighbour, "wire1", NEIGHBOUR)):
+        netlink.apply(Request(16, move, f"move {link}1"))
+    for place, name, address in (
+        (host, link, addresses[0]),
+        (neighbour, f"{link}1", addresses[1]),
+    ):
         with netns.inside(place):
             _ip("addr", "add", f"{address}/24", "dev", name)
             _ip("link", "set", name, "up")
@@ -215,7 +219,7 @@ def two_machines(tmp_path: Path) -> Iterator[tuple[int, int]]:
     host, neighbour = (_new_namespace(path) for path in paths)
     netns.enter(host)
     try:
-        _wire(host, neighbour)
+        _wire(host, neighbour, "wire", (HOST, NEIGHBOUR))
         yield host, neighbour
     finally:
         netns.enter(root)
@@ -224,6 +228,42 @@ def two_machines(tmp_path: Path) -> Iterator[tuple[int, int]]:
         for path in paths:
             netns.release(path)
         netns.remove_directory(tmp_path / "lab")
+
+
+@contextlib.asynccontextmanager
+async def laboratory(tmp_path: Path, *, forwards: bool | None = None) -> AsyncIterator[Lab]:
+    """A host with our network open on it.
+
+    forwards   whether the host is a router before; None: as the machine is.
+    """
+    with two_machines(tmp_path) as (host, neighbour):
+        if forwards is not None:
+            sysctl.write("net.ipv4.ip_forward", str(int(forwards)))
+        network = open_network(tmp_path)
+        await network.open()
+        lab = Lab(tmp_path, host, neighbour, network)
+        try:
+            yield lab
+        finally:
+            await lab.network.clear()
+            await lab.network.close()
+            lab.close()
+
+
+@contextlib.contextmanager
+def third_machine(tmp_path: Path, host: int) -> Iterator[int]:
+    """The namespace of another neighbour of the host, `THIRD`, whose way outward the host is; the
+    thread is in the host's."""
+    path = tmp_path / "lab" / "third"
+    third = _new_namespace(path)
+    try:
+        _wire(host, third, "cable", (f"{THIRD[:-1]}1", THIRD))
+        with netns.inside(third):
+            _ip("route", "add", "default", "via", f"{THIRD[:-1]}1")
+        yield third
+    finally:
+        os.close(third)
+        netns.release(path)
 
 
 def bridge(number: int = 17, **changes: Any) -> Bridge:

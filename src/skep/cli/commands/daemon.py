@@ -28,6 +28,7 @@ _KEYS = {
     "bridge": "bridge",
     "mtu": "mtu",
     "default-address-pool": "default-address-pools",
+    "ip-forward-no-drop": "ip-forward-no-drop",
     "dns": "dns",
     "dns-opt": "dns-opts",
     "dns-search": "dns-search",
@@ -88,6 +89,10 @@ DAEMON = Command(
         texts("--dns-search", "DNS search domain for containers"),
         text("--exec-root", "Where sockets, pid files and mounts are kept while running"),
         texts("-H --host", "Where to listen: unix://PATH or tcp://HOST:PORT (repeatable)"),
+        switch(
+            "--ip-forward-no-drop",
+            "Let the host route for others, if only skep made it a router",
+        ),
         texts("--insecure-registry", "Registry to be spoken to without TLS"),
         texts("--label", "Label of this engine: key=value"),
         value("-l --log-level", Kind("string", _level), "How much to log"),

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from skep.engine.networks.record import (
     BRIDGE_DEFAULT,
+    BRIDGE_NAME,
     DRIVER_MTU,
     OPTIONS,
     NetworkRecord,
@@ -19,6 +20,7 @@ from skep.engine.settings import AddressPool
 from skep.kit.errors import Forbidden, InvalidArgument, NotFound, Unimplemented
 from skep.kit.pools import AddressRange, first_free_subnet, overlap, parse_subnet
 from skep.model.network import IPAM, IPAMConfig, NetworkCreate
+from skep.network.words import link_name
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _IPV6_POOLS = (("fd00::/40", 64),)
@@ -75,6 +77,8 @@ def check_create(wish: NetworkCreate) -> None:
     for option, value in wish.options.items():
         if option not in OPTIONS - {BRIDGE_DEFAULT}:
             raise Unimplemented(f'network option "{option}" is not supported by this engine')
+        if option == BRIDGE_NAME and value:
+            link_name(value)
         if option == DRIVER_MTU and not (value.isdigit() and 68 <= int(value) <= 65535):
             raise InvalidArgument(f'invalid MTU "{value}": a number from 68 to 65535')
 
