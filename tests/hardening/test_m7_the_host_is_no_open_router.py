@@ -1,0 +1,116 @@
+"""A host that was no router before became one for everybody: whoever could reach it could reach
+every network that it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from skep.network import netns, sysctl
+from skep.network.kernel import KernelNetwork
+from skep.network.values import Backend, PublishedPort
+from skep.testing.netlab import (
+    HOST,
+    NEIGHBOUR,
+    THIRD,
+    Lab,
+    bridge,
+    call_tcp,
+    laboratory,
+    replies,
+    sandbox,
+    third_machine,
+    unreachable,
+)
+
+
+@contextmanager
+def _between_two_networks(lab: Lab) -> Iterator[None]:
+    """The host has a neighbour on each of two networks, and is the way from one to the other."""
+    with third_machine(lab.root, lab.host) as third:
+        with lab.at_neighbour():
+            lab.run("ip", "route", "add", "default", "via", HOST)
+        with netns.inside(third):
+            yield
+
+
+async def _is_a_router(lab: Lab) -> bool:
+    with _between_two_networks(lab):
+        await lab.serve_tcp(THIRD, 80)
+        with lab.at_neighbour():
+            call = call_tcp(THIRD, 80)
+        return not await unreachable(call)
+
+
+async def test_what_is_none_of_ours_is_not_forwarded(tmp_path: Path) -> None:
+    async with laboratory(tmp_path, forwards=False) as lab:
+        await lab.network.ensure_bridge(bridge())
+        assert sysctl.read("net.ipv4.ip_forward") == "1"
+        assert not await _is_a_router(lab)
+
+
+async def test_containers_are_reached_and_reach_out(tmp_path: Path) -> None:
+    async with laboratory(tmp_path, forwards=False) as lab:
+        await lab.network.ensure_bridge(bridge())
+        await lab.network.create_sandbox(sandbox(2))
+        with lab.inside("box17-2"):
+            await lab.serve_tcp("172.17.0.2", 80)
+        backends = (Backend(address="172.17.0.2", port=80),)
+        await lab.network.publish("web", (PublishedPort(host_port=8080, backends=backends),))
+        with lab.at_neighbour():
+            await lab.serve_tcp(NEIGHBOUR, 80)
+            published = call_tcp(HOST, 8080)
+        with lab.inside("box17-2"):
+            outside = call_tcp(NEIGHBOUR, 80)
+        assert await replies(published, outside) == [NEIGHBOUR, HOST]
+
+
+@pytest.mark.parametrize("repair", [True, False])
+async def test_a_restarted_daemon_still_knows_that_it_made_the_host_a_router(
+    tmp_path: Path, repair: bool
+) -> None:
+    async with laboratory(tmp_path, forwards=False) as lab:
+        await lab.network.ensure_bridge(bridge())
+        await lab.restart()
+        if repair:
+            await lab.network.repair((bridge(),), (), {})
+        assert not await _is_a_router(lab)
+
+
+async def test_a_router_stays_one(tmp_path: Path) -> None:
+    async with laboratory(tmp_path, forwards=True) as lab:
+        await lab.network.ensure_bridge(bridge())
+        assert await _is_a_router(lab)
+
+
+async def test_who_wants_a_router_may_have_one(tmp_path: Path) -> None:
+    """`--ip-forward-no-drop`, also after a start without it."""
+    async with laboratory(tmp_path, forwards=False) as lab:
+        await lab.network.ensure_bridge(bridge())
+        await lab.network.close()
+        lab.network = KernelNetwork(tmp_path / "exec", "t", drops=False)
+        await lab.network.open()
+        await lab.network.repair((bridge(),), (), {})
+        assert await _is_a_router(lab)
+
+
+async def test_another_instance_of_skep_is_none_of_the_strangers(tmp_path: Path) -> None:
+    async with laboratory(tmp_path, forwards=False) as lab:
+        await lab.network.ensure_bridge(bridge())
+        other = KernelNetwork(tmp_path / "other", "u")
+        await other.open()
+        try:
+            await other.ensure_bridge(bridge(18))
+            await other.create_sandbox(sandbox(2, 18))
+            with lab.at_neighbour():
+                await lab.serve_tcp(NEIGHBOUR, 80)
+            place = netns.open_at(other.netns_path("box18-2"))
+            with netns.inside(place):
+                outside = call_tcp(NEIGHBOUR, 80)
+            assert await replies(outside) == [HOST]
+        finally:
+            await other.clear()
+            await other.close()
