@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 
 from skep.kit.errors import Conflict, Internal
-from skep.network import netns
+from skep.network import netns, words
 from skep.network.values import PublishedPort, Transport
 
 _SOCKETS = {
@@ -128,7 +128,7 @@ def _bind(port: PublishedPort) -> list[socket.socket]:
 
 def _addresses(port: PublishedPort) -> list[str]:
     if port.host_ip:
-        return [port.host_ip]
+        return [words.address(port.host_ip)]  # a name would be looked up, here and now
     versions = {":" in backend.address for backend in port.backends} or {False}
     return ["::" if version6 else "0.0.0.0" for version6 in sorted(versions)]
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from skep.kit.errors import InvalidArgument
 from skep.model.container import ContainerConfig, HostConfig, PortBinding
+from skep.network import words
 from skep.network.values import Backend, PublishedPort, Transport
 
 _PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp|sctp))?")
@@ -60,7 +61,7 @@ def wanted_ports(
                 PublishedPort(
                     host_port=first,
                     host_port_end=last,
-                    host_ip=place.host_ip,
+                    host_ip=place.host_ip and words.address(place.host_ip),
                     protocol=protocol,
                     backends=tuple(Backend(address=address, port=port) for address in targets),
                 )
