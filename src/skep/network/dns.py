@@ -26,6 +26,7 @@ _PLAIN_UDP_BYTES = 512
 _OUR_UDP_BYTES = 1232  # what passes everywhere without fragments (DNS flag day 2020)
 _OPT_RECORD = struct.pack("!BHHIH", 0, TYPE_OPT, _OUR_UDP_BYTES, 0, 0)
 _LARGEST_MESSAGE = 65535
+_LONGEST_NAME = 255
 
 
 class FormatError(ValueError):
@@ -119,14 +120,27 @@ def pointer_record(name: str, ttl_s: int) -> bytes:
 
 
 def encode_name(name: str) -> bytes:
-    """Raises ValueError for labels that do not fit."""
+    """Raises ValueError for what DNS cannot carry: labels of none or more than 63 bytes, names of
+    more than 255."""
     parts = []
     for label in name.rstrip(".").split("."):
         data = label.encode("latin-1")
         if not 0 < len(data) < 64:
             raise ValueError(f'"{name}" is no DNS name')
         parts.append(bytes([len(data)]) + data)
-    return b"".join(parts) + b"\0"
+    encoded = b"".join(parts) + b"\0"
+    if len(encoded) > _LONGEST_NAME:
+        raise ValueError(f'"{name}" is no DNS name')
+    return encoded
+
+
+def is_name(text: str) -> bool:
+    """Whether DNS can carry it."""
+    try:
+        encode_name(text)
+    except ValueError:
+        return False
+    return True
 
 
 def answer(question: Question, records: list[bytes], code: int, *, udp: bool) -> bytes:
@@ -154,6 +168,10 @@ def refusal(error: FormatError) -> bytes | None:
     if error.asked_id is None:
         return None
     return _HEADER.pack(error.asked_id, _QR | _RA | error.code, 0, 0, 0, 0)
+
+
+def id_of(message: bytes) -> int:
+    return int.from_bytes(message[:2], "big")
 
 
 def with_id(message: bytes, id_: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import random
 import socket
 import struct
@@ -16,10 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from skep.kit.share import Pace, Share, part_of_files
 from skep.network import dns
 from skep.network.translation import ResolverSockets
-from skep.network.upstream import Forwarder
+from skep.network.upstream import Asker, Forwarder
 from skep.network.zones import Zones
+
+_log = logging.getLogger(__name__)
 
 TTL_S = 5
 """Docker says 600, and programs that believe it keep talking to addresses of tasks long gone.
@@ -28,9 +32,16 @@ Asking is cheap here (it never leaves the host), so answers may be forgotten soo
 _LENGTH = struct.Struct("!H")
 _LARGEST_UDP = 4096
 _DATAGRAMS_PER_TURN = 32
-_TCP_CONNECTIONS = 64
+_TCP_CONNECTIONS = 1024
+_TCP_CONNECTIONS_EACH = 64
 _TCP_IDLE_S = 10.0
-_WAITING_PER_SANDBOX = 256
+_WAITING_EACH = 256
+_QUESTIONS_PER_S = 2_000
+_QUESTIONS_AT_ONCE = 4_000
+"""Of one sandbox: a tenth of a processor, which its own limit does not count. What comes faster
+waits in its sockets, and is lost when these are full."""
+_PAUSE_S = 0.01
+_COMPLAINT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +95,13 @@ class _Open:
     """A sandbox that is answered."""
 
     client: Client
-    path: Path
+    asker: Asker
     udp: socket.socket
     server: asyncio.Server
     waiting: set[asyncio.Task[None]] = field(default_factory=set)
+    connections: set[asyncio.Task[None]] = field(default_factory=set)
+    pace: Pace = field(default_factory=lambda: Pace(_QUESTIONS_PER_S, _QUESTIONS_AT_ONCE))
+    pause: asyncio.TimerHandle | None = None
 
 
 class Resolvers:
@@ -98,6 +112,8 @@ class Resolvers:
         self._forwarder = forwarder
         self._open: dict[str, _Open] = {}
         self._chance = random.Random()
+        self._connections = Share(part_of_files(8, _TCP_CONNECTIONS), _TCP_CONNECTIONS_EACH)
+        self._complained_at = -_COMPLAINT_S
 
     def change(self, sandbox_id: str, client: Client) -> bool:
         """From now on the sandbox may know this; False when it is not answered yet."""
@@ -118,7 +134,7 @@ class Resolvers:
         server = await asyncio.start_server(
             lambda reader, writer: self._serve_tcp(sandbox_id, reader, writer), sock=tcp
         )
-        opened = _Open(client, path, udp, server)
+        opened = _Open(client, Asker(self._forwarder, path), udp, server)
         self._open[sandbox_id] = opened
         asyncio.get_running_loop().add_reader(udp, self._serve_udp, opened)
 
@@ -127,14 +143,18 @@ class Resolvers:
         opened = self._open.pop(sandbox_id, None)
         if opened is None:
             return
+        if opened.pause is not None:
+            opened.pause.cancel()
         asyncio.get_running_loop().remove_reader(opened.udp)
         opened.udp.close()
         opened.server.close()
-        for task in opened.waiting:
+        for task in opened.waiting | opened.connections:
             task.cancel()
 
     async def close_all(self) -> None:
-        waiting = [task for opened in self._open.values() for task in opened.waiting]
+        waiting = [
+            task for opened in self._open.values() for task in opened.waiting | opened.connections
+        ]
         for sandbox_id in list(self._open):
             self.close(sandbox_id)
         if waiting:
@@ -143,6 +163,7 @@ class Resolvers:
     # -- UDP ------------------------------------------------------------------------------------
 
     def _serve_udp(self, opened: _Open) -> None:
+        loop = asyncio.get_running_loop()
         for _ in range(_DATAGRAMS_PER_TURN):
             try:
                 data, sender = opened.udp.recvfrom(_LARGEST_UDP)
@@ -153,9 +174,32 @@ class Resolvers:
                 _send(opened.udp, reply, sender)
             elif reply is not None:
                 self._wait_udp(opened, reply, data, sender)
+            if early_s := opened.pace.take(loop.time()):
+                loop.remove_reader(opened.udp)
+                opened.pause = loop.call_later(max(early_s, _PAUSE_S), self._go_on, opened)
+                return
+
+    def _go_on(self, opened: _Open) -> None:
+        opened.pause = None
+        asyncio.get_running_loop().add_reader(opened.udp, self._serve_udp, opened)
 
     def _reply_now(self, opened: _Open, data: bytes, *, udp: bool) -> bytes | dns.Question | None:
         """The answer; or the question, which must be asked upstream; or None, to stay silent."""
+        try:
+            return self._reply(opened, data, udp=udp)
+        except Exception:
+            self._complain()
+            return None
+
+    def _complain(self) -> None:
+        """An error of ours. Whoever asks can make it happen as often as he likes: one in a while
+        is logged."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._complained_at + _COMPLAINT_S:
+            self._complained_at = now
+            _log.exception("a name cannot be answered")
+
+    def _reply(self, opened: _Open, data: bytes, *, udp: bool) -> bytes | dns.Question | None:
         try:
             question = dns.parse_question(data)
         except dns.FormatError as error:
@@ -169,7 +213,7 @@ class Resolvers:
     def _wait_udp(
         self, opened: _Open, question: dns.Question, data: bytes, sender: tuple[str, int]
     ) -> None:
-        if len(opened.waiting) >= _WAITING_PER_SANDBOX:
+        if len(opened.waiting) >= _WAITING_EACH:
             _send(opened.udp, _failure(question, udp=True), sender)
             return
 
@@ -183,7 +227,7 @@ class Resolvers:
     async def _forward(
         self, opened: _Open, question: dns.Question, data: bytes, *, udp: bool
     ) -> bytes:
-        reply = await self._forwarder.ask(data, opened.client.upstreams, opened.path, tcp=not udp)
+        reply = await opened.asker.ask(data, opened.client.upstreams, tcp=not udp)
         return _failure(question, udp=udp) if reply is None else reply
 
     # -- TCP ------------------------------------------------------------------------------------
@@ -194,15 +238,17 @@ class Resolvers:
         """One connection: questions one after the other, until it is idle."""
         opened = self._open.get(sandbox_id)
         task = asyncio.current_task()
-        if opened is None or task is None or len(opened.waiting) >= _TCP_CONNECTIONS:
+        if opened is None or task is None or not self._connections.allows(len(opened.connections)):
             writer.close()
             return
-        opened.waiting.add(task)
+        opened.connections.add(task)
+        self._connections.taken += 1
         try:
             while True:
                 async with asyncio.timeout(_TCP_IDLE_S):
                     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
                     data = await reader.readexactly(length)
+                await asyncio.sleep(opened.pace.take(asyncio.get_running_loop().time()))
                 reply = self._reply_now(opened, data, udp=False)
                 if isinstance(reply, dns.Question):
                     reply = await self._forward(opened, reply, data, udp=False)
@@ -214,7 +260,8 @@ class Resolvers:
         except (OSError, EOFError, asyncio.CancelledError):
             pass  # gone, idle (TimeoutError is an OSError), or we are closing
         finally:
-            opened.waiting.discard(task)
+            opened.connections.discard(task)
+            self._connections.taken -= 1
             writer.close()
 
 

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from skep.network import dns
 from skep.network.values import Zone
 
 
@@ -70,11 +71,13 @@ class Zones:
         return None
 
     def name_of(self, networks: tuple[str, ...], address: str) -> str | None:
-        """`web.mynet`: the first name that was given to an address on one of the networks."""
+        """`web.mynet`: the first name that was given to an address on one of the networks, of
+        those that DNS can carry."""
         packed = ipaddress.ip_address(address).packed
         for network_id in networks:
             zone = self._zones.get(network_id)
-            if zone is not None and (owners := zone.owners.get(packed)):
-                first = next(iter(owners))
-                return f"{first}.{zone.name}" if zone.name else first
+            for owner in zone.owners.get(packed, ()) if zone is not None else ():
+                name = f"{owner}.{zone.name}" if zone is not None and zone.name else owner
+                if dns.is_name(name):
+                    return name
         return None
