@@ -3,6 +3,7 @@ nobody was answered meanwhile."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -40,5 +41,9 @@ def test_what_is_no_address_never_reaches_a_socket(name: str) -> None:
     port = PublishedPort(
         host_port=8080, host_ip=name, backends=(Backend(address="172.17.0.2", port=80),)
     )
-    with pytest.raises(InvalidArgument):
-        HostPorts(netns.open_own()).reserve("web", (port,))
+    home = netns.open_own()
+    try:
+        with pytest.raises(InvalidArgument):
+            HostPorts(home).reserve("web", (port,))
+    finally:
+        os.close(home)

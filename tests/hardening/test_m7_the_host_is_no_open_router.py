@@ -3,8 +3,6 @@ every network that it is on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,22 +25,21 @@ from skep.testing.netlab import (
 )
 
 
-@contextmanager
-def _between_two_networks(lab: Lab) -> Iterator[None]:
-    """The host has a neighbour on each of two networks, and is the way from one to the other."""
+async def _is_a_router(lab: Lab) -> bool:
+    """Whether the host leads packets from a neighbour on one network to one on another."""
     with third_machine(lab.root, lab.host) as third:
         with lab.at_neighbour():
             lab.run("ip", "route", "add", "default", "via", HOST)
+        await lab.serve_tcp("0.0.0.0", 8000)
         with netns.inside(third):
-            yield
-
-
-async def _is_a_router(lab: Lab) -> bool:
-    with _between_two_networks(lab):
-        await lab.serve_tcp(THIRD, 80)
+            await lab.serve_tcp(THIRD, 80)
+            links_are_up = [call_tcp(HOST, 8000)]
         with lab.at_neighbour():
-            call = call_tcp(THIRD, 80)
-        return not await unreachable(call)
+            links_are_up.append(call_tcp(HOST, 8000))
+        assert await replies(*links_are_up) == [THIRD, NEIGHBOUR]
+        with lab.at_neighbour():
+            across = call_tcp(THIRD, 80)
+        return not await unreachable(across)
 
 
 async def test_what_is_none_of_ours_is_not_forwarded(tmp_path: Path) -> None:

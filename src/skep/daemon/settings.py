@@ -20,6 +20,7 @@ from skep.model.service import (
     GenericResource,
     NamedGenericResource,
 )
+from skep.network.words import link_name
 
 DEFAULT_HOST = "unix:///run/skep.sock"
 DEFAULT_DATA_ROOT = "/var/lib/skep"
@@ -79,6 +80,8 @@ def read_settings(flags: dict[str, Any], config_file: Path | None) -> DaemonSett
         msgspec.json.encode(stated | flags), DaemonSettings, f"daemon settings ({path} and flags)"
     )
     generic_resources(settings.node_generic_resources)
+    if settings.bridge:
+        link_name(settings.bridge)
     return msgspec.structs.replace(
         settings,
         data_root=str(Path(settings.data_root).absolute()),

@@ -39,6 +39,7 @@ class Firewall:
         self._table = table
         self._run = run
         self._written = False
+        self._whole_next = True
         self._bridges: dict[str, BridgeRules] = {}
         self._bridges_written: dict[str, BridgeRules] = {}
         self._closed: frozenset[Family] = frozenset()
@@ -84,7 +85,7 @@ class Firewall:
         host's administrator too.
         """
         if self._written:
-            self._written = False
+            self._whole_next = True
             await self._batch.join()
 
     async def is_there(self) -> bool:
@@ -123,7 +124,7 @@ class Firewall:
 
     async def remove(self) -> None:
         """Take our tables away; the next change writes them again."""
-        self._written = False
+        self._written, self._whole_next = False, True
         self._bridges.clear()
         for owner in list(self._owners):
             self._note(owner, ())
@@ -142,36 +143,33 @@ class Firewall:
             self._dirty[family] |= old.keys() | new.keys()
 
     async def _commit(self) -> None:
-        if self._written:
+        if not self._whole_next:
             try:
                 await self._write()
             except Internal as error:
                 _log.warning("our rules were changed by others and are replaced: %s", error)
-                self._written = False
+                self._whole_next = True
             else:
                 return
         await self._write()
 
     async def _write(self) -> None:
-        commands, bridges, closed = self._commands(), dict(self._bridges), self._closed
+        whole, bridges, closed = self._whole_next, dict(self._bridges), self._closed
+        commands = "".join(map(self._whole if whole else self._difference, self._families))
         wanted = {family: dict(ports) for family, ports in self._wanted.items()}
         dirty, self._dirty = self._dirty, {f: set() for f in self._families}
         if not commands:
             return
+        self._whole_next = False
         try:
             await self._run(commands)
         except BaseException:
+            self._whole_next |= whole
             for family in self._families:
                 self._dirty[family] |= dirty[family]
             raise
         self._written, self._in_kernel = True, wanted
         self._bridges_written, self._closed_written = bridges, closed
-
-    def _commands(self) -> str:
-        return "".join(
-            self._difference(family) if self._written else self._whole(family)
-            for family in self._families
-        )
 
     def _whole(self, family: Family) -> str:
         return (

@@ -31,7 +31,7 @@ class HostNetwork(Protocol):
     """
 
     async def open(self) -> None:
-        """Start: find what the kernel has, switch on forwarding. Once, before the rest.
+        """Start: find what the kernel has. Once, before the rest.
 
         Raises Unavailable, saying which, when the kernel lacks something that cannot be missed.
         """
@@ -40,9 +40,9 @@ class HostNetwork(Protocol):
         """Stop answering names and let go of host ports; links, sandboxes and rules stay."""
 
     async def ensure_bridge(self, bridge: Bridge) -> None:
-        """Make the bridge exist as described, or change it to that.
+        """Make the bridge exist as described, or change it to that; the host forwards packets.
 
-        Raises Conflict when its link's name is taken on this host.
+        Raises Conflict when its link's name is taken on this host, InvalidArgument when it is none.
         """
 
     async def remove_bridge(self, network_id: str) -> None:

@@ -87,7 +87,9 @@ class KernelNetwork:
         self._links = HostLinks(self._home, self._directory, self._names)
         self._rules = HostThread("rules", self._home)
         self._passage = HostThread("passage", self._home)
-        self._nft, _ = await asyncio.gather(self._rules.run(Nft), self._links.open())
+        self._nft, _ = await asyncio.gather(
+            self._rules.run(Nft, str(self._directory.parent)), self._links.open()
+        )
         self._changes = await self._rules.run(RuleChanges)
         self._families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
         self._firewall = Firewall(self._families, self._names.table, self._run_nft)
@@ -124,6 +126,7 @@ class KernelNetwork:
         await self._make_bridge(bridge)
         try:
             await self._write_rules()
+            await self._loopback.tell(self._ports[bridge.id].link)
         except BaseException:
             if is_new:
                 await self._drop_bridge(bridge.id)
@@ -144,7 +147,8 @@ class KernelNetwork:
 
     async def _drop_bridge(self, network_id: str) -> None:
         self._bridges.pop(network_id, None)
-        self._ports.pop(network_id, None)
+        if (port := self._ports.pop(network_id, None)) is not None:
+            self._loopback.forget(port.link)
         await self._links.delete_bridges({network_id})
 
     async def _write_rules(

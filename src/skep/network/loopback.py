@@ -65,6 +65,15 @@ class Loopback:
         if changed:
             await self._lead(changed)
 
+    async def tell(self, link: str) -> None:
+        """The link is new, or may be."""
+        await self._lead({link: link in self._users})
+
+    def forget(self, link: str) -> None:
+        """It is gone."""
+        self._users.pop(link, None)
+        self._owners = {owner: links - {link} for owner, links in self._owners.items()}
+
     async def replace(self, links: Iterable[str], owners: Mapping[str, frozenset[str]]) -> None:
         """Make this everything, on all these links, whatever they were."""
         self._owners = {owner: links for owner, links in owners.items() if links}

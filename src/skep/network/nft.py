@@ -27,10 +27,14 @@ _END_TIMEOUT_S = 5.0
 class Nft:
     """Changes rules in the namespace of the thread that makes it, for one caller at a time."""
 
-    def __init__(self) -> None:
-        """Raises Unavailable when the library is not installed."""
+    def __init__(self, owner: str = "") -> None:
+        """`owner` stands in the process's command line, for who looks at it.
+
+        Raises Unavailable when the library is not installed.
+        """
+        self._program = (*_PROGRAM, owner)
         self._turn = threading.Lock()
-        self._line, self._process = _start()
+        self._line, self._process = _start(self._program)
 
     def run(self, commands: str, namespace: Path | None = None) -> str:
         """Carry out all commands or none; returns what they print.
@@ -55,7 +59,7 @@ class Nft:
         self._process.kill()
         code = self._process.wait()
         self._line.close()
-        self._line, self._process = _start()
+        self._line, self._process = _start(self._program)
         if isinstance(error, TimeoutError):
             return f"no answer within {_ANSWER_TIMEOUT_S:g} s"
         return f"the library's process ended ({code})"
@@ -70,11 +74,11 @@ class Nft:
         self._process.wait()
 
 
-def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _start(program: tuple[str, ...]) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     ours, theirs = socket.socketpair()
     ours.settimeout(_ANSWER_TIMEOUT_S)
     with theirs:
-        process = subprocess.Popen(_PROGRAM, stdin=theirs.fileno(), start_new_session=True, cwd="/")
+        process = subprocess.Popen(program, stdin=theirs.fileno(), start_new_session=True, cwd="/")
     missing, said = _answer(ours)
     if missing:
         process.wait()
@@ -85,5 +89,15 @@ def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 def _answer(line: socket.socket) -> tuple[bool, str]:
     """Whether it failed, and what was said."""
-    failed, length = nft_child.ANSWER.unpack(nft_child.receive(line, nft_child.ANSWER.size))
-    return bool(failed), nft_child.receive(line, length).decode(errors="replace")
+    failed, length = nft_child.ANSWER.unpack(_receive(line, nft_child.ANSWER.size))
+    return bool(failed), _receive(line, length).decode(errors="replace")
+
+
+def _receive(line: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = line.recv(count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data

@@ -15,48 +15,21 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
-import socket
 import struct
-from pathlib import Path
 
 NAME = "skep-nft"
 """What the kernel calls the process that makes our changes (see `rule_changes.py`)."""
 REQUEST = struct.Struct("!II")
 ANSWER = struct.Struct("!BI")
+_LINE = 0
 _LIBRARY = "libnftables.so.1"
 _MISSING = f"{_LIBRARY} is not installed: install the package libnftables1 (or nftables)".encode()
 _CLONE_NEWNET = 0x40000000
+_IDLE_MS = 500
 
-
-def receive(line: socket.socket, count: int) -> bytes:
-    """Exactly so many bytes; raises EOFError when the other side has gone."""
-    data = bytearray()
-    while len(data) < count:
-        more = line.recv(count - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return bytes(data)
-
-
-class _Context:
-    """One nftables context; it belongs to the namespace in which it was made."""
-
-    def __init__(self, library: ctypes.CDLL) -> None:
-        self._library = library
-        self._context = library.nft_ctx_new(0)
-        library.nft_ctx_buffer_output(self._context)
-        library.nft_ctx_buffer_error(self._context)
-
-    def run(self, commands: bytes) -> tuple[bool, bytes]:
-        failed = self._library.nft_run_cmd_from_buffer(self._context, commands)
-        output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
-        error: bytes = self._library.nft_ctx_get_error_buffer(self._context)
-        return (False, error.strip()) if failed else (True, output)
-
-    def close(self) -> None:
-        self._library.nft_ctx_free(self._context)
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _load() -> ctypes.CDLL:
@@ -72,58 +45,91 @@ def _load() -> ctypes.CDLL:
     return library
 
 
-def _enter(namespace: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace, _CLONE_NEWNET) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+def _run(library: ctypes.CDLL, commands: bytes) -> tuple[bool, bytes]:
+    """Whether it went well, and what was said. In a context of its own, which belongs to the
+    namespace that we are in: so nothing is remembered of rules that others may change."""
+    context = library.nft_ctx_new(0)
+    try:
+        library.nft_ctx_buffer_output(context)
+        library.nft_ctx_buffer_error(context)
+        failed = library.nft_run_cmd_from_buffer(context, commands)
+        output: bytes = library.nft_ctx_get_output_buffer(context)
+        error: bytes = library.nft_ctx_get_error_buffer(context)
+        return (False, error.strip()) if failed else (True, output)
+    finally:
+        library.nft_ctx_free(context)
 
 
 def _run_inside(
     library: ctypes.CDLL, home: int, path: bytes, commands: bytes
 ) -> tuple[bool, bytes]:
-    """In a context of its own: the library keeps no more of a sandbox than its namespace does."""
-    namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """The same in the namespace that is bound at `path`."""
     try:
-        _enter(namespace)
-    finally:
-        os.close(namespace)
-    try:
-        context = _Context(library)
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return context.run(commands)
+            _enter(namespace)
         finally:
-            context.close()
+            os.close(namespace)
+    except OSError as error:
+        return False, b"network namespace " + path + f": {error.strerror}".encode()
+    try:
+        return _run(library, commands)
     finally:
         _enter(home)  # or end: never write a sandbox's rules elsewhere
 
 
-def main() -> None:
+def _enter(namespace: int) -> None:
+    if _libc.setns(namespace, _CLONE_NEWNET) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _receive(count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = os.read(_LINE, count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def _answer(*, good: bool, said: bytes) -> None:
+    message = ANSWER.pack(0 if good else 1, len(said)) + said
+    while message:
+        message = message[os.write(_LINE, message) :]
+
+
+def _rest(line: select.poll) -> None:
+    """Wait for work. When there is none for a while, memory goes back to the kernel: each table
+    takes two megabytes for a moment (malloc_trim(3); another libc has none)."""
+    if not line.poll(_IDLE_MS) and hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
+def _prepare() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the parent says when to end
-    Path("/proc/self/comm").write_text(NAME)
-    line = socket.socket(fileno=0)
+    with open("/proc/self/comm", "w") as name:  # noqa: PTH123  (pathlib is a megabyte)
+        name.write(NAME)
+
+
+def main() -> None:
+    _prepare()
     try:
         library = _load()
     except OSError:
-        _answer(line, good=False, said=_MISSING)
+        _answer(good=False, said=_MISSING)
         return
-    _answer(line, good=True, said=b"")
+    _answer(good=True, said=b"")
     home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    at_home = _Context(library)
+    line = select.poll()
+    line.register(_LINE, select.POLLIN)
     while True:
-        lengths = REQUEST.unpack(receive(line, REQUEST.size))
-        path, commands = (receive(line, length) for length in lengths)
-        try:
-            good, said = (
-                _run_inside(library, home, path, commands) if path else at_home.run(commands)
-            )
-        except FileNotFoundError as error:
-            good, said = False, f"{path.decode()}: {error.strerror}".encode()
-        _answer(line, good=good, said=said)
-
-
-def _answer(line: socket.socket, *, good: bool, said: bytes) -> None:
-    line.sendall(ANSWER.pack(0 if good else 1, len(said)) + said)
+        _rest(line)
+        lengths = REQUEST.unpack(_receive(REQUEST.size))
+        path, commands = (_receive(length) for length in lengths)
+        good, said = _run_inside(library, home, path, commands) if path else _run(library, commands)
+        _answer(good=good, said=said)
 
 
 if __name__ == "__main__":

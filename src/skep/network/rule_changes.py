@@ -55,7 +55,8 @@ class RuleChanges:
             socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
             NETLINK_NETFILTER,
         )
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        with suppress(PermissionError):  # then more may be lost, which is seen
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
         self._socket.bind((0, 1 << (_GROUP_NFTABLES - 1)))
         self._touched: set[bytes] = set()
 

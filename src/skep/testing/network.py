@@ -17,6 +17,7 @@ from skep.network.values import (
     VirtualAddress,
     Zone,
 )
+from skep.network.words import link_name
 
 _FIRST_EPHEMERAL = 32768
 
@@ -49,6 +50,8 @@ class FakeNetwork:
         taken = {b.link for b in self.bridges.values() if b.id != bridge.id and b.link}
         if bridge.link in taken:
             raise Conflict(f"the link name {bridge.link} is taken on this host: choose another")
+        if bridge.link:
+            link_name(bridge.link)
         self.bridges[bridge.id] = bridge
 
     async def remove_bridge(self, network_id: str) -> None:
