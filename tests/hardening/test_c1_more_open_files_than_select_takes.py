@@ -13,8 +13,10 @@ import pytest
 
 from skep.kit.errors import Internal
 from skep.network.nft import Nft
+from skep.network.values import Resolver
 from skep.protocol.listener import rooms_for_strangers
 from skep.testing.daemon import DaemonHost, until
+from skep.testing.netlab import bridge, laboratory, sandbox
 
 _HELD = 2_000
 
@@ -84,6 +86,16 @@ def test_a_library_that_ends_its_process_fails_one_call_only() -> None:
     finally:
         nft.close()
     assert nft._process.returncode == 0
+
+
+async def test_the_library_s_process_never_has_many_files(tmp_path: Path) -> None:
+    """Which is what makes the abort impossible, whatever the daemon holds."""
+    async with laboratory(tmp_path) as lab:
+        await lab.network.ensure_bridge(bridge())
+        for last in range(2, 12):
+            await lab.network.create_sandbox(sandbox(last, resolver=Resolver()))
+        pid = lab.network._nft._process.pid
+        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < 8
 
 
 @pytest.mark.parametrize("files", [64, 1_024, 20_000, 1 << 20])

@@ -4,6 +4,7 @@ daemon did not see it, and its next change was refused."""
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -71,6 +72,22 @@ async def test_the_host_s_loopback_stays_shut(lab: Lab) -> None:
     with lab.inside("box17-2"):
         lab.route_loopback_via("172.17.0.1", "eth0")
         assert await unreachable(call_tcp("127.0.0.1", 9999))
+
+
+async def test_a_firewall_that_cannot_be_edited_holds_up_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """iptables may wait for its lock for many seconds."""
+    locked = threading.Event()
+    monkeypatch.setattr("skep.network.kernel.open_passage", lambda *_: locked.wait(_PATIENCE_S))
+    try:
+        lab.run("nft", "add", "table", "ip", "theirs")
+        await asyncio.sleep(0.5)
+        lab.run("nft", "flush", "ruleset")
+        await _until_there(lab, "dnat to 172.17.0.2:80")
+        assert not locked.is_set()
+    finally:
+        locked.set()
 
 
 async def test_a_change_right_after_it_is_made(lab: Lab) -> None:

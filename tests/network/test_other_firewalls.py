@@ -101,7 +101,7 @@ async def test_a_firewall_that_starts_later_is_opened_too(
 ) -> None:
     """At once, but for one of the old kind, of which nobody is told."""
     if program == "iptables-legacy":
-        monkeypatch.setattr("skep.network.kernel._PASSAGE_CHECK_S", 0.5)
+        monkeypatch.setattr("skep.network.kernel._LOOK_S", 0.5)
     with two_machines(tmp_path) as (host, neighbour):
         lab = Lab(tmp_path, host, neighbour, open_network(tmp_path))
         await lab.network.open()

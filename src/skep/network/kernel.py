@@ -8,6 +8,7 @@ takes child processes and may wait for locks. The event loop only waits for them
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
+from skep.kit.jobs import Jobs, forever
 from skep.network import netns
 from skep.network.conntrack import stale_flows
 from skep.network.firewall import Firewall
@@ -43,11 +45,10 @@ from skep.network.values import (
 )
 
 _log = logging.getLogger(__name__)
-_PASSAGE_CHECK_S = 30.0
+_LOOK_S = 30.0
 _SETTLE_S = 0.3
 """A firewall is loaded in several steps; and one that changes all the time is not to keep us busy.
 """
-_AFTER_FAILURE_S = 1.0
 _SUFFIX = re.compile(r"[a-z0-9]*")
 
 
@@ -78,7 +79,8 @@ class KernelNetwork:
         self._bridges: dict[str, Bridge] = {}
         self._ports: dict[str, Port] = {}
         self._sandboxes: dict[str, Sandbox] = {}
-        self._watch: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._jobs = Jobs()
 
     # -- start and stop -------------------------------------------------------------------------
 
@@ -99,14 +101,16 @@ class KernelNetwork:
         self._sandbox_rules = SandboxRules(self._nft)
         self._host_ports = HostPorts(self._home)
         self._resolvers = Resolvers(Forwarder(self._home, self._resolv_conf))
-        self._watch = asyncio.create_task(self._keep_rules())
+        self._others_changed = asyncio.Event()
+        for keep in (self._keep_rules, self._keep_passage):
+            self._jobs.start(forever("the watch over packet rules", keep), "packet rules")
+        self._is_open = True
 
     async def close(self) -> None:
-        if self._watch is None:
+        if not self._is_open:
             return
-        self._watch.cancel()
-        await asyncio.wait({self._watch})
-        self._watch = None
+        self._is_open = False
+        await self._jobs.close()
         await self._resolvers.close_all()
         self._host_ports.release_others(())
         await self._links.close()
@@ -122,15 +126,15 @@ class KernelNetwork:
     # -- bridges --------------------------------------------------------------------------------
 
     async def ensure_bridge(self, bridge: Bridge) -> None:
-        before, is_new = self._bridges.get(bridge.id), bridge.id not in self._bridges
+        before = self._bridges.get(bridge.id)
         await self._make_bridge(bridge)
         try:
             await self._write_rules()
             await self._loopback.tell(self._ports[bridge.id].link)
         except BaseException:
-            if is_new:
+            if before is None:
                 await self._drop_bridge(bridge.id)
-            elif before is not None:
+            else:
                 self._bridges[bridge.id] = before
             raise
         await self._open_passage()
@@ -191,27 +195,28 @@ class KernelNetwork:
             _log.warning("cannot open another program's firewall for containers: %s", error)
 
     async def _keep_rules(self) -> None:
-        """Others may flush all rules, ours too; a firewall may start after us, or be reloaded. One
-        of the old kind is found only by looking."""
+        """Others may flush all rules, ours too: make them at once what they were."""
         while True:
-            try:
-                await self._await_others()
-                await self._open_passage()
-            except Exception:
-                _log.exception("cannot keep the rules as they shall be: trying again")
-                await asyncio.sleep(_AFTER_FAILURE_S)
+            changes = await self._changes.by_others(_LOOK_S)
+            ours = self._names.table.encode()
+            if any(ours in change.tables for change in changes) or (
+                (not changes or LOST in changes) and not await self._firewall.is_there()
+            ):
+                _log.warning("another program changed our packet rules: they are written anew")
+                await self._firewall.restore()
+            if changes:
+                self._others_changed.set()
 
-    async def _await_others(self) -> None:
-        """Until others have changed rules, or might have; our own are at once what they were."""
-        changes = await self._changes.by_others(_PASSAGE_CHECK_S)
-        ours = self._names.table.encode()
-        if any(ours in change.tables for change in changes) or (
-            (not changes or LOST in changes) and not await self._firewall.is_there()
-        ):
-            _log.warning("another program changed our packet rules: they are written anew")
-            await self._firewall.restore()
-        if changes:
+    async def _keep_passage(self) -> None:
+        """A firewall may start after us, or be reloaded. One of the old kind is found only by
+        looking."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._others_changed.wait()
             await asyncio.sleep(_SETTLE_S)
+            self._others_changed.clear()
+            await self._open_passage()
 
     # -- sandboxes ------------------------------------------------------------------------------
 
