@@ -29,7 +29,7 @@ from skep.network.nft import Nft
 from skep.network.passage import close_passage, open_passage
 from skep.network.ports import HostPorts
 from skep.network.resolver import Client, Resolvers
-from skep.network.rule_changes import LOST, RuleChanges
+from skep.network.rule_changes import LOST, Change, RuleChanges
 from skep.network.rules import IPV4, IPV6, BridgeRules, bridge_rules
 from skep.network.sandboxes import Port
 from skep.network.translation import SandboxRules
@@ -196,9 +196,9 @@ class KernelNetwork:
 
     async def _keep_rules(self) -> None:
         """Others may flush all rules, ours too: make them at once what they were."""
+        ours = self._names.table.encode()
+        changes: list[Change] = []  # none that we heard of
         while True:
-            changes = await self._changes.by_others(_LOOK_S)
-            ours = self._names.table.encode()
             if any(ours in change.tables for change in changes) or (
                 (not changes or LOST in changes) and not await self._firewall.is_there()
             ):
@@ -206,6 +206,7 @@ class KernelNetwork:
                 await self._firewall.restore()
             if changes:
                 self._others_changed.set()
+            changes = await self._changes.by_others(_LOOK_S)
 
     async def _keep_passage(self) -> None:
         """A firewall may start after us, or be reloaded. One of the old kind is found only by

@@ -79,12 +79,16 @@ def _start(program: tuple[str, ...]) -> tuple[socket.socket, subprocess.Popen[by
     ours.settimeout(_ANSWER_TIMEOUT_S)
     with theirs:
         process = subprocess.Popen(program, stdin=theirs.fileno(), start_new_session=True, cwd="/")
-    missing, said = _answer(ours)
-    if missing:
-        process.wait()
-        ours.close()
-        raise Unavailable(said)
-    return ours, process
+    try:
+        missing, said = _answer(ours)
+        if not missing:
+            return ours, process
+    except (OSError, EOFError):
+        said = "the process of libnftables does not start: see what it said in the log"
+    process.kill()
+    process.wait()
+    ours.close()
+    raise Unavailable(said)
 
 
 def _answer(line: socket.socket) -> tuple[bool, str]:
