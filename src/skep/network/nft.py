@@ -77,8 +77,14 @@ class Nft:
 def _start(program: tuple[str, ...]) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     ours, theirs = socket.socketpair()
     ours.settimeout(_ANSWER_TIMEOUT_S)
-    with theirs:
-        process = subprocess.Popen(program, stdin=theirs.fileno(), start_new_session=True, cwd="/")
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                program, stdin=theirs.fileno(), start_new_session=True, cwd="/"
+            )
+    except OSError as error:
+        ours.close()
+        raise Unavailable(f"the process of libnftables does not start: {error}") from None
     try:
         missing, said = _answer(ours)
         if not missing:
