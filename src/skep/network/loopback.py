@@ -7,9 +7,10 @@ bridge as far as the rules do not close them. So it is on only where it is neede
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from skep.network.values import Bridge, PublishedPort
 
@@ -17,7 +18,7 @@ from skep.network.values import Bridge, PublishedPort
 def networks_of(bridges: Iterable[Bridge], ports: Iterable[PublishedPort]) -> frozenset[str]:
     """Ids of the networks that have backends of `ports` in their IPv4 subnets."""
     backends = {
-        ipaddress.ip_address(backend.address)
+        ipaddress.IPv4Address(backend.address)
         for port in ports
         for backend in port.backends
         if ":" not in backend.address
@@ -28,15 +29,13 @@ def networks_of(bridges: Iterable[Bridge], ports: Iterable[PublishedPort]) -> fr
         bridge.id
         for bridge in bridges
         for each in bridge.subnets
-        if ":" not in each.subnet and _holds_any(ipaddress.ip_network(each.subnet), backends)
+        if ":" not in each.subnet and any(address in _parsed(each.subnet) for address in backends)
     )
 
 
-def _holds_any(
-    subnet: ipaddress.IPv4Network | ipaddress.IPv6Network,
-    addresses: Collection[ipaddress.IPv4Address | ipaddress.IPv6Address],
-) -> bool:
-    return any(address in subnet for address in addresses)
+@functools.lru_cache(1024)
+def _parsed(subnet: str) -> ipaddress.IPv4Network:
+    return ipaddress.IPv4Network(subnet)
 
 
 class Loopback:
