@@ -3,6 +3,8 @@ every network that it is on."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,26 +27,35 @@ from skep.testing.netlab import (
 )
 
 
+@asynccontextmanager
+async def _between(tmp_path: Path, *, forwards: bool) -> AsyncIterator[Lab]:
+    """A laboratory whose host has a neighbour on each of two networks, with a bridge of ours.
+
+    forwards   whether the host was a router before.
+    """
+    async with laboratory(tmp_path, forwards=forwards) as lab:
+        with third_machine(lab.root, lab.host) as third:
+            await lab.serve_tcp("0.0.0.0", 8000)
+            with lab.at_neighbour():
+                lab.run("ip", "route", "add", "default", "via", HOST)
+                links_are_up = [call_tcp(HOST, 8000)]
+            with netns.inside(third):
+                await lab.serve_tcp(THIRD, 80)
+                links_are_up.append(call_tcp(HOST, 8000))
+            assert await replies(*links_are_up) == [NEIGHBOUR, THIRD]
+            await lab.network.ensure_bridge(bridge())
+            yield lab
+
+
 async def _is_a_router(lab: Lab) -> bool:
-    """Whether the host leads packets from a neighbour on one network to one on another."""
-    with third_machine(lab.root, lab.host) as third:
-        with lab.at_neighbour():
-            lab.run("ip", "route", "add", "default", "via", HOST)
-        await lab.serve_tcp("0.0.0.0", 8000)
-        with netns.inside(third):
-            await lab.serve_tcp(THIRD, 80)
-            links_are_up = [call_tcp(HOST, 8000)]
-        with lab.at_neighbour():
-            links_are_up.append(call_tcp(HOST, 8000))
-        assert await replies(*links_are_up) == [THIRD, NEIGHBOUR]
-        with lab.at_neighbour():
-            across = call_tcp(THIRD, 80)
-        return not await unreachable(across)
+    """Whether the host leads packets from one neighbour to the other."""
+    with lab.at_neighbour():
+        across = call_tcp(THIRD, 80)
+    return not await unreachable(across)
 
 
 async def test_what_is_none_of_ours_is_not_forwarded(tmp_path: Path) -> None:
-    async with laboratory(tmp_path, forwards=False) as lab:
-        await lab.network.ensure_bridge(bridge())
+    async with _between(tmp_path, forwards=False) as lab:
         assert sysctl.read("net.ipv4.ip_forward") == "1"
         assert not await _is_a_router(lab)
 
@@ -69,8 +80,7 @@ async def test_containers_are_reached_and_reach_out(tmp_path: Path) -> None:
 async def test_a_restarted_daemon_still_knows_that_it_made_the_host_a_router(
     tmp_path: Path, repair: bool
 ) -> None:
-    async with laboratory(tmp_path, forwards=False) as lab:
-        await lab.network.ensure_bridge(bridge())
+    async with _between(tmp_path, forwards=False) as lab:
         await lab.restart()
         if repair:
             await lab.network.repair((bridge(),), (), {})
@@ -78,20 +88,19 @@ async def test_a_restarted_daemon_still_knows_that_it_made_the_host_a_router(
 
 
 async def test_a_router_stays_one(tmp_path: Path) -> None:
-    async with laboratory(tmp_path, forwards=True) as lab:
-        await lab.network.ensure_bridge(bridge())
+    async with _between(tmp_path, forwards=True) as lab:
         assert await _is_a_router(lab)
 
 
-async def test_who_wants_a_router_may_have_one(tmp_path: Path) -> None:
-    """`--ip-forward-no-drop`, also after a start without it."""
-    async with laboratory(tmp_path, forwards=False) as lab:
-        await lab.network.ensure_bridge(bridge())
-        await lab.network.close()
-        lab.network = KernelNetwork(tmp_path / "exec", "t", drops=False)
-        await lab.network.open()
-        await lab.network.repair((bridge(),), (), {})
-        assert await _is_a_router(lab)
+async def test_who_wants_a_router_may_have_one_and_change_his_mind(tmp_path: Path) -> None:
+    """`--ip-forward-no-drop`, from one start to the next."""
+    async with _between(tmp_path, forwards=False) as lab:
+        for drops in (False, True):
+            await lab.network.close()
+            lab.network = KernelNetwork(tmp_path / "exec", "t", drops=drops)
+            await lab.network.open()
+            await lab.network.repair((bridge(),), (), {})
+            assert await _is_a_router(lab) != drops
 
 
 async def test_another_instance_of_skep_is_none_of_the_strangers(tmp_path: Path) -> None:

@@ -132,6 +132,6 @@ async def test_strangers_are_dropped_from_the_next_change_on() -> None:
     kernel, firewall = new()
     await firewall.set_ports("web", port(8080, 2))
     assert "strangers drop" not in kernel.transactions[-1]
-    firewall.close_to_strangers([IPV4])
+    firewall.make_router([IPV4])
     await firewall.set_bridges({})
     assert "add rule ip skept strangers drop" in kernel.transactions[-1]

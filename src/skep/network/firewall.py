@@ -33,7 +33,12 @@ class Firewall:
     """
 
     def __init__(
-        self, families: tuple[Family, ...], table: str, run: Callable[[str], Awaitable[str]]
+        self,
+        families: tuple[Family, ...],
+        table: str,
+        run: Callable[[str], Awaitable[str]],
+        *,
+        drops: bool = True,
     ) -> None:
         self._families = families
         self._table = table
@@ -42,8 +47,9 @@ class Firewall:
         self._whole_next = True
         self._bridges: dict[str, BridgeRules] = {}
         self._bridges_written: dict[str, BridgeRules] = {}
-        self._closed: frozenset[Family] = frozenset()
-        self._closed_written: frozenset[Family] = frozenset()
+        self._drops = drops
+        self._our_router: frozenset[Family] = frozenset()
+        self._our_router_written: frozenset[Family] = frozenset()
         self._owners: dict[str, tuple[PublishedPort, ...]] = {}
         self._wanted: dict[Family, dict[PortKey, tuple[Backend, ...]]] = {f: {} for f in families}
         self._in_kernel: dict[Family, dict[PortKey, tuple[Backend, ...]]] = {
@@ -61,14 +67,17 @@ class Firewall:
             self._bridges = before
             raise
 
-    def close_to_strangers(self, families: Iterable[Family]) -> None:
-        """From the next change on, drop what of these is forwarded and none of ours."""
-        self._closed |= frozenset(families)
+    def make_router(self, families: Iterable[Family]) -> None:
+        """The host is about to forward these because of us: the next change says so, and drops what
+        is none of ours, if that is wanted."""
+        self._our_router |= frozenset(families)
 
-    async def closed_before(self) -> list[Family]:
-        """What an earlier process of ours closed: the one thing that is read back, as nobody else
-        remembers whether it was we who made the host a router."""
-        return [each for each in self._families if "drop" in await self._chain(each, "strangers")]
+    async def recall_router(self) -> None:
+        """An earlier process of ours may have made the host a router: the one thing that is read
+        back, as nobody else remembers it."""
+        for family in self._families:
+            if "accept" in await self._chain(family, "strangers"):
+                self.make_router([family])
 
     async def _chain(self, family: Family, name: str) -> str:
         """As nft lists it; empty when it is not there."""
@@ -154,7 +163,7 @@ class Firewall:
         await self._write()
 
     async def _write(self) -> None:
-        whole, bridges, closed = self._whole_next, dict(self._bridges), self._closed
+        whole, bridges, our_router = self._whole_next, dict(self._bridges), self._our_router
         commands = "".join(map(self._whole if whole else self._difference, self._families))
         wanted = {family: dict(ports) for family, ports in self._wanted.items()}
         dirty, self._dirty = self._dirty, {f: set() for f in self._families}
@@ -169,15 +178,19 @@ class Firewall:
                 self._dirty[family] |= dirty[family]
             raise
         self._written, self._in_kernel = True, wanted
-        self._bridges_written, self._closed_written = bridges, closed
+        self._bridges_written, self._our_router_written = bridges, our_router
 
     def _whole(self, family: Family) -> str:
         return (
             host_table(family, self._table)
             + port_changes(family, self._table, {}, self._wanted[family])
             + bridge_elements(family, self._table, self._bridges.values())
-            + strangers(family, self._table, closed=family in self._closed)
+            + self._strangers(family)
         )
+
+    def _strangers(self, family: Family) -> str:
+        ours = family in self._our_router
+        return strangers(family, self._table, our_router=ours, drops=self._drops)
 
     def _difference(self, family: Family) -> str:
         before, after = self._in_kernel[family], self._wanted[family]
@@ -190,6 +203,6 @@ class Firewall:
         )
         if self._bridges != self._bridges_written:
             said += bridge_elements(family, self._table, self._bridges.values())
-        if self._closed != self._closed_written:
-            said += strangers(family, self._table, closed=family in self._closed)
+        if self._our_router != self._our_router_written:
+            said += self._strangers(family)
         return said

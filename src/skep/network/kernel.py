@@ -94,9 +94,9 @@ class KernelNetwork:
         )
         self._changes = await self._rules.run(RuleChanges)
         self._families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
-        self._firewall = Firewall(self._families, self._names.table, self._run_nft)
-        if self._drops:
-            self._firewall.close_to_strangers(await self._firewall.closed_before())
+        table = self._names.table
+        self._firewall = Firewall(self._families, table, self._run_nft, drops=self._drops)
+        await self._firewall.recall_router()
         self._loopback = Loopback(self._links.lead_loopback)
         self._sandbox_rules = SandboxRules(self._nft)
         self._host_ports = HostPorts(self._home)
@@ -165,8 +165,7 @@ class KernelNetwork:
         subnets = [each for bridge in self._bridges.values() for each in bridge.subnets]
         versions = {6 if ":" in each.subnet else 4 for each in subnets}
         unforwarded = await self._links.not_forwarded(versions)
-        if self._drops:
-            self._firewall.close_to_strangers(f for f in self._families if f.version in unforwarded)
+        self._firewall.make_router(f for f in self._families if f.version in unforwarded)
         if ports is None:
             await self._firewall.set_bridges(self._bridge_rules())
         else:

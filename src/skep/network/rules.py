@@ -176,20 +176,20 @@ def bridge_elements(family: Family, table: str, bridges: Iterable[BridgeRules]) 
     return "".join(lines)
 
 
-def strangers(family: Family, table: str, *, closed: bool) -> str:
-    """Commands that let packets that are none of ours through the host, or do so no longer.
+def strangers(family: Family, table: str, *, our_router: bool, drops: bool) -> str:
+    """Commands that say what becomes of forwarded packets that are none of ours.
 
-    Links of other instances of skep on the host, which look after themselves, stay open.
+    our_router   the host forwards only because we asked it to. That there are rules says so, also
+                 to the next process of ours.
+    drops        then, such packets are dropped; but for those of other instances of skep on the
+                 host, which look after themselves.
     """
     chain = f"{family.ip} {table} strangers"
-    lines = [f"flush chain {chain}\n"]
-    if closed:
-        lines += [
-            f'add rule {chain} iifname "{BRIDGE_MARK}*" accept\n',
-            f'add rule {chain} oifname "{BRIDGE_MARK}*" accept\n',
-            f"add rule {chain} drop\n",
-        ]
-    return "".join(lines)
+    rules = ["accept"]
+    if drops:
+        rules = [f'iifname "{BRIDGE_MARK}*" accept', f'oifname "{BRIDGE_MARK}*" accept', "drop"]
+    added = [f"add rule {chain} {rule}\n" for rule in rules if our_router]
+    return "".join([f"flush chain {chain}\n", *added])
 
 
 @dataclass(frozen=True, slots=True, order=True)
