@@ -11,7 +11,7 @@ import pytest
 
 from skep.network import netns, sysctl
 from skep.network.kernel import KernelNetwork
-from skep.network.values import Backend, PublishedPort
+from skep.network.values import Backend, PublishedPort, Subnet
 from skep.testing.netlab import (
     HOST,
     NEIGHBOUR,
@@ -120,3 +120,18 @@ async def test_another_instance_of_skep_is_none_of_the_strangers(tmp_path: Path)
         finally:
             await other.clear()
             await other.close()
+
+
+async def test_it_is_so_for_each_ip_version_that_we_switched_on(tmp_path: Path) -> None:
+    async with laboratory(tmp_path, forwards=True) as lab:
+        sysctl.write("net.ipv6.conf.all.forwarding", "0")
+        subnets = (
+            Subnet(subnet="172.17.0.0/16", gateway="172.17.0.1"),
+            Subnet(subnet="fd00:17::/64", gateway="fd00:17::1"),
+        )
+        await lab.network.ensure_bridge(bridge(subnets=subnets))
+        dropped = [
+            "drop" in lab.run("nft", "list", "chain", version, "skept", "strangers")
+            for version in ("ip", "ip6")
+        ]
+        assert dropped == [False, True]
