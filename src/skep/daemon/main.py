@@ -15,6 +15,7 @@ from pathlib import Path
 from skep.daemon.node import serve
 from skep.daemon.settings import DaemonSettings
 from skep.kit.errors import SkepError
+from skep.kit.files import close_folder
 from skep.kit.linux import (
     MS_NODEV,
     MS_NOSUID,
@@ -29,6 +30,9 @@ from skep.kit.patience import new_loop
 log = logging.getLogger("skep")
 
 _TMPFS = "skep"
+_TMPFS_OPTIONS = "mode=0700,size=20%,nr_inodes=800k"
+"""As systemd mounts /run: what is there by mistake cannot take all of the memory."""
+
 _LEVELS = {"warn": logging.WARNING, "fatal": logging.CRITICAL}
 
 
@@ -81,9 +85,9 @@ def _into_memory(folder: Path) -> bool:
     Returns whether the folder is a tmpfs of ours. It stays while containers run, so that a daemon
     that was killed finds them.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    close_folder(folder)
     if mounted_at(folder).kind != "tmpfs" and not mounts_below(folder):
-        mount(_TMPFS, folder, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711")
+        mount(_TMPFS, folder, "tmpfs", MS_NOSUID | MS_NODEV, _TMPFS_OPTIONS)
     return mounted_at(folder).source == _TMPFS
 
 
@@ -97,8 +101,10 @@ def _sole_owner(settings: DaemonSettings) -> Iterator[None]:
     """Two daemons over one state folder would undo each other's work: the second is refused."""
     with contextlib.ExitStack() as locks:
         for folder in (Path(settings.data_root), Path(settings.exec_root)):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-            lock = locks.enter_context((folder / "lock").open("w"))
+            close_folder(folder)
+            lock = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            locks.callback(os.close, lock)
+            os.fchmod(lock, 0o600)  # whoever can open it can lock it
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -29,6 +29,7 @@ from skep.engine.images import ImageStore, ImageUser
 from skep.engine.networks.networks import Networks
 from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
+from skep.kit.files import close_folder
 from skep.network.host import HostNetwork
 from skep.runtime import apparmor, capabilities
 from skep.runtime.door import Runtime
@@ -49,8 +50,8 @@ class Engine:
         network: HostNetwork | None = None,
     ) -> None:
         self.settings = settings
-        settings.data_root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        settings.exec_root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        close_folder(settings.data_root)
+        close_folder(settings.exec_root)
         self._runtime = runtime or _own_runtime(settings)
         self._host = network or _own_network(settings)
         self._registry = Registry()

@@ -21,7 +21,7 @@ from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, Unimplemented
-from skep.kit.files import disk_usage_bytes, remove_trees, write_atomically
+from skep.kit.files import close_folder, disk_usage_bytes, remove_trees, write_atomically
 from skep.kit.ids import new_container_id
 from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
@@ -182,7 +182,7 @@ class Volumes:
 
     def load(self) -> None:
         """Read what there is; a folder without a record is a create cut short. Blocking."""
-        self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        close_folder(self._root)
         for folder in self._root.iterdir():
             try:
                 text = (folder / "volume.json").read_bytes()
@@ -202,8 +202,8 @@ class Volumes:
 
     def _make(self, record: VolumeRecord) -> None:
         folder = self.folder(record.name)
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        folder.parent.chmod(0o701)
+        close_folder(folder.parent)
+        folder.mkdir(mode=0o755, exist_ok=True)
         write_atomically(folder.parent / "volume.json", msgspec.json.encode(record))
 
     async def _delete(self, record: VolumeRecord) -> None:

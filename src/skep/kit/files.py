@@ -12,6 +12,16 @@ DRAFTS = ".*.????????"
 """What `write_atomically` leaves in a folder when it is killed: their names, as a glob pattern."""
 
 
+def close_folder(folder: Path) -> None:
+    """Make a folder that only its owner enters; one that is there is closed to all others.
+
+    What containers make inside (setuid programs, files that anybody may write) must not be within
+    the reach of the host's users. Blocking.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Put `content` at `path` so that readers, and a crash, see the old file or the new one.
 

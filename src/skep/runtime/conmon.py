@@ -23,6 +23,7 @@ import msgspec
 
 from skep.kit import process
 from skep.kit.errors import Conflict, Internal, NotFound, NotModified
+from skep.kit.files import close_folder
 from skep.runtime import apparmor, attach, cgroups
 from skep.runtime.apparmor import DefaultProfile
 from skep.runtime.bundle import Bundle, Resources
@@ -62,7 +63,7 @@ class ConmonRuntime:
         conmon: str = "conmon",
     ) -> None:
         self._bundles = exec_root / "bundles"
-        self._bundles.mkdir(mode=0o711, parents=True, exist_ok=True)
+        close_folder(self._bundles)
         self._cgroup_parent = cgroup_parent
         self._runc = Runc(located(runtime, "no container can be run", runtime), exec_root / "runc")
         self._conmon = Conmon(located(conmon, "no container can be watched", "conmon"), self._runc)

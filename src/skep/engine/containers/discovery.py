@@ -23,7 +23,7 @@ from skep.engine.networks.networks import Networks
 from skep.engine.volumes import Volumes
 from skep.kit.clock import ZERO_TIME, utc_now
 from skep.kit.errors import SkepError
-from skep.kit.files import remove_trees
+from skep.kit.files import close_folder, remove_trees
 from skep.network.host import HostNetwork
 from skep.runtime.door import Exit, Found, Runtime
 
@@ -107,8 +107,8 @@ class Discovery:
     def _load(self) -> None:
         for record in self._folder.load():
             self._registry.add(Container(record))
-        self._places.trash.mkdir(parents=True, exist_ok=True)
-        self._places.runs.mkdir(mode=0o711, parents=True, exist_ok=True)
+        close_folder(self._places.trash)
+        close_folder(self._places.runs)
         remove_trees(list(self._places.trash.iterdir()))
 
     async def _repair_network(self, running: list[Container]) -> None:

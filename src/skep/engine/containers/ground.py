@@ -93,7 +93,8 @@ class GroundWork:
         volumes: Mapping[str, Path],
     ) -> Ground:
         rootfs = self._places.rootfs(record.id)
-        rootfs.mkdir(parents=True)  # before the intent: see discovery.verdict
+        rootfs.parent.mkdir(mode=0o700)  # before the intent: see discovery.verdict
+        rootfs.mkdir()
         self._folder.note(record)
         mount_overlay(
             (*layers, self._places.skeleton),

@@ -22,7 +22,7 @@ import msgspec
 
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.kit.clock import ZERO_TIME
-from skep.kit.files import remove_trees, write_atomically
+from skep.kit.files import close_folder, remove_trees, write_atomically
 from skep.model.container import ContainerConfig, HostConfig
 from skep.network.values import PublishedPort
 
@@ -104,7 +104,7 @@ class RecordFolder:
         not: its task is made again. (A synced file is the dearest part of a create.)
         """
         folder = self.path(record.id)
-        folder.mkdir(mode=0o710)
+        folder.mkdir(mode=0o700)
         (folder / "diff").mkdir(mode=0o755)
         (folder / "work").mkdir(mode=0o700)
         if promised:
@@ -143,7 +143,7 @@ class RecordFolder:
 
     def load(self) -> Iterator[Record]:
         """Every record there is; folders without a readable one are removed: nobody was told."""
-        self.root.mkdir(mode=0o710, parents=True, exist_ok=True)
+        close_folder(self.root)
         for folder in sorted(self.root.iterdir()):
             record = _read(folder / "record.json")
             if record is not None and record.id == folder.name:
