@@ -63,9 +63,10 @@ def test_labels_of_the_cluster_lie_over_the_callers_and_those_over_the_images() 
 
 
 def test_a_probe_inherits_what_the_caller_leaves_open() -> None:
-    image = ImageConfig(healthcheck=ImageHealthcheck(test=("CMD", "x"), interval=5, retries=7))
+    probe = ImageHealthcheck(test=("CMD", "x"), interval=5_000_000_000, retries=7)
+    image = ImageConfig(healthcheck=probe)
     config = merge(ContainerConfig(healthcheck=HealthConfig(retries=2)), image)
-    assert config.healthcheck == HealthConfig(test=["CMD", "x"], interval=5, retries=2)
+    assert config.healthcheck == HealthConfig(test=["CMD", "x"], interval=5_000_000_000, retries=2)
 
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nbee:x:1000:1001::/home/bee:\n# comment\nbroken\n"

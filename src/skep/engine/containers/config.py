@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from msgspec.structs import replace
 
+from skep.engine.containers.wishes import check_health
 from skep.kit.errors import InvalidArgument
+from skep.model.base import docker_name
 from skep.model.container import ContainerConfig
 from skep.model.image import ImageConfig, ImageHealthcheck
 from skep.model.service import HealthConfig
@@ -93,14 +96,7 @@ def merge_health(wish: HealthConfig | None, image: ImageHealthcheck | None) -> H
     """The caller's probe; what it leaves at nothing is the image's."""
     if image is None:
         return wish
-    theirs = HealthConfig(
-        test=list(image.test),
-        interval=image.interval,
-        timeout=image.timeout,
-        start_period=image.start_period,
-        start_interval=image.start_interval,
-        retries=image.retries,
-    )
+    theirs, _ = image_health(image)
     if wish is None:
         return theirs
     said = {
@@ -109,6 +105,22 @@ def merge_health(wish: HealthConfig | None, image: ImageHealthcheck | None) -> H
         if (value := getattr(wish, name)) not in (0, [])
     }
     return replace(theirs, **said)
+
+
+def image_health(image: ImageHealthcheck) -> tuple[HealthConfig, list[str]]:
+    """An image's probe, and the names of its values that no caller may give either (a negative
+    interval): they count as not given. Docker takes them, and then probes without a pause."""
+    sound, senseless = HealthConfig(), []
+    for name in HealthConfig.__struct_fields__:
+        value = getattr(image, name)
+        try:
+            one = msgspec.convert({docker_name(name): value}, HealthConfig)
+            check_health(one)
+        except (msgspec.ValidationError, InvalidArgument):
+            senseless.append(docker_name(name))
+        else:
+            sound = replace(sound, **{name: getattr(one, name)})
+    return sound, senseless
 
 
 def process_env(config: ContainerConfig, hostname: str, home: str) -> tuple[str, ...]:

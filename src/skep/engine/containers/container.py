@@ -22,23 +22,27 @@ class Container:
     pid               of its process while it runs, else 0.
     restarting        it ended and waits for its policy's next start, in `restart`.
     restart_delay_s   the last one, 0 when a person started it.
+    unreadable        why its record cannot be read, "" when it can. Nobody but a person who removes
+                      it may touch what is left of it; its process, if it has one, runs on unseen.
     exits, removals   those who wait for the end of this run, and of the container.
     lines             clients that attached before the start.
     """
 
     __slots__ = (
         "dead", "exec_ids", "exits", "health", "lines", "paused", "pid", "probing", "record",
-        "removals", "removing", "restart", "restart_delay_s", "restarting", "turn", "watch",
+        "removals", "removing", "restart", "restart_delay_s", "restarting", "turn", "unreadable",
+        "watch",
     )  # fmt: skip
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, *, unreadable: str = "") -> None:
         self.record = record
+        self.unreadable = unreadable
         self.turn = asyncio.Lock()
         self.pid = 0
         self.paused = False
         self.restarting = False
         self.removing = False
-        self.dead = False
+        self.dead = bool(unreadable)
         self.restart_delay_s = 0.0
         self.health: Health | None = None
         self.watch: asyncio.Task[None] | None = None

@@ -29,7 +29,7 @@ from skep.engine.networks.networks import Networks
 from skep.engine.networks.record import NetworkRecord
 from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
-from skep.kit.errors import Conflict, InvalidArgument, NotFound
+from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
 from skep.kit.files import disk_usage_bytes
 from skep.model.container import (
     ContainerCreate,
@@ -165,8 +165,13 @@ class Containers:
         async with container.turn:
             old_name = container.name
             self._registry.reserve(new_name, container.id)
-            container.record = replace(container.record, name=new_name)
-            await asyncio.to_thread(self._folder.promise, container.record)
+            renamed = replace(container.record, name=new_name)
+            try:
+                await asyncio.to_thread(self._folder.promise, renamed)
+            except BaseException:
+                self._registry.release(new_name, container.id)
+                raise
+            container.record = renamed
             self._registry.release(old_name, container.id)
             self._networks.rename_member(container.id, new_name)
         self._tell(container, "rename", oldName=f"/{old_name}")
@@ -178,8 +183,9 @@ class Containers:
             host = updated_host_config(container.record.host_config, wish)
             if container.running:
                 await self._runtime.update(container.id, limits_of(host))
-            container.record = replace(container.record, host_config=host)
-            await asyncio.to_thread(self._folder.promise, container.record)
+            updated = replace(container.record, host_config=host)
+            await asyncio.to_thread(self._folder.promise, updated)
+            container.record = updated
         self._tell(container, "update")
         return ContainerUpdated()
 
@@ -203,7 +209,7 @@ class Containers:
         removed, freed = [], 0
         for container in self._registry:
             record = container.record
-            if container.state not in {"created", "exited", "dead"}:
+            if container.state not in {"created", "exited", "dead"} or container.unreadable:
                 continue
             if not passes_labels(record.config.labels, wanted):
                 continue
@@ -368,17 +374,17 @@ class Containers:
         }
 
     async def _layers(self, container: Container) -> list[Path]:
+        """None of an image that is gone, or that cannot be read."""
         try:
-            image = await self._images.resolve(container.record.image_id)
-        except NotFound:
+            return self._images.layers(await self._images.resolve(container.record.image_id))
+        except SkepError:
             return []
-        return self._images.layers(image)
 
     async def _sizes(self, container: Container) -> show.Sizes:
         own = await asyncio.to_thread(disk_usage_bytes, self._places.upper(container.id))
         try:
             image = await self._images.resolve(container.record.image_id)
-        except NotFound:
+        except SkepError:
             return show.Sizes(own, own)
         return show.Sizes(own, own + image.size_bytes)
 
@@ -388,7 +394,7 @@ class Containers:
         for name in names:
             try:
                 found.add((await self._images.resolve(name)).id)
-            except (NotFound, InvalidArgument):
+            except SkepError:
                 continue
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import socket
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from skep.engine.containers.bundle import HostFacts, capability_set
-from skep.engine.containers.config import argv, merge
+from skep.engine.containers.config import argv, image_health, merge
 from skep.engine.containers.container import Container, Registry
 from skep.engine.containers.devices import mapped_devices, parse_rule
 from skep.engine.containers.etc import parse_hosts
@@ -43,6 +44,7 @@ from skep.model.container import (
 from skep.model.image import Image
 from skep.runtime.apparmor import check_profile
 
+_log = logging.getLogger(__name__)
 _ANY_ADDRESS = "0.0.0.0"
 
 
@@ -94,6 +96,7 @@ class Creation:
         labels: Mapping[str, str] | None,
     ) -> Container:
         image = await self._images.resolve(wish.image)
+        _warn_of_health(image)
         with self._images.hold(image.id):
             record = self._record(wish, container_id, name, labels, image, utc_now())
             self._check(record)
@@ -203,6 +206,15 @@ class Creation:
     def _endpoint(self, network: NetworkRecord, wish: EndpointSettings) -> EndpointRecord:
         check_endpoint(network, wish)
         return EndpointRecord(network_id=network.id, network_name=network.name, wish=wish)
+
+
+def _warn_of_health(image: Image) -> None:
+    if image.config.healthcheck and (senseless := image_health(image.config.healthcheck)[1]):
+        _log.warning(
+            "image %s: its Healthcheck's %s make no sense and count as not given",
+            image.id,
+            ", ".join(senseless),
+        )
 
 
 def check_endpoint(network: NetworkRecord, wish: EndpointSettings) -> None:

@@ -30,7 +30,7 @@ from skep.runtime.door import Exit, Found, Runtime
 _log = logging.getLogger(__name__)
 LOST_CODE = 255
 
-Verdict = Literal["adopt", "end", "undo", "lose", "sweep", "leave"]
+Verdict = Literal["adopt", "end", "undo", "lose", "sweep", "leave", "spare"]
 
 
 def verdict(record: Record, found: Found, *, has_place: bool) -> Verdict:
@@ -46,6 +46,8 @@ def verdict(record: Record, found: Found, *, has_place: bool) -> Verdict:
             reasons (the host went down, or we did in the middle of another start).
     sweep   it does not run, and something of a run is left on the host.
     leave   it does not run, and nothing is left.
+
+    (`Discovery` has one more: "spare", for one whose record cannot be read.)
     """
     if record.phase != "started":
         return "leave" if found.state == "absent" else "sweep"
@@ -88,15 +90,16 @@ class Discovery:
         await asyncio.to_thread(self._load)
         found = {each.id: each for each in await self._runtime.discover()}
         verdicts = {
-            container.id: verdict(
-                container.record,
-                found.get(container.id) or Found(id=container.id, state="absent"),
-                has_place=self._places.run(container.id).exists(),
+            container.id: self._verdict(
+                container, found.get(container.id) or Found(id=container.id, state="absent")
             )
             for container in self._registry
         }
         running = [c for c in self._registry if verdicts[c.id] == "adopt"]
-        await self._repair_network(running)
+        spared = [c for c in self._registry if verdicts[c.id] == "spare" and c.id in found]
+        await self._repair_network([*running, *spared])
+        for container in spared:
+            self._hold_volumes(container)
         await self._sweep_strangers(found)
         await asyncio.gather(
             *(self._settle(c, verdicts[c.id], found.get(c.id)) for c in self._registry)
@@ -104,9 +107,24 @@ class Discovery:
         await asyncio.to_thread(self._volumes.unmount_unused)
         self._follow_policies()
 
+    def _verdict(self, container: Container, found: Found) -> Verdict:
+        if container.unreadable:
+            return "spare"
+        has_place = self._places.run(container.id).exists()
+        return verdict(container.record, found, has_place=has_place)
+
     def _load(self) -> None:
-        for record in self._folder.load():
-            self._registry.add(Container(record))
+        unreadable = []
+        for record, problem in self._folder.load():
+            if problem:
+                unreadable.append(Container(record, unreadable=problem))
+            else:
+                self._registry.add(Container(record))
+        for container in unreadable:
+            if not self._registry.is_free(container.name):
+                container.record = replace(container.record, name=container.short_id)
+            self._registry.add(container)
+            _log.error("container %s is dead: %s", container.short_id, container.unreadable)
         close_folder(self._places.trash)
         close_folder(self._places.runs)
         remove_trees(list(self._places.trash.iterdir()))
@@ -151,6 +169,8 @@ class Discovery:
                 await self._runs.ended(container, found.exit)
             elif decided == "undo":
                 await self._undo(container)
+            elif decided == "spare":
+                return
             elif decided in {"end", "lose"}:
                 await self._runtime.repair(container.id)
                 await self._runs.ended(
@@ -162,10 +182,13 @@ class Discovery:
             _log.error("container %s cannot be repaired: %s", container.id[:12], error)
             container.dead = decided != "adopt"
 
-    def _adopt(self, container: Container, found: Found) -> None:
+    def _hold_volumes(self, container: Container) -> None:
         for mount in container.record.mounts:
             if mount.type == "volume":
                 self._volumes.keep_mounted(mount.source, container.id)
+
+    def _adopt(self, container: Container, found: Found) -> None:
+        self._hold_volumes(container)
         self._runs.adopt(container, found.pid, paused=found.paused)
 
     async def _undo(self, container: Container) -> None:
@@ -190,6 +213,8 @@ class Discovery:
         for container in self._registry:
             record = container.record
             if record.phase != "exited" or container.restarting or container.removing:
+                continue
+            if container.dead:
                 continue
             if wants_start_at_boot(
                 record.host_config.restart_policy,

@@ -64,6 +64,8 @@ class Lifecycle:
                 raise Conflict("cannot start a paused container, try unpause instead")
             if container.running:
                 raise NotModified(f"container {container.name} is already running")
+            if container.unreadable:
+                raise Conflict(f"container {container.name} cannot start: {container.unreadable}")
             if container.removing or container.dead:
                 raise Conflict("container is marked for removal and cannot be started")
             self._runs.cancel_restart(container)
@@ -249,6 +251,8 @@ class Lifecycle:
 
     async def _forget(self, container: Container) -> None:
         """From one moment to the next there is no such container; its files go later."""
+        if container.dead:
+            await self._runs.let_go(container.record)
         rest = await asyncio.to_thread(self._folder.discard, container.id, self._places.trash)
         self._registry.discard(container)
         for line in container.lines:

@@ -8,23 +8,33 @@ not in it.
 
 "started" is written before the process exists: with nothing of it on the host, the start was cut
 short, or the host was.
+
+A record that cannot be read (a disk that was full, a newer skep) costs nothing: see `load`.
 """
 
 from __future__ import annotations
 
-import os
+import logging
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.kit.clock import ZERO_TIME
-from skep.kit.files import close_folder, remove_trees, write_atomically
+from skep.kit.errors import Conflict, InvalidArgument
+from skep.kit.files import DRAFTS, close_folder, remove_trees, replace_file, write_atomically
 from skep.model.container import ContainerConfig, HostConfig
 from skep.network.values import PublishedPort
+
+_log = logging.getLogger(__name__)
+_ID = re.compile(r"[0-9a-f]{64}")
+_FILE, _DRAFT = "record.json", ".record.json"
+_REFUSED = (ValueError, OverflowError, RecursionError)
+"""What the codec raises for what it cannot read, or write."""
 
 Phase = Literal["created", "started", "exited"]
 
@@ -89,10 +99,15 @@ class Record(RecordValue, frozen=True):
 
 
 class RecordFolder:
-    """The containers' folders under `<data_root>/containers`. All calls block."""
+    """The containers' folders under `<data_root>/containers`. All calls block.
+
+    Those that write raise Conflict for a container whose record could not be read: what is there
+    is not written over.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._unreadable: dict[str, str] = {}
 
     def path(self, container_id: str) -> Path:
         return self.root / container_id
@@ -102,7 +117,9 @@ class RecordFolder:
 
         A container that a person made must outlive a power cut; one that the cluster made need
         not: its task is made again. (A synced file is the dearest part of a create.)
+        Raises InvalidArgument for a record that could not be read again.
         """
+        _check(record)
         folder = self.path(record.id)
         folder.mkdir(mode=0o700)
         (folder / "diff").mkdir(mode=0o755)
@@ -113,20 +130,20 @@ class RecordFolder:
             self.note(record)
 
     def promise(self, record: Record) -> None:
-        """Write a record that must outlive a power cut: somebody was told of it."""
-        write_atomically(self.path(record.id) / "record.json", msgspec.json.encode(record))
+        """Write a record that must outlive a power cut: somebody was told of it. Raises
+        InvalidArgument as `create` does."""
+        _check(record)
+        write_atomically(self._file(record), msgspec.json.encode(record))
 
     def note(self, record: Record) -> None:
         """Write a record that must outlive a crash of ours: after a power cut nothing runs
         anyway, and the older record says enough."""
-        target = self.path(record.id) / "record.json"
-        draft = target.with_name(".record.json")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, msgspec.json.encode(record))
-        finally:
-            os.close(descriptor)
-        draft.rename(target)
+        replace_file(self._file(record), msgspec.json.encode(record))
+
+    def _file(self, record: Record) -> Path:
+        if reason := self._unreadable.get(record.id):
+            raise Conflict(f"container {record.short_id} stays as it is: {reason}")
+        return self.path(record.id) / _FILE
 
     def discard(self, container_id: str, trash: Path) -> Path | None:
         """Take a container's folder away in one step; returns where its rest lies, if anywhere."""
@@ -141,19 +158,84 @@ class RecordFolder:
         """Take back a create that did not succeed."""
         remove_trees([self.path(container_id)])
 
-    def load(self) -> Iterator[Record]:
-        """Every record there is; folders without a readable one are removed: nobody was told."""
+    def load(self) -> Iterator[tuple[Record, str]]:
+        """Every container there is, each with why its record cannot be read ("": it can).
+
+        What is not understood stays: the folder of such a container is left as it is, and the
+        record given here holds what can be understood. Only a folder that shows that its create
+        never ended is removed; what is no container's is passed over.
+        """
         close_folder(self.root)
         for folder in sorted(self.root.iterdir()):
-            record = _read(folder / "record.json")
-            if record is not None and record.id == folder.name:
-                yield record
-            else:
+            if not _ID.fullmatch(folder.name) or not folder.is_dir():
+                _log.info("%s is no container's", folder)
+            elif _never_finished(folder):
                 remove_trees([folder])
+            else:
+                yield self._read(folder)
+
+    def _read(self, folder: Path) -> tuple[Record, str]:
+        path, text = folder / _FILE, b""
+        try:
+            text = path.read_bytes()
+            record = msgspec.json.decode(text, type=Record)
+            if record.id == folder.name:
+                return record, ""
+            reason = f"it is the record of {record.short_id}"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except _REFUSED as error:
+            reason = str(error)
+        problem = self._unreadable[folder.name] = (
+            f"its record {path} cannot be read ({reason}): restore that file and restart skep,"
+            f" or take what you need from {folder} and remove the container"
+        )
+        return _remains(folder, text, problem), problem
 
 
-def _read(path: Path) -> Record | None:
+def _check(record: Record) -> None:
+    """What is written must be readable: a record that is not would cost the container."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
-        return None
+        msgspec.json.decode(msgspec.json.encode(record), type=Record)
+    except _REFUSED as error:
+        raise InvalidArgument(f"the container's record could not be kept: {error}") from None
+
+
+def _never_finished(folder: Path) -> bool:
+    """A create ends with the record, and only then a start puts anything into the two folders."""
+    made = {path for path in folder.iterdir() if not path.match(DRAFTS) and path.name != _DRAFT}
+    empty = {folder / "diff", folder / "work"}
+    return made <= empty and all(path.is_dir() and not any(path.iterdir()) for path in made)
+
+
+def _remains(folder: Path, text: bytes, problem: str) -> Record:
+    """What can be understood of a record that cannot be read; it speaks of no run."""
+    try:
+        said = msgspec.json.decode(text)
+    except _REFUSED:
+        said = None
+    nothing = {
+        "name": folder.name[:12],
+        "created_at": datetime.fromtimestamp(folder.stat().st_ctime, UTC),
+        "image_id": "",
+        "argv": ("",),
+        "config": ContainerConfig(),
+        "host_config": HostConfig(),
+    }
+    settled = {"id": folder.name, "phase": "exited", "error": problem}
+    return Record(**{**nothing, **_understood(Record, said), **settled})
+
+
+def _understood(kind: type[msgspec.Struct], said: object) -> dict[str, Any]:
+    """The fields of `kind` that are of their type in `said`."""
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        if not isinstance(said, dict) or field.encode_name not in said:
+            continue
+        value = said[field.encode_name]
+        try:
+            found[field.name] = msgspec.convert(value, field.type)
+        except _REFUSED:
+            if field.type in (ContainerConfig, HostConfig):
+                found[field.name] = field.type(**_understood(field.type, value))
+    return found

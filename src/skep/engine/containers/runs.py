@@ -143,7 +143,7 @@ class Runs:
         for line in container.lines:
             line.give_up()
         container.lines = []
-        await asyncio.shield(self._let_go(attempted))
+        await asyncio.shield(self.let_go(attempted))
         message = str(error)
         container.record = replace(
             before,
@@ -184,7 +184,7 @@ class Runs:
             )
             if not container.removing:
                 await asyncio.to_thread(self._folder.note, container.record)
-            await self._let_go(container.record)
+            await self.let_go(container.record)
             container.record = unlinked(container.record)
             container.pid = 0
             container.paused = False
@@ -206,7 +206,7 @@ class Runs:
             manually_stopped=record.manually_stopped,
         )
 
-    async def _let_go(self, record: Record) -> None:
+    async def let_go(self, record: Record) -> None:
         """Remove every trace of a run; idempotent. One failing part does not keep the others."""
         ended = await asyncio.gather(
             self._runtime.delete(record.id, force=True),

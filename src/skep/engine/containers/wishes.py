@@ -11,6 +11,7 @@ from typing import Any
 
 from skep.kit.errors import InvalidArgument, Unimplemented
 from skep.model.container import ContainerConfig, HostConfig, Resources
+from skep.model.service import HealthConfig
 
 _USE_NETWORK = "put both containers on a user-defined network: they find each other by name there"
 _PLACES_ONLY = "skep places every container in its own cgroup"
@@ -187,16 +188,15 @@ def check_config(config: ContainerConfig) -> None:
             f"the working directory '{config.working_dir}' is invalid,"
             " it needs to be an absolute path"
         )
-    _check_health(config)
+    if config.healthcheck is not None:
+        check_health(config.healthcheck)
 
 
 _MIN_PROBE_NS = 1_000_000
 
 
-def _check_health(config: ContainerConfig) -> None:
-    health = config.healthcheck
-    if health is None:
-        return
+def check_health(health: HealthConfig) -> None:
+    """Raises InvalidArgument for a probe that means nothing, in docker's words."""
     for name in ("interval", "timeout", "start_period", "start_interval"):
         if 0 < getattr(health, name) < _MIN_PROBE_NS:
             words = name.replace("_p", " P").replace("_i", " I")
