@@ -42,7 +42,7 @@ async def _until_data(host: EngineHost, id_: str) -> Path:
 async def test_a_disk_with_one_page_left_costs_no_container(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         async with engine_host(tmp_path, data_root=tmp_path / "disk/data") as host:
-            id_ = await host.shell(_KEEPS_DATA)
+            id_ = await host.shell(_KEEPS_DATA, env=["LONG=" + "x" * 5000])
             data = await _until_data(host, id_)
             pid = (await host.engine.containers.inspect(id_)).state.pid
             disk.fill(pages_left=1)

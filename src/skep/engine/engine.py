@@ -20,6 +20,7 @@ from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs
+from skep.engine.containers.notes import Notes
 from skep.engine.containers.record import RecordFolder
 from skep.engine.containers.rootfs import make_skeleton
 from skep.engine.containers.runs import Runs
@@ -71,6 +72,7 @@ class Engine:
         settings, registry, runtime = self.settings, self._registry, self._runtime
         places = self._places
         folder = RecordFolder(places.records)
+        self._notes = notes = Notes(folder, registry)
         facts = _host_facts(settings)
         tell = partial(tell_of, self.events)
         links = ContainerLinks(settings, registry, self.networks, self._host)
@@ -82,6 +84,7 @@ class Engine:
             facts,
             places=places,
             folder=folder,
+            notes=notes,
             runtime=runtime,
             ground=GroundWork(settings, places, folder, self.images, self.volumes),
             links=links,
@@ -93,6 +96,7 @@ class Engine:
         self._lifecycle = lifecycle = Lifecycle(
             places=places,
             folder=folder,
+            notes=notes,
             registry=registry,
             runtime=runtime,
             runs=self._runs,
@@ -105,6 +109,7 @@ class Engine:
         self._discovery = Discovery(
             places=places,
             folder=folder,
+            notes=notes,
             registry=registry,
             runtime=runtime,
             host=self._host,
@@ -159,6 +164,7 @@ class Engine:
         for container in self._registry:
             self._runs.let_run(container)
         await self._steps.close()
+        await self._notes.close()
         await self._runtime.close()
         await self._host.close()
         await self.images.close()

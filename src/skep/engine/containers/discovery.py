@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from skep.engine.containers.container import Container, Places, Registry
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks, has_sandbox, unlinked
+from skep.engine.containers.notes import Notes
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.restart import wants_start_at_boot
 from skep.engine.containers.rootfs import remove_place
@@ -65,6 +66,7 @@ class Discovery:
         *,
         places: Places,
         folder: RecordFolder,
+        notes: Notes,
         registry: Registry,
         runtime: Runtime,
         host: HostNetwork,
@@ -76,6 +78,7 @@ class Discovery:
     ) -> None:
         self._places = places
         self._folder = folder
+        self._notes = notes
         self._registry = registry
         self._runtime = runtime
         self._host = host
@@ -196,7 +199,7 @@ class Discovery:
         await asyncio.to_thread(remove_place, self._places.run(container.id))
         undone = replace(container.record, phase="created", started_at=ZERO_TIME)
         container.record = unlinked(undone)
-        await asyncio.to_thread(self._folder.note, container.record)
+        await self._notes.keep(container)
         if undone.host_config.auto_remove:
             await self._lifecycle.remove(container, force=True, volumes=True)
 

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from skep.engine.containers.container import Container, Places, Registry, settle, wait_among
+from skep.engine.containers.notes import Notes
 from skep.engine.containers.record import RecordFolder
 from skep.engine.containers.runs import Runs, Tell
 from skep.engine.containers.signals import DEFAULT_STOP, parse_signal
@@ -33,6 +34,7 @@ class Lifecycle:
         *,
         places: Places,
         folder: RecordFolder,
+        notes: Notes,
         registry: Registry,
         runtime: Runtime,
         runs: Runs,
@@ -43,6 +45,7 @@ class Lifecycle:
     ) -> None:
         self._places = places
         self._folder = folder
+        self._notes = notes
         self._registry = registry
         self._runtime = runtime
         self._runs = runs
@@ -119,7 +122,7 @@ class Lifecycle:
     async def _note(self, container: Container, **changes: Any) -> None:
         """Change the record; the turn is held."""
         container.record = replace(container.record, **changes)
-        await asyncio.to_thread(self._folder.note, container.record)
+        await self._notes.keep(container)
 
     def _patience_s(self, container: Container, timeout_s: int | None) -> float | None:
         """None is for ever."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ import msgspec
 
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.kit.clock import ZERO_TIME
-from skep.kit.errors import Conflict, InvalidArgument
+from skep.kit.errors import Conflict, Internal, InvalidArgument
 from skep.kit.files import DRAFTS, close_folder, remove_trees, replace_file, write_atomically
 from skep.model.container import ContainerConfig, HostConfig
 from skep.network.values import PublishedPort
@@ -101,8 +102,8 @@ class Record(RecordValue, frozen=True):
 class RecordFolder:
     """The containers' folders under `<data_root>/containers`. All calls block.
 
-    Those that write raise Conflict for a container whose record could not be read: what is there
-    is not written over.
+    Those that write raise Internal with the disk's reason, the record being what it was; and
+    Conflict for a container whose record could not be read: what is there is not written over.
     """
 
     def __init__(self, root: Path) -> None:
@@ -120,25 +121,32 @@ class RecordFolder:
         Raises InvalidArgument for a record that could not be read again.
         """
         _check(record)
-        folder = self.path(record.id)
-        folder.mkdir(mode=0o700)
-        (folder / "diff").mkdir(mode=0o755)
-        (folder / "work").mkdir(mode=0o700)
-        if promised:
-            self.promise(record)
-        else:
-            self.note(record)
+        try:
+            with _told(record):
+                folder = self.path(record.id)
+                folder.mkdir(mode=0o700)
+                (folder / "diff").mkdir(mode=0o755)
+                (folder / "work").mkdir(mode=0o700)
+            if promised:
+                self.promise(record)
+            else:
+                self.note(record)
+        except BaseException:
+            self.remove(record.id)
+            raise
 
     def promise(self, record: Record) -> None:
         """Write a record that must outlive a power cut: somebody was told of it. Raises
         InvalidArgument as `create` does."""
         _check(record)
-        write_atomically(self._file(record), msgspec.json.encode(record))
+        with _told(record):
+            write_atomically(self._file(record), msgspec.json.encode(record))
 
     def note(self, record: Record) -> None:
         """Write a record that must outlive a crash of ours: after a power cut nothing runs
         anyway, and the older record says enough."""
-        replace_file(self._file(record), msgspec.json.encode(record))
+        with _told(record):
+            replace_file(self._file(record), msgspec.json.encode(record))
 
     def _file(self, record: Record) -> Path:
         if reason := self._unreadable.get(record.id):
@@ -191,6 +199,18 @@ class RecordFolder:
             f" or take what you need from {folder} and remove the container"
         )
         return _remains(folder, text, problem), problem
+
+
+@contextmanager
+def _told(record: Record) -> Iterator[None]:
+    """A person may read what the disk said."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Internal(
+            f"the record of container {record.short_id} cannot be written: {reason}"
+        ) from error
 
 
 def _check(record: Record) -> None:

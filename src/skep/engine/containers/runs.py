@@ -2,7 +2,8 @@
 
 Starts of different containers wait for each other only at runc's door, `live_starts` at a time. An
 end is first written down, then cleared away, then told; a crash in between is found by discovery.py
-and goes on from there. Whoever changes what a container is holds its turn.
+and goes on from there. A disk that refuses the writing holds up nothing (notes.py). Whoever changes
+what a container is holds its turn.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from skep.engine.containers.container import Container, Places, settle
 from skep.engine.containers.ground import GroundWork
 from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.links import ContainerLinks, unlinked
+from skep.engine.containers.notes import Notes
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.restart import next_delay_s, wants_restart
 from skep.engine.containers.steps import Steps
@@ -44,6 +46,7 @@ class Runs:
         *,
         places: Places,
         folder: RecordFolder,
+        notes: Notes,
         runtime: Runtime,
         ground: GroundWork,
         links: ContainerLinks,
@@ -55,6 +58,7 @@ class Runs:
         self._facts = facts
         self._places = places
         self._folder = folder
+        self._notes = notes
         self._runtime = runtime
         self._ground = ground
         self._links = links
@@ -151,7 +155,7 @@ class Runs:
             error=message,
             populated=attempted.populated,
         )
-        await asyncio.to_thread(self._folder.note, container.record)
+        await self._notes.keep(container)
         if before.host_config.auto_remove:
             self._steps.begin(self.auto_remove(container), "remove")
 
@@ -183,7 +187,7 @@ class Runs:
                 finished_at=end.finished_at,
             )
             if not container.removing:
-                await asyncio.to_thread(self._folder.note, container.record)
+                await self._notes.keep(container)
             await self.let_go(container.record)
             container.record = unlinked(container.record)
             container.pid = 0
@@ -207,7 +211,8 @@ class Runs:
         )
 
     async def let_go(self, record: Record) -> None:
-        """Remove every trace of a run; idempotent. One failing part does not keep the others."""
+        """Remove every trace of a run; idempotent. One failing part does not keep the others, nor
+        whoever asks for it."""
         ended = await asyncio.gather(
             self._runtime.delete(record.id, force=True),
             self._links.unpublish(record),
@@ -216,7 +221,10 @@ class Runs:
         cleared = await asyncio.gather(
             self._links.unplug(record), self._ground.clear(record), return_exceptions=True
         )
-        self._links.leave(record)
+        try:
+            self._links.leave(record)
+        except Exception:
+            _log.exception("container %s: its addresses stay taken", record.short_id)
         for result in (*ended, *cleared):
             if isinstance(result, BaseException):
                 _log.warning("container %s: cleaning up: %s", record.short_id, result)
@@ -240,8 +248,11 @@ class Runs:
             container.record = record
             try:
                 await self.launch(container, record)
-            except SkepError as error:
-                _log.warning("container %s: restart failed: %s", record.short_id, error)
+            except Exception as error:
+                unforeseen = None if isinstance(error, SkepError) else error
+                _log.warning(
+                    "container %s: restart failed: %s", record.short_id, error, exc_info=unforeseen
+                )
                 failed = Exit(code=container.record.exit_code, finished_at=utc_now())
                 container.restarting = False
                 if self._wants_restart(container, failed):
