@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,10 +25,9 @@ from skep.engine.containers.users import resolve_user
 from skep.engine.images import ImageStore
 from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
+from skep.kit.copying import copy_tree
 from skep.kit.errors import Internal, InvalidArgument
 from skep.kit.linux import open_in_root
-
-_COPY_TIMEOUT_S = 600
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,28 +203,26 @@ def _source(mount: MountRecord, volumes: Mapping[str, Path]) -> str:
 def populate_volumes(
     mounts: Sequence[MountRecord], rootfs: Path, volumes: Mapping[str, Path]
 ) -> None:
-    """Fill volumes that are empty with what the image has where they are mounted. Blocking."""
+    """Fill volumes that are empty with what the image has where they are mounted. Blocking.
+
+    Other containers may have them mounted, and write in them meanwhile.
+    """
     for mount in mounts:
         if mount.type == "volume" and mount.copy_up and not any(volumes[mount.source].iterdir()):
             _copy_up(rootfs, mount.destination, volumes[mount.source])
 
 
 def _copy_up(rootfs: Path, path: str, volume: Path) -> None:
-    try:
-        source = open_in_root(rootfs, path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return
-    try:
-        done = subprocess.run(
-            ["cp", "-a", "--", f"/proc/self/fd/{source}/.", str(volume)],
-            pass_fds=(source,),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_COPY_TIMEOUT_S,
-            check=False,
-        )
-    finally:
-        os.close(source)
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()[:500]
-        raise Internal(f"cannot copy {path} of the image into its volume: {reason}")
+    with contextlib.ExitStack() as opened:
+        try:
+            source = open_in_root(rootfs, path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return
+        opened.callback(os.close, source)
+        try:
+            target = os.open(volume, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, target)
+            copy_tree(source, target)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise Internal(f"cannot copy {path} of the image into its volume: {reason}") from None
