@@ -82,7 +82,7 @@ def bundle_of(record: Record, ground: Ground, facts: HostFacts) -> Bundle:
         cgroup_namespace=host.cgroupns_mode != "host",
         mounts=(
             *(_mount(mount, folder) for mount, folder in ground.mounts),
-            *(_file(path, source) for path, source in ground.files),
+            *(_file(path, source, host.readonly_rootfs) for path, source in ground.files),
         ),
         shm_bytes=host.shm_size or facts.default_shm_bytes,
         rootfs_propagation=_rootfs_propagation(record.mounts),
@@ -162,8 +162,10 @@ def _mount(mount: MountRecord, folder: str) -> Mount:
     )
 
 
-def _file(path: str, source: str) -> Mount:
-    return Mount(destination=path, source=source, options=("rbind", "rprivate"))
+def _file(path: str, source: str, read_only: bool) -> Mount:
+    """Read-only with the root, as docker's."""
+    access = "ro" if read_only else "rw"
+    return Mount(destination=path, source=source, options=("rbind", access, "rprivate"))
 
 
 def _rootfs_propagation(mounts: Sequence[MountRecord]) -> str:

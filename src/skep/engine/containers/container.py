@@ -128,7 +128,7 @@ class Places:
         self.runs = exec_root / "containers"
 
     def folder(self, container_id: str) -> Path:
-        """Outlives a reboot: record, changed files, log."""
+        """Outlives a reboot: record, changed files, log, /etc/hosts and its like."""
         return self.records / container_id
 
     def upper(self, container_id: str) -> Path:
@@ -141,14 +141,15 @@ class Places:
         return self.folder(container_id) / "container.log"
 
     def run(self, container_id: str) -> Path:
-        """Of one start: the mounted root, /etc/hosts and its like."""
+        """Of one start, in memory: where its root is mounted. Nothing that it can write in."""
         return self.runs / container_id
 
     def rootfs(self, container_id: str) -> Path:
         return self.run(container_id) / "rootfs"
 
     def etc(self, container_id: str, name: str) -> Path:
-        return self.run(container_id) / name
+        """On the disk: the container may write in it as much as it likes."""
+        return self.folder(container_id) / name
 
 
 class Registry:
