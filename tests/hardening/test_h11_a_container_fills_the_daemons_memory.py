@@ -14,7 +14,7 @@ from skep.testing.engine_host import EngineHost, engine_host
 
 _FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 _WRITE = "; ".join(
-    f"dd if=/dev/zero of={file} bs=1M count=8 2>/dev/null && echo wrote" for file in _FILES
+    f"dd if=/dev/zero of={file} bs=1M count=3 2>/dev/null && echo wrote" for file in _FILES
 )
 
 
@@ -32,7 +32,7 @@ async def test_what_it_writes_lies_on_the_disk(host: EngineHost) -> None:
     await host.until_log(writer, "wrote\n" * 3)
     for file in _FILES:
         kept = host.settings.data_root / "containers" / writer / Path(file).name
-        assert kept.stat().st_size == 8 << 20
+        assert kept.stat().st_size == 3 << 20
     assert await host.output("echo others run") == "others run\n"
     await host.restart()
     assert await host.state(writer) == "running"
