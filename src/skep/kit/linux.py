@@ -103,7 +103,7 @@ def _mounts() -> Iterator[Mounted]:
         for line in table:
             point = line.split(b" ", 5)[4].decode("unicode_escape").encode("latin-1")
             kind, source, _ = line.rpartition(b" - ")[2].split(b" ", 2)
-            yield Mounted(os.fsdecode(point), kind.decode(), os.fsdecode(source))
+            yield Mounted(*map(os.fsdecode, (point, kind, source)))
 
 
 class _OpenHow(ctypes.Structure):

@@ -75,8 +75,9 @@ def prepare_directory(directory: Path) -> None:
 
 def _is_mount(directory: Path) -> bool:
     """Whether something is mounted there (a bind mount of itself has no other mark)."""
-    lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
-    return str(directory.resolve()).replace(" ", "\\040") in {line.split()[4] for line in lines}
+    lines = Path("/proc/thread-self/mountinfo").read_bytes().rstrip(b"\n").split(b"\n")
+    escaped = os.fsencode(directory.resolve()).replace(b" ", b"\\040")
+    return escaped in {line.split(b" ")[4] for line in lines}
 
 
 def make(path: Path, home: int) -> None:

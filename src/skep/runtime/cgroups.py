@@ -90,10 +90,13 @@ class Hierarchies(Value, frozen=True):
 
 
 def parse_mountinfo(text: str) -> Hierarchies:
-    """Hierarchies from the content of /proc/self/mountinfo; the first mount of each counts."""
+    """Hierarchies from the content of /proc/self/mountinfo; the first mount of each counts.
+
+    Users mount things too, at paths of any bytes but the newline, which the kernel writes as \\012.
+    """
     controllers: dict[str, str] = {}
     unified = None
-    for line in text.splitlines():
+    for line in text.rstrip("\n").split("\n"):
         left, _, right = line.partition(" - ")
         kind, _, options = right.split(" ", 2)
         point = left.split(" ")[4]
@@ -110,7 +113,7 @@ _V1_MOUNT_FLAGS = {"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2
 
 
 def of_this_host() -> Hierarchies:
-    return parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    return parse_mountinfo(os.fsdecode(Path("/proc/self/mountinfo").read_bytes()))
 
 
 class Cgroup:
