@@ -1,5 +1,6 @@
 """M4: any user of the host could hold a lock that the daemon needs, and a mount point whose name is
-no text (an ordinary user can make one with fusermount) ended its start."""
+no text (an ordinary user can make one with fusermount) ended its start. So did a container's process
+whose name is none."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import pytest
 
 from skep.runtime.cgroups import Hierarchies, parse_mountinfo
 from skep.testing.daemon import DaemonHost
+from skep.testing.engine_host import engine_host
 
 _NOBODY = 65534
 
@@ -57,3 +59,13 @@ def test_hierarchies_are_found_among_odd_mount_points() -> None:
     odd = os.fsdecode(b"1 2 0:3 / /home/\xff\x0b\x1c\xe2\x80\xa8\x85 rw - fuse.x x rw\n")
     text = f"{odd}3 2 0:4 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n{odd}"
     assert parse_mountinfo(text) == Hierarchies(unified="/sys/fs/cgroup")
+
+
+async def test_a_containers_process_may_have_any_name(tmp_path: Path) -> None:
+    script = r"""f=/$(printf '\377)\013 x'); printf '#!/bin/sh\necho runs; sleep 600\n' >"$f"
+    chmod +x "$f"; exec "$f" """
+    async with engine_host(tmp_path) as host:
+        id_ = await host.shell(script)
+        await host.until_log(id_, "runs\n")
+        await host.restart()
+        assert await host.state(id_) == "running"

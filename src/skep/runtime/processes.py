@@ -30,11 +30,12 @@ def is_conmon_of(pid: int, container_id: str) -> bool:
 def is_member(pid: int, cgroup_path: str) -> bool:
     """Whether `pid` is (still) a living process of the container: its cgroup says so."""
     try:
-        memberships = Path(f"/proc/{pid}/cgroup").read_text() if pid else ""
+        memberships = Path(f"/proc/{pid}/cgroup").read_bytes() if pid else b""
     except OSError:
         return False
+    path = cgroup_path.encode()
     inside = any(
-        line.endswith(cgroup_path) or f"{cgroup_path}/" in line for line in memberships.splitlines()
+        line.endswith(path) or path + b"/" in line for line in memberships.split(b"\n")
     )
     return inside and not _is_zombie(pid)
 
@@ -66,11 +67,12 @@ async def until(done: Callable[[], bool], timeout_s: float, otherwise: str) -> N
 
 
 def _is_zombie(pid: int) -> bool:
+    """The line holds the process's name, which it chooses itself: any bytes."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return True
-    return stat.rpartition(")")[2].split()[0] in "ZX"
+    return stat.rpartition(b")")[2].split()[0] in b"ZX"
 
 
 def _cmdline(pid: int) -> list[bytes]:

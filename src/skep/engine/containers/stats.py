@@ -136,7 +136,7 @@ def machine_memory_bytes() -> int:
 
 def _networks(pid: int) -> dict[str, NetworkStats]:
     try:
-        return interface_stats(Path(f"/proc/{pid}/net/dev").read_text())
+        return interface_stats(Path(f"/proc/{pid}/net/dev").read_text(errors="replace"))
     except OSError:
         return {}
 
