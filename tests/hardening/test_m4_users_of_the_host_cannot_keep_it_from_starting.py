@@ -1,6 +1,6 @@
 """M4: any user of the host could hold a lock that the daemon needs, and a mount point whose name is
-no text (an ordinary user can make one with fusermount) ended its start. So did a container's process
-whose name is none."""
+no text (an ordinary user can make one with fusermount) ended its start. So did a process of a
+container whose name is none."""
 
 from __future__ import annotations
 

@@ -34,9 +34,7 @@ def is_member(pid: int, cgroup_path: str) -> bool:
     except OSError:
         return False
     path = cgroup_path.encode()
-    inside = any(
-        line.endswith(path) or path + b"/" in line for line in memberships.split(b"\n")
-    )
+    inside = any(line.endswith(path) or path + b"/" in line for line in memberships.split(b"\n"))
     return inside and not _is_zombie(pid)
 
 
