@@ -120,7 +120,7 @@ def _daemon_id(data_root: Path) -> str:
     """Made once for a data root, and kept there."""
     path = data_root / "engine-id"
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except FileNotFoundError:
         data_root.mkdir(parents=True, exist_ok=True)
         daemon_id = new_container_id()

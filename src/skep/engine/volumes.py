@@ -2,13 +2,16 @@
 
 <data_root>/volumes/<name>/_data         what containers see
 <data_root>/volumes/<name>/volume.json   the record, written last
+<data_root>/volumes/.gone.<random>/      what is being deleted
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
+import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -21,15 +24,27 @@ from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, Unimplemented
-from skep.kit.files import close_folder, disk_usage_bytes, remove_trees, write_atomically
+from skep.kit.files import (
+    DRAFTS,
+    UNDECODABLE,
+    close_folder,
+    disk_usage_bytes,
+    reason_of,
+    sweep_away,
+    write_atomically,
+)
 from skep.kit.ids import new_container_id
 from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
 from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, VolumeUsage
 
+_log = logging.getLogger(__name__)
+
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_GONE = ".gone."
+_FILE = "volume.json"
 _OPTIONS = frozenset({"type", "o", "device"})
 
 
@@ -53,6 +68,7 @@ class Volumes:
         self._events = events
         self._users = users
         self._records: dict[str, VolumeRecord] = {}
+        self._unreadable: dict[str, str] = {}
         self._mounted_by: dict[str, set[str]] = {}
         self._turns = KeyedLocks()
 
@@ -72,7 +88,7 @@ class Volumes:
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Raises Conflict `remove x: volume is in use - [ids]`, NotFound unless `force`."""
         async with self._turns.hold(name):
-            if name not in self._records and force:
+            if force and not (self.knows(name) or name in self._unreadable):
                 return
             record = self._known(name)
             if users := self._users(name):
@@ -128,6 +144,7 @@ class Volumes:
         _check(options)
         name = options.name or new_container_id()
         async with self._turns.hold(name):
+            self._refuse_unreadable(name)
             if known := self._records.get(name):
                 if options.driver_opts and options.driver_opts != known.options:
                     raise Conflict(
@@ -181,16 +198,35 @@ class Volumes:
                     await self._delete(record)
 
     def load(self) -> None:
-        """Read what there is; a folder without a record is a create cut short. Blocking."""
+        """Read what there is. Blocking.
+
+        What is not understood stays as it is, and is not used: a volume whose record is not there,
+        or cannot be read, is an error for whoever names it.
+        """
         close_folder(self._root)
-        for folder in self._root.iterdir():
-            try:
-                text = (folder / "volume.json").read_bytes()
-            except FileNotFoundError:
-                remove_trees([folder])
-                continue
-            record = msgspec.json.decode(text, type=VolumeRecord)
-            self._records[record.name] = record
+        for folder in sorted(self._root.iterdir()):
+            if folder.name.startswith(_GONE) or _never_finished(folder):
+                sweep_away([folder])
+            elif not _NAME.fullmatch(folder.name) or not folder.is_dir():
+                _log.info("%s is no volume's", folder)
+            else:
+                self._load(folder)
+
+    def _load(self, folder: Path) -> None:
+        path = folder / _FILE
+        try:
+            record = msgspec.json.decode(path.read_bytes(), type=VolumeRecord)
+            if record.name == folder.name:
+                self._records[record.name] = record
+                return
+            reason = f"it is the record of {record.name}"
+        except (OSError, *UNDECODABLE) as error:
+            reason = reason_of(error)
+        self._unreadable[folder.name] = problem = (
+            f"volume {folder.name}: its record {path} cannot be read ({reason}): restore that file,"
+            f" or take what you need from {folder} and remove it, and restart skep"
+        )
+        _log.error("%s", problem)
 
     def unmount_unused(self) -> None:
         """After a restart: what no container holds is not to stay mounted. Blocking."""
@@ -204,7 +240,7 @@ class Volumes:
         folder = self.folder(record.name)
         close_folder(folder.parent)
         folder.mkdir(mode=0o755, exist_ok=True)
-        write_atomically(folder.parent / "volume.json", msgspec.json.encode(record))
+        write_atomically(folder.parent / _FILE, msgspec.json.encode(record))
 
     async def _delete(self, record: VolumeRecord) -> None:
         del self._records[record.name]
@@ -212,10 +248,11 @@ class Volumes:
         self._tell(record, "destroy")
 
     def _delete_now(self, name: str) -> None:
-        """The record goes first: what a crash leaves has none and is removed at the next start."""
+        """By one step it is gone: what a crash leaves of it is removed at the next start."""
         unmount(self.folder(name))
-        (self._root / name / "volume.json").unlink(missing_ok=True)
-        remove_trees([self._root / name])
+        gone = self._root / f"{_GONE}{secrets.token_hex(8)}"
+        (self._root / name).rename(gone)
+        sweep_away([gone])
 
     def _mount(self, record: VolumeRecord) -> None:
         folder = self.folder(record.name)
@@ -231,7 +268,12 @@ class Volumes:
                 f" mount {device}:{folder}, data: {data}: {os.strerror(error.errno or 0)}"
             ) from None
 
+    def _refuse_unreadable(self, name: str) -> None:
+        if problem := self._unreadable.get(name):
+            raise Internal(problem)
+
     def _known(self, name: str) -> VolumeRecord:
+        self._refuse_unreadable(name)
         try:
             return self._records[name]
         except KeyError:
@@ -262,6 +304,14 @@ class Volumes:
             and dangling in (None, not self._users(record.name))
         ]
         return VolumesList(volumes=rows)
+
+
+def _never_finished(folder: Path) -> bool:
+    """A create ends with the record, and only then somebody puts anything into the volume."""
+    if not folder.is_dir() or not _NAME.fullmatch(folder.name):
+        return False
+    made = {path for path in folder.iterdir() if not path.match(DRAFTS)}
+    return made <= {folder / "_data"} and not any(any(path.glob("*")) for path in made)
 
 
 def check_volume_name(name: str) -> None:

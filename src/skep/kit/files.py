@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import subprocess
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+UNDECODABLE = (ValueError, OverflowError, RecursionError)
+"""What the codec raises for what it cannot read, or write."""
 
 DRAFTS = ".*.????????"
 """What `write_atomically` leaves in a folder when it is killed: their names, as a glob pattern."""
@@ -92,6 +99,28 @@ def remove_trees(paths: Iterable[Path]) -> None:
     )
     if done.returncode:
         raise OSError(done.stderr.decode(errors="replace").strip()[:500])
+
+
+def sweep_away(paths: Iterable[Path]) -> None:
+    """`remove_trees` for what nobody needs any more: what stays is said, and holds up nothing."""
+    try:
+        remove_trees(paths)
+    except OSError as error:
+        _log.warning("cannot be deleted, trying again at the next start: %s", error)
+
+
+def set_aside(path: Path, reason: object, consequence: str) -> None:
+    """Give a file, or a folder, that is not understood another name: nobody reads it any more, and
+    a person may. Blocking; raises OSError."""
+    names = (f"{path.name}.unreadable{number or ''}" for number in count())
+    aside = next(place for name in names if not (place := path.with_name(name)).exists())
+    path.rename(aside)
+    _log.error("%s cannot be read (%s): kept as %s, %s", path, reason, aside.name, consequence)
+
+
+def reason_of(error: Exception) -> str:
+    """Of a file that cannot be read, without its path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def disk_usage_bytes(folder: Path) -> int:

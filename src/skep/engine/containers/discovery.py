@@ -24,7 +24,7 @@ from skep.engine.networks.networks import Networks
 from skep.engine.volumes import Volumes
 from skep.kit.clock import ZERO_TIME, utc_now
 from skep.kit.errors import SkepError
-from skep.kit.files import close_folder, remove_trees
+from skep.kit.files import close_folder, sweep_away
 from skep.network.host import HostNetwork
 from skep.runtime.door import Exit, Found, Runtime
 
@@ -130,7 +130,7 @@ class Discovery:
             _log.error("container %s is dead: %s", container.short_id, container.unreadable)
         close_folder(self._places.trash)
         close_folder(self._places.runs)
-        remove_trees(list(self._places.trash.iterdir()))
+        sweep_away(list(self._places.trash.iterdir()))
 
     async def _repair_network(self, running: list[Container]) -> None:
         """Exactly the sandboxes and ports of those that run; what cannot be is reported."""

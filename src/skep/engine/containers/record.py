@@ -27,15 +27,21 @@ import msgspec
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import Conflict, Internal, InvalidArgument
-from skep.kit.files import DRAFTS, close_folder, remove_trees, replace_file, write_atomically
+from skep.kit.files import (
+    DRAFTS,
+    UNDECODABLE,
+    close_folder,
+    reason_of,
+    remove_trees,
+    replace_file,
+    write_atomically,
+)
 from skep.model.container import ContainerConfig, HostConfig
 from skep.network.values import PublishedPort
 
 _log = logging.getLogger(__name__)
 _ID = re.compile(r"[0-9a-f]{64}")
 _FILE, _DRAFT = "record.json", ".record.json"
-_REFUSED = (ValueError, OverflowError, RecursionError)
-"""What the codec raises for what it cannot read, or write."""
 
 Phase = Literal["created", "started", "exited"]
 
@@ -190,10 +196,8 @@ class RecordFolder:
             if record.id == folder.name:
                 return record, ""
             reason = f"it is the record of {record.short_id}"
-        except OSError as error:
-            reason = error.strerror or str(error)
-        except _REFUSED as error:
-            reason = str(error)
+        except (OSError, *UNDECODABLE) as error:
+            reason = reason_of(error)
         problem = self._unreadable[folder.name] = (
             f"its record {path} cannot be read ({reason}): restore that file and restart skep,"
             f" or take what you need from {folder} and remove the container"
@@ -207,9 +211,8 @@ def _told(record: Record) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
         raise Internal(
-            f"the record of container {record.short_id} cannot be written: {reason}"
+            f"the record of container {record.short_id} cannot be written: {reason_of(error)}"
         ) from error
 
 
@@ -217,7 +220,7 @@ def _check(record: Record) -> None:
     """What is written must be readable: a record that is not would cost the container."""
     try:
         msgspec.json.decode(msgspec.json.encode(record), type=Record)
-    except _REFUSED as error:
+    except UNDECODABLE as error:
         raise InvalidArgument(f"the container's record could not be kept: {error}") from None
 
 
@@ -232,7 +235,7 @@ def _remains(folder: Path, text: bytes, problem: str) -> Record:
     """What can be understood of a record that cannot be read; it speaks of no run."""
     try:
         said = msgspec.json.decode(text)
-    except _REFUSED:
+    except UNDECODABLE:
         said = None
     nothing = {
         "name": folder.name[:12],
@@ -255,7 +258,7 @@ def _understood(kind: type[msgspec.Struct], said: object) -> dict[str, Any]:
         value = said[field.encode_name]
         try:
             found[field.name] = msgspec.convert(value, field.type)
-        except _REFUSED:
+        except UNDECODABLE:
             if field.type in (ContainerConfig, HostConfig):
                 found[field.name] = field.type(**_understood(field.type, value))
     return found

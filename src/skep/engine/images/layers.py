@@ -12,6 +12,7 @@ A layer is made in tmp/ and renamed into place whole, so what is under layers/ i
 from __future__ import annotations
 
 import errno
+import logging
 import secrets
 import threading
 from collections import Counter
@@ -23,12 +24,14 @@ from pathlib import Path
 import msgspec
 
 from skep.engine.images.compression import is_compressed
+from skep.engine.images.records import is_sha256
 from skep.engine.images.unpack import Limits, Unpacked, unpack
 from skep.engine.images.workers import Workers
 from skep.kit.errors import Internal, InvalidArgument
-from skep.kit.files import remove_trees
+from skep.kit.files import UNDECODABLE, reason_of, remove_trees, sweep_away
 from skep.kit.locks import KeyedLocks
 
+_log = logging.getLogger(__name__)
 _MIN_LINK_CHARS = 4
 
 
@@ -59,9 +62,12 @@ class LayerStore:
         """Find the layers, drop half-made ones, mend the links. Blocking."""
         for folder in (self.tmp, self._folders, self._links_folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        remove_trees(self.tmp.iterdir())
-        known = {f"sha256:{folder.name}" for folder in self._folders.iterdir()}
+        sweep_away(self.tmp.iterdir())
+        names = (folder.name for folder in self._folders.iterdir() if folder.is_dir())
+        known = {f"sha256:{name}" for name in names if is_sha256(f"sha256:{name}")}
         for link in self._links_folder.iterdir():
+            if not link.is_symlink():
+                continue
             diff_id = f"sha256:{link.readlink().parent.name}"
             if diff_id in known and diff_id not in self._links:
                 self._links[diff_id] = link
@@ -92,9 +98,20 @@ class LayerStore:
         return self._folder(diff_id) / "blob"
 
     def record(self, diff_id: str) -> LayerRecord:
-        """Read a layer's record. Blocking."""
+        """Read a layer's record. Raises Internal when it cannot be read. Blocking."""
         path = self._folder(diff_id) / "layer.json"
-        return msgspec.json.decode(path.read_bytes(), type=LayerRecord)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=LayerRecord)
+        except (OSError, *UNDECODABLE) as error:
+            raise Internal(f"{path} cannot be read: {reason_of(error)}") from None
+
+    def size_bytes(self, diff_id: str) -> int:
+        """Of the layer's files; 0 when its record cannot be read. Blocking."""
+        try:
+            return self.record(diff_id).size_bytes
+        except Internal as error:
+            _log.error("%s", error)
+            return 0
 
     def scratch(self, kind: str) -> Path:
         """A fresh path in tmp/, on the same disk as the layers; a crash cleans it up."""
@@ -178,7 +195,7 @@ class LayerStore:
         raise Internal(f"layer {diff_id} has a link already")
 
     def _delete(self, diff_id: str, link: Path) -> int:
-        size_bytes = self.record(diff_id).size_bytes
+        size_bytes = self.size_bytes(diff_id)
         link.unlink(missing_ok=True)
         trash = self.scratch("deleted")
         self._folder(diff_id).rename(trash)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from skep.kit.files import write_atomically
+from skep.kit.errors import SkepError
+from skep.kit.files import UNDECODABLE, reason_of, set_aside, write_atomically
 from skep.model.reference import Reference, parse_reference
 
 
@@ -30,17 +31,30 @@ class NameTable:
         self._writing = asyncio.Lock()
 
     def open(self, is_image: Callable[[str], bool]) -> None:
-        """Read the names; those of images that a crash took in a remove drop out. Blocking."""
+        """Read the names; those of images that a crash took in a remove drop out. What cannot be
+        read is set aside: its images are there, and have no names. Blocking."""
         if not self._path.exists():
             return
-        stored = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Target])
-        self._adopt(
-            {
-                parse_reference(name): target
-                for name, target in stored.items()
-                if is_image(target.image_id)
-            }
-        )
+        stored, problem = self._read()
+        if problem:
+            set_aside(self._path, problem, "the images that it named can be tagged again")
+            write_atomically(self._path, _encoded(stored))
+        self._adopt({r: target for r, target in stored.items() if is_image(target.image_id)})
+
+    def _read(self) -> tuple[dict[Reference, Target], str]:
+        """The names that can be read, and what is wrong with the others."""
+        found: dict[Reference, Target] = {}
+        problem = ""
+        try:
+            stored = msgspec.json.decode(self._path.read_bytes(), type=dict[str, msgspec.Raw])
+        except (OSError, *UNDECODABLE) as error:
+            return found, reason_of(error)
+        for name, raw in stored.items():
+            try:
+                found[parse_reference(name)] = msgspec.json.decode(raw, type=Target)
+            except (SkepError, *UNDECODABLE) as error:
+                problem = f"{name!r}: {error}"
+        return found, problem
 
     def find(self, reference: Reference) -> str | None:
         """The id of the image that `reference` names."""
@@ -75,8 +89,7 @@ class NameTable:
                 await self._commit(kept)
 
     async def _commit(self, targets: dict[Reference, Target]) -> None:
-        content = msgspec.json.encode({str(r): target for r, target in targets.items()})
-        await asyncio.to_thread(write_atomically, self._path, content)
+        await asyncio.to_thread(write_atomically, self._path, _encoded(targets))
         self._adopt(targets)
 
     def _adopt(self, targets: dict[Reference, Target]) -> None:
@@ -84,3 +97,7 @@ class NameTable:
         self._by_image = {}
         for reference, target in targets.items():
             self._by_image.setdefault(target.image_id, set()).add(reference)
+
+
+def _encoded(targets: Mapping[Reference, Target]) -> bytes:
+    return msgspec.json.encode({str(r): target for r, target in targets.items()})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.errors import InvalidArgument, NotFound
-from skep.kit.files import remove_trees, sync_folder, write_atomically
+from skep.kit.errors import Internal, InvalidArgument, NotFound, SkepError
+from skep.kit.files import UNDECODABLE, reason_of, remove_trees, set_aside, sync_folder
+from skep.kit.linux import sync_disk
 from skep.model.image import Image, ImageDocument
+
+_log = logging.getLogger(__name__)
 
 
 class ImageRecord(msgspec.Struct, frozen=True):
@@ -36,12 +40,14 @@ class ImageRecords:
         self._folders = root / "images"
         self._tmp = tmp
         self._images: dict[str, Image | None] = {}
+        self._unreadable: set[str] = set()
         self._held: Counter[str] = Counter()
 
     def open(self) -> None:
         """Find the images; none is read yet. Blocking."""
         self._folders.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._images = {f"sha256:{folder.name}": None for folder in self._folders.iterdir()}
+        names = (folder.name for folder in self._folders.iterdir() if folder.is_dir())
+        self._images = {f"sha256:{name}": None for name in names if is_sha256(f"sha256:{name}")}
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._images
@@ -52,7 +58,7 @@ class ImageRecords:
         return [image_id for image_id in self._images if image_id.startswith(wanted)]
 
     async def get(self, image_id: str) -> Image:
-        """Raises NotFound when there is no such image."""
+        """Raises NotFound when there is no such image, Internal for one that cannot be read."""
         if image_id not in self._images:
             raise NotFound(f"No such image: {image_id}")
         image = self._images[image_id]
@@ -63,22 +69,42 @@ class ImageRecords:
         return image
 
     async def all(self) -> list[Image]:
-        """Every image, in no order."""
-        unread = [image_id for image_id, image in self._images.items() if image is None]
-        if unread:
-            for image in await asyncio.to_thread(lambda: [self._read(i) for i in unread]):
-                if image.id in self._images:
-                    self._images[image.id] = image
+        """Every image that can be read, in no order; the others are said in the log, once."""
+        unread = [
+            image_id
+            for image_id, image in self._images.items()
+            if image is None and image_id not in self._unreadable
+        ]
+        for image_id in unread:
+            try:
+                await self.get(image_id)
+            except NotFound:
+                continue
+            except Internal as error:
+                _log.error("%s", error)
+                self._unreadable.add(image_id)
         return [image for image in self._images.values() if image is not None]
 
+    async def claimed(self) -> set[str] | None:
+        """The layers of all images, by diff_id; None when it cannot be told, for there is an image
+        that cannot be read."""
+        images = await self.all()
+        if self._unreadable & self._images.keys():
+            return None
+        return {diff_id for image in images for diff_id in image.diff_ids}
+
     async def put(self, document: bytes, size_bytes: int, now: datetime) -> Image:
-        """Store an image whose layers are all here; storing it again changes nothing."""
-        image_id = f"sha256:{hashlib.sha256(document).hexdigest()}"
-        if image_id not in self._images:
+        """Store an image whose layers are all here; storing it again changes nothing, unless it
+        could not be read."""
+        image_id = _id_of(document)
+        try:
+            return await self.get(image_id)
+        except (NotFound, Internal):
             record = ImageRecord(size_bytes, now)
             await asyncio.to_thread(self._write, image_id, document, record)
             self._images.setdefault(image_id, None)
-        return await self.get(image_id)
+            self._unreadable.discard(image_id)
+            return await self.get(image_id)
 
     def forget(self, image_id: str) -> None:
         """From now on there is no such image; `delete` then takes it from the disk."""
@@ -106,12 +132,21 @@ class ImageRecords:
         return (self._folder(image_id) / "config.json").read_bytes()
 
     def _read(self, image_id: str) -> Image:
-        record = msgspec.json.decode(
-            (self._folder(image_id) / "image.json").read_bytes(), type=ImageRecord
-        )
+        folder = self._folder(image_id)
+        try:
+            record = msgspec.json.decode((folder / "image.json").read_bytes(), type=ImageRecord)
+            document = self.document(image_id)
+            if _id_of(document) != image_id:
+                raise ValueError("config.json is not what the image's id says")
+            parsed = parse_document(document)
+        except (OSError, SkepError, *UNDECODABLE) as error:
+            raise Internal(
+                f"image {image_id} cannot be read ({reason_of(error)}): load or pull it again, or"
+                f" look into {folder}"
+            ) from None
         return Image(
             id=image_id,
-            document=parse_document(self.document(image_id)),
+            document=parsed,
             size_bytes=record.size_bytes,
             stored_at=record.stored_at,
         )
@@ -119,15 +154,26 @@ class ImageRecords:
     def _write(self, image_id: str, document: bytes, record: ImageRecord) -> None:
         draft = self._tmp / f"image-{os.urandom(8).hex()}"
         draft.mkdir()
-        write_atomically(draft / "config.json", document)
-        write_atomically(draft / "image.json", msgspec.json.encode(record))
+        (draft / "config.json").write_bytes(document)
+        (draft / "image.json").write_bytes(msgspec.json.encode(record))
+        sync_disk(draft)  # the image's layers as well
+        folder = self._folder(image_id)
         try:
-            draft.rename(self._folder(image_id))
+            if folder.exists() and not self._is_readable(image_id):
+                set_aside(folder, "see above", "the image is stored anew")
+            draft.rename(folder)
         except OSError:
             remove_trees([draft])
-            if not self._folder(image_id).is_dir():
+            if not folder.is_dir():
                 raise
         sync_folder(self._folders)
+
+    def _is_readable(self, image_id: str) -> bool:
+        try:
+            self._read(image_id)
+        except Internal:
+            return False
+        return True
 
     def _delete(self, image_id: str) -> None:
         trash = self._tmp / f"image-{os.urandom(8).hex()}"
@@ -145,11 +191,16 @@ def parse_document(document: bytes) -> ImageDocument:
     except msgspec.MsgspecError as error:
         raise InvalidArgument(f"invalid image config: {error}") from None
     for diff_id in parsed.diff_ids:
-        if not _is_sha256(diff_id):
+        if not is_sha256(diff_id):
             raise InvalidArgument(f"invalid image config: {diff_id!r} is no layer digest")
     return parsed
 
 
-def _is_sha256(digest: str) -> bool:
+def _id_of(document: bytes) -> str:
+    return f"sha256:{hashlib.sha256(document).hexdigest()}"
+
+
+def is_sha256(digest: str) -> bool:
+    """Whether it is one, in full."""
     algorithm, _, value = digest.partition(":")
     return algorithm == "sha256" and len(value) == 64 and set(value) <= set("0123456789abcdef")

@@ -76,12 +76,12 @@ class Shelf:
 
     async def layer_sizes(self, diff_ids: Iterable[str]) -> list[int]:
         """Bytes of the files of each layer."""
-        return await self.workers.run(lambda: [self.layers.record(d).size_bytes for d in diff_ids])
+        return await self.workers.run(lambda: [self.layers.size_bytes(d) for d in diff_ids])
 
     async def sweep(self) -> dict[str, int]:
         """Delete the layers of no image; returns diff_id -> bytes freed."""
-        claimed = {diff_id for image in await self.records.all() for diff_id in image.diff_ids}
-        return await self.layers.sweep(claimed)
+        claimed = await self.records.claimed()
+        return {} if claimed is None else await self.layers.sweep(claimed)
 
     @asynccontextmanager
     async def making(self, diff_ids: Collection[str]) -> AsyncIterator[None]:

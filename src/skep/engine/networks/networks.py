@@ -28,7 +28,7 @@ from skep.engine.networks.services import ServiceBackend, ServicePort, ServicePo
 from skep.engine.networks.wishes import settle
 from skep.engine.settings import EngineSettings
 from skep.kit.clock import utc_now
-from skep.kit.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from skep.kit.errors import Conflict, Forbidden, InvalidArgument, NotFound, SkepError
 from skep.kit.ids import new_container_id
 from skep.model.container import EndpointSettings
 from skep.model.network import Network, NetworkCreate, NetworkResource
@@ -263,7 +263,11 @@ class Networks:
     async def load(self) -> None:
         """Read what there is; make the predefined ones that are missing."""
         for record in await asyncio.to_thread(lambda: list(self._folder.load())):
-            self._members[record.id] = Members(record)
+            try:
+                bridge_of(record)
+                self._members[record.id] = Members(record)
+            except (SkepError, ValueError) as error:
+                await asyncio.to_thread(self._folder.refuse, record, error)
         names = {members.network.name for members in self._members.values()}
         for record in predefined(self._settings, await self._taken_subnets(), utc_now()):
             if record.name not in names:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from skep.kit.files import write_atomically
+from skep.kit.files import UNDECODABLE, close_folder, reason_of, set_aside, write_atomically
 from skep.model.network import (
     IPAM,
     ConfigReference,
@@ -140,10 +140,25 @@ class NetworkFolder:
         self._path(network_id).unlink(missing_ok=True)
 
     def load(self) -> Iterator[NetworkRecord]:
-        """Every record; a file that is none raises msgspec.DecodeError: it was written whole."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Every record that can be read; the others are set aside."""
+        close_folder(self._root)
         for path in sorted(self._root.glob("[!.]*.json")):
-            yield msgspec.json.decode(path.read_bytes(), type=NetworkRecord)
+            try:
+                record = msgspec.json.decode(path.read_bytes(), type=NetworkRecord)
+                if record.id != path.stem:
+                    raise ValueError(f"it is the record of {record.id}")
+            except (OSError, *UNDECODABLE) as error:
+                self._set_aside(path, reason_of(error))
+            else:
+                yield record
+
+    def refuse(self, record: NetworkRecord, error: Exception) -> None:
+        """One that was read makes no sense."""
+        self._set_aside(self._path(record.id), str(error))
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        consequence = "the network is not there, and its containers do not start before it is"
+        set_aside(path, reason, consequence)
 
     def _path(self, network_id: str) -> Path:
         return self._root / f"{network_id}.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from skep.kit.errors import Conflict
+from skep.kit.files import UNDECODABLE
 from skep.model.service import Protocol
 from skep.network.host import HostNetwork
 from skep.network.values import Backend, PublishedPort
@@ -72,7 +73,7 @@ class ServicePorts:
         try:
             text = self._path.read_bytes()
             self._published = msgspec.json.decode(text, type=dict[str, tuple[PublishedPort, ...]])
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (OSError, *UNDECODABLE):
             self._published = {}
         return dict(self._published)
 
