@@ -64,7 +64,7 @@ class Engine:
             users=self._image_users,
             on_event=self._tell_image,
         )
-        self.volumes = Volumes(settings.data_root / "volumes", self.events, self._volume_users)
+        self.volumes = Volumes(settings.data_root / "volumes", self.events, self._registry.users_of)
         self.networks = Networks(settings, self._host, self.events)
         self._wire()
 
@@ -172,13 +172,6 @@ class Engine:
     def _image_users(self) -> Iterator[ImageUser]:
         for container in self._registry:
             yield ImageUser(container.id, container.record.image_id, container.running)
-
-    def _volume_users(self, name: str) -> list[str]:
-        return [
-            container.id
-            for container in self._registry
-            if any(m.type == "volume" and m.source == name for m in container.record.mounts)
-        ]
 
     def _tell_image(self, action: str, image_id: str, name: str) -> None:
         self.events.emit("image", action, image_id, {"name": name})

@@ -6,7 +6,9 @@ All of them block; errors are OSError with the kernel's reason and the path.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -133,6 +135,20 @@ def open_in_root(root: Path, path: str, flags: int = os.O_RDONLY) -> int:
         return int(descriptor)
     finally:
         os.close(folder)
+
+
+def open_file_in_root(root: Path, path: str) -> int:
+    """The same for reading, when it is a plain file; raises OSError for all else, untouched.
+
+    To open a device is to use it: a watchdog starts to count.
+    """
+    found = open_in_root(root, path, os.O_PATH)
+    try:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(root / path.lstrip("/")))
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
 
 
 def _raise(path: Path) -> None:

@@ -14,6 +14,7 @@ from skep.runtime.door import ExecSpec
 INIT_PATH = "/sbin/docker-init"
 DEFAULT_CPU_PERIOD_US = 100_000
 
+_CGROUPS = "/sys/fs/cgroup"
 _LOCKED = ("nosuid", "noexec", "nodev")
 _PORT_SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
@@ -96,7 +97,7 @@ def _default_mounts(bundle: Bundle) -> list[Mount]:
         Mount(destination="/dev/pts", source="devpts", type="devpts",
               options=("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")),
         Mount(destination="/sys", source="sysfs", type="sysfs", options=(*_LOCKED, *sealed)),
-        Mount(destination="/sys/fs/cgroup", source="cgroup", type="cgroup",
+        Mount(destination=_CGROUPS, source="cgroup", type="cgroup",
               options=(*sealed, *_LOCKED)),
         *_ipc_mounts(bundle),
     ]  # fmt: skip
@@ -146,7 +147,7 @@ def _linux(bundle: Bundle, *, unified: bool) -> dict[str, Any]:
     }
     if not bundle.privileged:
         linux["maskedPaths"] = list(bundle.masked_paths)
-        linux["readonlyPaths"] = list(bundle.readonly_paths)
+        linux["readonlyPaths"] = _readonly_paths(bundle, unified=unified)
     if bundle.devices:
         linux["devices"] = [_device(device) for device in bundle.devices]
     if sysctls := _sysctls(bundle):
@@ -154,6 +155,13 @@ def _linux(bundle: Bundle, *, unified: bool) -> dict[str, Any]:
     if bundle.rootfs_propagation:
         linux["rootfsPropagation"] = bundle.rootfs_propagation
     return linux | _said(seccomp=bundle.seccomp, mountLabel=bundle.selinux_label)
+
+
+def _readonly_paths(bundle: Bundle, *, unified: bool) -> list[str]:
+    """With cgroup v1 runc mounts a tmpfs around the hierarchies, and forgets that it is to be
+    read-only as they are."""
+    own = all(mount.destination != _CGROUPS for mount in bundle.mounts)
+    return [*bundle.readonly_paths, *([_CGROUPS] if own and not unified else [])]
 
 
 def _namespaces(bundle: Bundle, *, unified: bool) -> list[dict[str, str]]:

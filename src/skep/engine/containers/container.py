@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,6 +158,7 @@ class Registry:
     def __init__(self) -> None:
         self._by_id: dict[str, Container] = {}
         self._names: dict[str, str] = {}
+        self._by_volume: dict[str, set[str]] = {}
 
     def __iter__(self) -> Iterator[Container]:
         return iter(list(self._by_id.values()))
@@ -202,7 +203,23 @@ class Registry:
     def add(self, container: Container) -> None:
         self._names[container.name] = container.id
         self._by_id[container.id] = container
+        for volume in _volumes_of(container):
+            self._by_volume.setdefault(volume, set()).add(container.id)
 
     def discard(self, container: Container) -> None:
         self._by_id.pop(container.id, None)
         self.release(container.name, container.id)
+        for volume in _volumes_of(container):
+            users = self._by_volume.get(volume, set())
+            users.discard(container.id)
+            if not users:
+                self._by_volume.pop(volume, None)
+
+    def users_of(self, volume: str) -> Collection[str]:
+        """The ids of the containers that have a volume mounted, running or not."""
+        return self._by_volume.get(volume, frozenset())
+
+
+def _volumes_of(container: Container) -> list[str]:
+    """Settled at create, for good."""
+    return [mount.source for mount in container.record.mounts if mount.type == "volume"]

@@ -17,6 +17,7 @@ from skep.runtime.bundle import Device, DeviceRule
 
 _RULE = re.compile(r"([acb]) (\d+|\*):(\d+|\*) ([rwm]{1,3})")
 _ACCESS = re.compile(r"[rwm]{1,3}")
+_MOST = 4096
 _NOT_DEVICES = frozenset({"pts", "shm", "fd", "mqueue", "console", "lxc", "lxd-fuse", ".udev"})
 
 
@@ -27,7 +28,7 @@ def mapped_devices(mappings: Iterable[DeviceMapping]) -> Iterator[tuple[Device, 
         access = mapping.cgroup_permissions or "rwm"
         if not _ACCESS.fullmatch(access):
             raise InvalidArgument(f"invalid device mode: {access}")
-        found = list(_devices_at(mapping.path_on_host, inside))
+        found = list(_devices_at(mapping.path_on_host, inside, _Walk(mapping.path_on_host)))
         if not found:
             raise InvalidArgument(
                 "error gathering device information while adding custom device"
@@ -43,7 +44,7 @@ def all_devices() -> list[Device]:
         device
         for name in sorted(os.listdir("/dev"))  # noqa: PTH208  (names are all that is needed)
         if name not in _NOT_DEVICES
-        for device in _devices_at(f"/dev/{name}", f"/dev/{name}")
+        for device in _devices_at(f"/dev/{name}", f"/dev/{name}", _Walk(f"/dev/{name}"))
     ]
 
 
@@ -62,15 +63,38 @@ def parse_rule(text: str) -> DeviceRule:
     )
 
 
-def _devices_at(path: str, inside: str) -> Iterator[Device]:
+class _Walk:
+    """Counts what a search for devices meets: a folder of devices is small, `/` and /proc are not.
+
+    Like docker's it follows a link where it begins, and none below.
+    """
+
+    def __init__(self, start: str) -> None:
+        self._start = start
+        self._met = 0
+
+    def status(self, path: str) -> os.stat_result:
+        """Raises OSError for what is gone, InvalidArgument when that is too much."""
+        self._met += 1
+        if self._met > _MOST:
+            raise InvalidArgument(
+                f'error gathering device information while adding custom device "{self._start}":'
+                f" more than {_MOST} files are in it: name the devices, or their own folder"
+            )
+        return Path(path).stat(follow_symlinks=path == self._start)
+
+
+def _devices_at(path: str, inside: str, walk: _Walk) -> Iterator[Device]:
     try:
-        status = Path(path).stat()
+        status = walk.status(path)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        names = sorted(os.listdir(path)) if is_folder else []  # noqa: PTH208
     except OSError:
         return
-    if stat.S_ISDIR(status.st_mode):
-        for name in sorted(os.listdir(path)):  # noqa: PTH208
+    if is_folder:
+        for name in names:
             if name not in _NOT_DEVICES:
-                yield from _devices_at(f"{path}/{name}", f"{inside}/{name}")
+                yield from _devices_at(f"{path}/{name}", f"{inside}/{name}", walk)
     elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         yield Device(
             path=inside,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from skep.engine.containers.users import MAX_FILE_BYTES
 from skep.kit.errors import Internal
-from skep.kit.linux import mount, mounts_below, open_in_root, unmount
+from skep.kit.linux import mount, mounts_below, open_file_in_root, unmount
 
 _PAGE_BYTES = 4096
 """mount(2) takes one page of options."""
@@ -63,18 +63,13 @@ def read_in_rootfs(rootfs: Path, path: str) -> str:
     What is no plain file, or is beyond reason in size, is not read.
     """
     try:
-        descriptor = open_in_root(rootfs, path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = open_file_in_root(rootfs, path)
     except OSError:
         return ""
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not _is_plain(status) or status.st_size > MAX_FILE_BYTES:
+        if os.fstat(descriptor).st_size > MAX_FILE_BYTES:
             return ""
         return (file.read(MAX_FILE_BYTES) or b"").decode(errors="replace")
-
-
-def _is_plain(status: os.stat_result) -> bool:
-    return status.st_mode & 0o170000 == 0o100000
 
 
 def remove_place(place: Path) -> None:
