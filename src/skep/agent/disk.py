@@ -7,7 +7,6 @@ called on one thread of its own, because SQLite blocks.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +15,10 @@ from typing import TypeVar
 
 import msgspec
 
+from skep.kit.files import UNDECODABLE, set_aside
 from skep.model.network import Network
 from skep.model.node import Node
 from skep.model.task import Task, TaskStatus
-
-log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -89,12 +87,14 @@ class Disk:
     def _load(self) -> Remembered:
         try:
             return self._read()
-        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
-            aside = self._path.with_suffix(".damaged")
-            log.error("%s is damaged (%s): kept as %s, begun anew", self._path, error, aside.name)
+        except (sqlite3.DatabaseError, TypeError, *UNDECODABLE) as error:
             if self._connection is not None:
                 self._connection.close()
-            self._path.rename(aside)
+            set_aside(self._path, error, "the manager tells anew what it held")
+            for suffix in ("-wal", "-shm"):  # of the old file: they would be read into the new one
+                rest = self._path.with_name(self._path.name + suffix)
+                if rest.exists():
+                    set_aside(rest, "it goes with that file", "nothing is lost")
             return self._read()
 
     def _read(self) -> Remembered:

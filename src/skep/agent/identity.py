@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from skep.kit.errors import Unavailable
-from skep.kit.files import write_atomically
+from skep.kit.files import UNDECODABLE, write_atomically
 from skep.model.node import TLSInfo
 from skep.protocol.messages import Certificate
 from skep.protocol.tls import CertificateFiles, member_context, server_context
@@ -60,7 +60,7 @@ class Identity:
         try:
             self._certificate = msgspec.json.decode(self._facts.read_bytes(), type=Certificate)
             self._roots = self.files.roots.read_text()
-        except (OSError, ValueError) as error:
+        except (OSError, *UNDECODABLE) as error:
             raise _unreadable(error) from None
 
     def install(self, key: str, certificate: Certificate, roots: str) -> None:

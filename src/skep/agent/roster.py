@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.files import write_atomically
+from skep.kit.files import UNDECODABLE, write_atomically
 from skep.model.system import Peer
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Roster:
             self._told = msgspec.json.decode(self._path.read_bytes(), type=list[Peer])
         except FileNotFoundError:
             pass
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNDECODABLE) as error:
             log.warning("%s cannot be read: %s", self._path, error)
 
     async def learn(self, managers: list[Peer]) -> None:

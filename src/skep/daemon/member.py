@@ -8,7 +8,7 @@ import msgspec
 
 from skep.kit.addresses import split_host_port
 from skep.kit.errors import Unavailable
-from skep.kit.files import DRAFTS, remove_trees, write_atomically
+from skep.kit.files import DRAFTS, UNDECODABLE, reason_of, remove_trees, write_atomically
 from skep.model.node import Role
 from skep.protocol.tls import PORT
 
@@ -50,9 +50,10 @@ class MemberFolder:
             return msgspec.json.decode(path.read_bytes(), type=Member)
         except FileNotFoundError:
             return None
-        except msgspec.MsgspecError as error:
+        except (OSError, *UNDECODABLE) as error:
             raise Unavailable(
-                f"{path} is damaged ({error}): restore it, or remove it to leave the cluster"
+                f"{path} is damaged ({reason_of(error)}): restore it, or remove it to leave the"
+                " cluster"
             ) from None
 
     def write(self, member: Member) -> None:

@@ -45,6 +45,10 @@ _LEAVE_NEEDS_FORCE = (
     "Removing the last manager erases all current state of the swarm. Use `--force` to ignore "
     "this message."
 )
+_EMPTY_STORE = (
+    "The store of this manager holds no cluster: its file swarm/store.db was lost. Restore it from "
+    "a backup and restart skep, or leave the cluster with `skep swarm leave --force`."
+)
 _NOT_IN_TIME = (
     "Timeout was reached before node joined. The attempt to join the swarm will continue in the "
     'background. Use the "docker info" command to see the current swarm status of your node.'
@@ -221,6 +225,8 @@ class Swarm:
         manager = Manager(self._folder.path)
         try:
             await manager.start()
+            if manager.store.view.cluster() is None:
+                raise Unavailable(_EMPTY_STORE)
             await manager.listen(member.listen_addr, identity.server_context)
         except BaseException:
             await manager.close()

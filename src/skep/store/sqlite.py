@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from skep.kit.errors import Unavailable
+from skep.kit.files import UNDECODABLE
 from skep.store.change import KINDS, Commit, Stored
 from skep.store.log import Snapshot
 
@@ -76,10 +77,17 @@ class SqliteLog:
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         revision = connection.execute("SELECT number FROM revision").fetchone()[0]
         decoders = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in KINDS.items()}
-        objects: list[Stored] = [
-            decoders[kind].decode(body)
-            for kind, body in connection.execute("SELECT kind, body FROM objects")
-        ]
+        try:
+            objects: list[Stored] = [
+                decoders[kind].decode(body)
+                for kind, body in connection.execute("SELECT kind, body FROM objects")
+            ]
+        except (KeyError, TypeError, *UNDECODABLE) as error:
+            raise sqlite3.DatabaseError(
+                f"it is damaged, or a newer skep wrote it ({error}): restore it from a backup"
+            ) from error
+        if not isinstance(revision, int):
+            raise sqlite3.DatabaseError("it is damaged: restore it from a backup")
         return Snapshot(revision, objects)
 
     def _append(self, commits: Sequence[Commit]) -> None:
