@@ -50,6 +50,7 @@ _ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst/src length, tos, table, prot
 
 _MAY_EXIST = frozenset({errno.EEXIST})
 _MAY_BE_GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL})
+_MAY_BE_NO_PORT = _MAY_BE_GONE | {errno.EOPNOTSUPP}
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -135,10 +136,17 @@ def open_port(host_name: str, *, alias: str, isolated: bool) -> Request:
     return Request(_NEWLINK, body, f"open bridge port {host_name}")
 
 
-def doom_port(host_name: str, group: int) -> Request:
-    """Let nothing pass a bridge port any longer and mark it for `delete_group`."""
-    body = _link() + text(_IFNAME, host_name) + u32(_GROUP, group) + _slave(u8(_BRPORT_STATE, 0))
-    return Request(_NEWLINK, body, f"close bridge port {host_name}", tolerated=_MAY_BE_GONE)
+def doom_port(host_name: str, group: int) -> tuple[Request, Request]:
+    """Let nothing pass a bridge port any longer and mark it for `delete_group`.
+
+    A link whose bridge was deleted is no port, and is marked all the same.
+    """
+    closed = _link() + text(_IFNAME, host_name) + _slave(u8(_BRPORT_STATE, 0))
+    marked = _link() + text(_IFNAME, host_name) + u32(_GROUP, group)
+    return (
+        Request(_NEWLINK, closed, f"close bridge port {host_name}", tolerated=_MAY_BE_NO_PORT),
+        Request(_NEWLINK, marked, f"mark link {host_name}", tolerated=_MAY_BE_GONE),
+    )
 
 
 def _slave(port: bytes) -> bytes:

@@ -111,7 +111,10 @@ class SandboxMaker:
         """
         gone = list(sandboxes)
         doomed = [
-            links.doom_port(name, self._names.doomed_group) for _, names in gone for name in names
+            request
+            for _, names in gone
+            for name in names
+            for request in links.doom_port(name, self._names.doomed_group)
         ]
         if doomed:
             self._host.apply(*doomed)
