@@ -125,7 +125,8 @@ def test_a_task_that_died_on_a_full_disk_is_replaced_when_there_is_room(tmp_path
         host.load_image("box:1")
         host.ok("swarm", "init")
         host.ok("service", "create", "-q", "-d", "--name", "two", "--replicas", "2",
-                "--restart-delay", "100ms", "box:1", "sleep", "600")  # fmt: skip
+                "--restart-delay", "100ms", "--stop-signal", "KILL", "box:1",
+                "sleep", "600")  # fmt: skip
         host.until_running("two", 2)
         before = {task["ID"] for task in host.running("two")}
         victim = host.running("two")[0]["Status"]["ContainerStatus"]["PID"]

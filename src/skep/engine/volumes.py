@@ -14,7 +14,6 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -22,7 +21,7 @@ from msgspec.structs import replace
 
 from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels
-from skep.kit.clock import utc_now
+from skep.kit.clock import Moment, utc_now
 from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, Unimplemented
 from skep.kit.files import (
     DRAFTS,
@@ -52,7 +51,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One volume. `options` are docker's `type`, `o` and `device`; none is a plain folder."""
 
     name: str
-    created_at: datetime
+    created_at: Moment
     options: dict[str, str] = {}
     labels: dict[str, str] = {}
 

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import msgspec
 
 from skep.engine.networks.endpoint import EndpointRecord
-from skep.kit.clock import ZERO_TIME
+from skep.kit.clock import ZERO_TIME, Moment
 from skep.kit.errors import Conflict, Internal, InvalidArgument
 from skep.kit.files import (
     DRAFTS,
@@ -79,7 +79,7 @@ class Record(RecordValue, frozen=True):
 
     id: str
     name: str
-    created_at: datetime
+    created_at: Moment
     image_id: str
     argv: tuple[str, ...]
     config: ContainerConfig
@@ -94,8 +94,8 @@ class Record(RecordValue, frozen=True):
     phase: Phase = "created"
     manually_stopped: bool = False
     restart_count: int = 0
-    started_at: datetime = ZERO_TIME
-    finished_at: datetime = ZERO_TIME
+    started_at: Moment = ZERO_TIME
+    finished_at: Moment = ZERO_TIME
     exit_code: int = 0
     oom_killed: bool = False
     error: str = ""

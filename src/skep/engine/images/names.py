@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from skep.kit.clock import Moment
 from skep.kit.errors import SkepError
 from skep.kit.files import UNDECODABLE, reason_of, set_aside, write_atomically
 from skep.model.reference import Reference, parse_reference
@@ -18,7 +19,7 @@ class Target(msgspec.Struct, frozen=True):
     """What a name points at, and since when."""
 
     image_id: str
-    named_at: datetime
+    named_at: Moment
 
 
 class NameTable:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from skep.kit.clock import Moment
 from skep.kit.errors import Internal, InvalidArgument, NotFound, SkepError
 from skep.kit.files import UNDECODABLE, reason_of, remove_trees, set_aside, sync_folder
 from skep.kit.linux import sync_disk
@@ -30,7 +31,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
     """What is known of an image beside its document."""
 
     size_bytes: int
-    stored_at: datetime
+    stored_at: Moment
 
 
 class ImageRecords:

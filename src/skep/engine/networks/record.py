@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from skep.kit.clock import Moment
 from skep.kit.files import UNDECODABLE, close_folder, reason_of, set_aside, write_atomically
 from skep.model.network import (
     IPAM,
@@ -44,7 +44,7 @@ class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     id: str
     name: str
     driver: Literal["bridge", "host", "null", "overlay"]
-    created_at: datetime
+    created_at: Moment
     scope: Literal["local", "swarm"] = "local"
     enable_ipv6: bool = False
     internal: bool = False
