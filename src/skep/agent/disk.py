@@ -35,6 +35,11 @@ class Remembered(msgspec.Struct, frozen=True):
     networks: list[Network]
 
 
+_NODE, _TASK = msgspec.msgpack.Decoder(Node), msgspec.msgpack.Decoder(Task)
+_STATUS, _NETWORK = msgspec.msgpack.Decoder(TaskStatus), msgspec.msgpack.Decoder(Network)
+"""Made once, before a thread reads with them (see engine/containers/record.py)."""
+
+
 class Disk:
     """The agent's file. Mode 0600: specs may hold what should not be read by others."""
 
@@ -105,16 +110,15 @@ class Disk:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
-        decode = msgspec.msgpack.decode
         node = connection.execute("SELECT node FROM node").fetchone()
         return Remembered(
-            node=decode(node[0], type=Node) if node else None,
+            node=_NODE.decode(node[0]) if node else None,
             tasks=[
-                (decode(task, type=Task), decode(status, type=TaskStatus))
+                (_TASK.decode(task), _STATUS.decode(status))
                 for task, status in connection.execute("SELECT task, status FROM tasks ORDER BY id")
             ],
             networks=[
-                decode(network, type=Network)
+                _NETWORK.decode(network)
                 for (network,) in connection.execute("SELECT network FROM networks ORDER BY id")
             ],
         )

@@ -56,6 +56,9 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     labels: dict[str, str] = {}
 
 
+_RECORD = msgspec.json.Decoder(VolumeRecord)
+
+
 class Volumes:
     """Every call is docker's; errors carry docker's words.
 
@@ -214,7 +217,7 @@ class Volumes:
     def _load(self, folder: Path) -> None:
         path = folder / _FILE
         try:
-            record = msgspec.json.decode(path.read_bytes(), type=VolumeRecord)
+            record = _RECORD.decode(path.read_bytes())
             if record.name == folder.name:
                 self._records[record.name] = record
                 return

@@ -32,6 +32,10 @@ INSERT OR IGNORE INTO revision VALUES (1, 0);
 """
 
 
+_DECODERS = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in KINDS.items()}
+"""Made once, before a thread reads with them (see engine/containers/record.py)."""
+
+
 class SqliteLog:
     """A `Log` in the file `path` (mode 0600: it holds the cluster's keys)."""
 
@@ -76,10 +80,9 @@ class SqliteLog:
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         revision = connection.execute("SELECT number FROM revision").fetchone()[0]
-        decoders = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in KINDS.items()}
         try:
             objects: list[Stored] = [
-                decoders[kind].decode(body)
+                _DECODERS[kind].decode(body)
                 for kind, body in connection.execute("SELECT kind, body FROM objects")
             ]
         except (KeyError, TypeError, *UNDECODABLE) as error:

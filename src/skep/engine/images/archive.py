@@ -12,7 +12,7 @@ import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import msgspec
 
@@ -89,7 +89,7 @@ class ImageArchive:
         return name
 
     def _docker_images(self) -> list[ArchivedImage]:
-        entries = _decode(self._read("manifest.json"), list[_DockerEntry], "manifest.json")
+        entries = _docker_entries(self._read("manifest.json"))
         return [self._docker_image(entry) for entry in entries]
 
     def _docker_image(self, entry: _DockerEntry) -> ArchivedImage:
@@ -154,6 +154,10 @@ class _DockerEntry(msgspec.Struct, frozen=True, rename="pascal"):
     config: str
     repo_tags: tuple[str, ...] | None = None
     layers: tuple[str, ...] | None = None
+
+
+_ENTRIES = msgspec.json.Decoder(list[_DockerEntry])
+"""Made once, before threads read with it: see containers/record.py."""
 
 
 class _Headers:
@@ -222,8 +226,8 @@ def _blob_name(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/")
 
 
-def _decode(content: bytes, kind: Any, what: str) -> Any:
+def _docker_entries(content: bytes) -> list[_DockerEntry]:
     try:
-        return msgspec.json.decode(content, type=kind)
+        return _ENTRIES.decode(content)
     except msgspec.MsgspecError as error:
-        raise InvalidArgument(f"invalid {what}: {error}") from None
+        raise InvalidArgument(f"invalid manifest.json: {error}") from None

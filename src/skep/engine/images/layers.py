@@ -45,6 +45,10 @@ class LayerRecord(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+_RECORD = msgspec.json.Decoder(LayerRecord)
+"""Made once, before threads read with it: see containers/record.py."""
+
+
 class LayerStore:
     """All unpacked layers under `root`, by diff_id (`sha256:…` of the uncompressed archive)."""
 
@@ -101,7 +105,7 @@ class LayerStore:
         """Read a layer's record. Raises Internal when it cannot be read. Blocking."""
         path = self._folder(diff_id) / "layer.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=LayerRecord)
+            return _RECORD.decode(path.read_bytes())
         except (OSError, *UNDECODABLE) as error:
             raise Internal(f"{path} cannot be read: {reason_of(error)}") from None
 

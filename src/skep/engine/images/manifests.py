@@ -49,6 +49,10 @@ class _Shape(msgspec.Struct, frozen=True):
     manifests: tuple[Descriptor, ...] | None = None
 
 
+_SHAPE = msgspec.json.Decoder(_Shape)
+"""Made once, before threads read with it: see containers/record.py."""
+
+
 def sha256_digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -56,7 +60,7 @@ def sha256_digest(content: bytes) -> str:
 def parse_manifest(content: bytes) -> Manifest | ManifestList:
     """Raises InvalidArgument for what is neither, and for manifests of schema 1 (before 2016)."""
     try:
-        shape = msgspec.json.decode(content, type=_Shape)
+        shape = _SHAPE.decode(content)
     except msgspec.MsgspecError as error:
         raise InvalidArgument(f"invalid manifest: {error}") from None
     if shape.schema_version != 2:
@@ -73,7 +77,7 @@ def parse_manifest(content: bytes) -> Manifest | ManifestList:
 
 def media_type(content: bytes) -> str:
     """The manifest's own word for its kind, or OCI's when it has none (the field is optional)."""
-    shape = msgspec.json.decode(content, type=_Shape)
+    shape = _SHAPE.decode(content)
     return shape.media_type or (OCI_MANIFEST if shape.manifests is None else OCI_INDEX)
 
 

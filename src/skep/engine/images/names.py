@@ -22,6 +22,9 @@ class Target(msgspec.Struct, frozen=True):
     named_at: Moment
 
 
+_TARGET = msgspec.json.Decoder(Target)
+
+
 class NameTable:
     """Tags (`repo:tag`) and digests (`repo@sha256:…`) -> image ids."""
 
@@ -52,7 +55,7 @@ class NameTable:
             return found, reason_of(error)
         for name, raw in stored.items():
             try:
-                found[parse_reference(name)] = msgspec.json.decode(raw, type=Target)
+                found[parse_reference(name)] = _TARGET.decode(raw)
             except (SkepError, *UNDECODABLE) as error:
                 problem = f"{name!r}: {error}"
         return found, problem

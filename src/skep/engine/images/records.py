@@ -34,6 +34,11 @@ class ImageRecord(msgspec.Struct, frozen=True):
     stored_at: Moment
 
 
+_RECORD = msgspec.json.Decoder(ImageRecord)
+_DOCUMENT = msgspec.json.Decoder(ImageDocument)
+"""Made once, before threads read with them: see containers/record.py."""
+
+
 class ImageRecords:
     """All images by id; `tmp` is a folder on the same disk for what is being made or deleted."""
 
@@ -135,7 +140,7 @@ class ImageRecords:
     def _read(self, image_id: str) -> Image:
         folder = self._folder(image_id)
         try:
-            record = msgspec.json.decode((folder / "image.json").read_bytes(), type=ImageRecord)
+            record = _RECORD.decode((folder / "image.json").read_bytes())
             document = self.document(image_id)
             if _id_of(document) != image_id:
                 raise ValueError("config.json is not what the image's id says")
@@ -188,7 +193,7 @@ class ImageRecords:
 def parse_document(document: bytes) -> ImageDocument:
     """Read a config document; raises InvalidArgument when it is none or names impossible layers."""
     try:
-        parsed = msgspec.json.decode(document, type=ImageDocument)
+        parsed = _DOCUMENT.decode(document)
     except msgspec.MsgspecError as error:
         raise InvalidArgument(f"invalid image config: {error}") from None
     for diff_id in parsed.diff_ids:

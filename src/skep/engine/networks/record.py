@@ -69,6 +69,9 @@ class NetworkRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return int(self.options.get(DRIVER_MTU) or 1500)
 
 
+_RECORD = msgspec.json.Decoder(NetworkRecord)
+
+
 def cluster_record(network: Network) -> NetworkRecord:
     """A network of the cluster, as a node that takes part in it keeps it."""
     spec = network.spec
@@ -144,7 +147,7 @@ class NetworkFolder:
         close_folder(self._root)
         for path in sorted(self._root.glob("[!.]*.json")):
             try:
-                record = msgspec.json.decode(path.read_bytes(), type=NetworkRecord)
+                record = _RECORD.decode(path.read_bytes())
                 if record.id != path.stem:
                     raise ValueError(f"it is the record of {record.id}")
             except (OSError, *UNDECODABLE) as error:
