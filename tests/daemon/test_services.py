@@ -112,6 +112,7 @@ def test_replicas_see_who_asks(host: DaemonHost) -> None:
 
 def test_a_port_follows_the_number_of_replicas(host: DaemonHost) -> None:
     create(host, "-p", "4000:5000", "--replicas", "2")
+    host.until_running("web", 2)  # before, the allocator may write between a client's two words
     for replicas in (4, 1):
         host.ok("service", "scale", "-d", f"web={replicas}")
         host.until_running("web", replicas)
