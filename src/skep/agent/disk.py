@@ -134,5 +134,6 @@ class Disk:
                     connection.executemany(statement, rows)
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk ends it before we do
+                connection.execute("ROLLBACK")
             raise

@@ -59,10 +59,13 @@ class Manager:
         await self.reception.open(address, context)
 
     async def run(self) -> None:
+        """Raises when the store can take nothing more: a manager that only seems to decide is
+        worse than none."""
         loop = Loop(self.store, rooms())
         async with asyncio.TaskGroup() as group:
             group.create_task(forever("the deciding loop", loop.run))
             group.create_task(forever("the dispatcher", self.dispatcher.run))
+            group.create_task(self.store.stands())
 
     async def close(self) -> None:
         await self.reception.close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
 from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import InvalidArgument
+from skep.model.bounds import Count, Moment
 from skep.model.spelling import respelled
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Strict(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Version(msgspec.Struct, frozen=True, rename=docker_name):
     """The revision of the commit that last wrote an object (docker: `Version.Index`)."""
 
-    index: int = 0
+    index: Count = 0
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, rename=docker_name):
@@ -53,8 +53,8 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, ren
 
     id: str
     version: Version = Version()
-    created_at: datetime = ZERO_TIME
-    updated_at: datetime = ZERO_TIME
+    created_at: Moment = ZERO_TIME
+    updated_at: Moment = ZERO_TIME
 
 
 def decode_json(body: bytes, kind: type[T], what: str = "request body") -> T:

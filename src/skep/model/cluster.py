@@ -8,14 +8,15 @@ from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S
 from skep.model.base import Object, Strict, Value
+from skep.model.bounds import Count, DurationNs, Int64
 from skep.model.node import TLSInfo
-from skep.model.service import Count, Driver, DurationNs
+from skep.model.service import Driver
 
 
 class OrchestrationConfig(Strict, frozen=True, omit_defaults=False):
     """`task_history_retention_limit`: dead tasks kept for each slot; negative = all."""
 
-    task_history_retention_limit: int = 5
+    task_history_retention_limit: Int64 = 5
 
 
 class RaftConfig(Strict, frozen=True, omit_defaults=False):
@@ -85,7 +86,7 @@ class Cluster(Object, frozen=True, kw_only=True):
     spec: ClusterSpec = ClusterSpec()
     tls_info: TLSInfo = field(name="TLSInfo", default=TLSInfo())
     root_rotation_in_progress: bool = False
-    data_path_port: int = 4789
+    data_path_port: Int64 = 4789
     default_addr_pool: list[str] = []
     subnet_size: Annotated[int, Meta(ge=1, le=30)] = 24
 

@@ -7,7 +7,6 @@ does not have is an error. Which of its wishes the engine fulfils is engine/wish
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +14,8 @@ from msgspec import Meta, field
 
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Strict, Value
-from skep.model.service import Count, HealthConfig, Mount, Ulimit
+from skep.model.bounds import Count, Int64, Moment
+from skep.model.service import HealthConfig, Mount, Ulimit
 
 Nothing = dict[str, Any]
 """Go's `struct{}`: docker writes sets as `{"80/tcp": {}}`."""
@@ -50,7 +50,7 @@ class ContainerConfig(Strict, frozen=True, omit_defaults=False):
     on_build: list[str] | None = None
     labels: dict[str, str] = {}
     stop_signal: str = ""
-    stop_timeout: int | None = None
+    stop_timeout: Int64 | None = None
     shell: list[str] | None = None
 
 
@@ -81,7 +81,7 @@ class DeviceMapping(Strict, frozen=True, omit_defaults=False):
 
 class DeviceRequest(Strict, frozen=True, omit_defaults=False):
     driver: str = ""
-    count: int = 0
+    count: Int64 = 0
     device_ids: list[str] = field(name="DeviceIDs", default_factory=list)
     capabilities: list[list[str]] = []
     options: dict[str, str] = {}
@@ -100,9 +100,9 @@ class ThrottleDevice(Strict, frozen=True, omit_defaults=False):
 class Resources(Strict, frozen=True, omit_defaults=False, rename="pascal"):
     """Limits. 0 is no limit; memory in bytes, cpu periods and quotas in µs, 10**9 nano cpus = 1."""
 
-    cpu_shares: int = 0
-    memory: int = 0
-    nano_cpus: int = 0
+    cpu_shares: Int64 = 0
+    memory: Int64 = 0
+    nano_cpus: Int64 = 0
     cgroup_parent: str = ""
     blkio_weight: Annotated[int, Meta(ge=0, le=65535)] = 0
     blkio_weight_device: list[WeightDevice] = []
@@ -114,27 +114,27 @@ class Resources(Strict, frozen=True, omit_defaults=False, rename="pascal"):
     blkio_device_write_iops: list[ThrottleDevice] = field(
         name="BlkioDeviceWriteIOps", default_factory=list
     )
-    cpu_period: int = 0
-    cpu_quota: int = 0
-    cpu_realtime_period: int = 0
-    cpu_realtime_runtime: int = 0
+    cpu_period: Int64 = 0
+    cpu_quota: Int64 = 0
+    cpu_realtime_period: Int64 = 0
+    cpu_realtime_runtime: Int64 = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     devices: list[DeviceMapping] = []
     device_cgroup_rules: list[str] = []
     device_requests: list[DeviceRequest] = []
-    kernel_memory: int = 0
-    kernel_memory_tcp: int = field(name="KernelMemoryTCP", default=0)
-    memory_reservation: int = 0
-    memory_swap: int = 0
-    memory_swappiness: int | None = None
+    kernel_memory: Int64 = 0
+    kernel_memory_tcp: Int64 = field(name="KernelMemoryTCP", default=0)
+    memory_reservation: Int64 = 0
+    memory_swap: Int64 = 0
+    memory_swappiness: Int64 | None = None
     oom_kill_disable: bool | None = None
-    pids_limit: int | None = None
+    pids_limit: Int64 | None = None
     ulimits: list[Ulimit] = []
-    cpu_count: int = 0
-    cpu_percent: int = 0
-    io_maximum_iops: int = field(name="IOMaximumIOps", default=0)
-    io_maximum_bandwidth: int = field(name="IOMaximumBandwidth", default=0)
+    cpu_count: Int64 = 0
+    cpu_percent: Int64 = 0
+    io_maximum_iops: Int64 = field(name="IOMaximumIOps", default=0)
+    io_maximum_bandwidth: Int64 = field(name="IOMaximumBandwidth", default=0)
 
 
 class ContainerUpdate(Resources, frozen=True, rename="pascal"):
@@ -155,7 +155,7 @@ class HostConfig(Resources, frozen=True, rename="pascal"):
     auto_remove: bool = False
     volume_driver: str = ""
     volumes_from: list[str] = []
-    console_size: list[int] = field(default_factory=lambda: [0, 0])
+    console_size: list[Int64] = field(default_factory=lambda: [0, 0])
     annotations: dict[str, str] = {}
     cap_add: list[str] = []
     cap_drop: list[str] = []
@@ -202,16 +202,16 @@ class EndpointSettings(Strict, frozen=True, omit_defaults=False):
     aliases: list[str] | None = None
     mac_address: str = ""
     driver_opts: dict[str, str] | None = None
-    gw_priority: int = 0
+    gw_priority: Int64 = 0
 
     network_id: str = field(name="NetworkID", default="")
     endpoint_id: str = field(name="EndpointID", default="")
     gateway: str = ""
     ip_address: str = ""
-    ip_prefix_len: int = 0
+    ip_prefix_len: Int64 = 0
     ipv6_gateway: str = ""
     global_ipv6_address: str = ""
-    global_ipv6_prefix_len: int = 0
+    global_ipv6_prefix_len: Int64 = 0
     dns_names: list[str] | None = field(name="DNSNames", default=None)
 
 
@@ -240,9 +240,9 @@ class ContainerUpdated(Value, frozen=True, omit_defaults=False):
 class HealthcheckResult(Value, frozen=True, omit_defaults=False):
     """One probe. `output` is at most 4096 bytes; exit code 0 healthy, 1 unhealthy, -1 time-out."""
 
-    start: datetime = ZERO_TIME
-    end: datetime = ZERO_TIME
-    exit_code: int = 0
+    start: Moment = ZERO_TIME
+    end: Moment = ZERO_TIME
+    exit_code: Int64 = 0
     output: str = ""
 
 
@@ -250,7 +250,7 @@ class Health(Value, frozen=True, omit_defaults=False):
     """`log` is the last five probes, oldest first."""
 
     status: HealthStatus = "none"
-    failing_streak: int = 0
+    failing_streak: Int64 = 0
     log: list[HealthcheckResult] = []
 
 
@@ -263,11 +263,11 @@ class StateInspect(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     restarting: bool
     oom_killed: bool = field(name="OOMKilled", default=False)
     dead: bool = False
-    pid: int = 0
-    exit_code: int = 0
+    pid: Int64 = 0
+    exit_code: Int64 = 0
     error: str = ""
-    started_at: datetime = ZERO_TIME
-    finished_at: datetime = ZERO_TIME
+    started_at: Moment = ZERO_TIME
+    finished_at: Moment = ZERO_TIME
     health: Health | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -294,9 +294,9 @@ class NetworkSettings(Value, frozen=True, omit_defaults=False):
     endpoint_id: str = field(name="EndpointID", default="")
     gateway: str = ""
     global_ipv6_address: str = ""
-    global_ipv6_prefix_len: int = 0
+    global_ipv6_prefix_len: Int64 = 0
     ip_address: str = ""
-    ip_prefix_len: int = 0
+    ip_prefix_len: Int64 = 0
     ipv6_gateway: str = ""
     mac_address: str = ""
     networks: dict[str, EndpointSettings] = {}
@@ -313,7 +313,7 @@ class ContainerInspect(Value, frozen=True, omit_defaults=False):
     """GET /containers/{id}/json. The sizes are there when they were asked for."""
 
     id: str = field(name="Id")
-    created: datetime
+    created: Moment
     path: str
     args: list[str]
     state: StateInspect
@@ -323,7 +323,7 @@ class ContainerInspect(Value, frozen=True, omit_defaults=False):
     hosts_path: str = ""
     log_path: str = ""
     name: str = ""
-    restart_count: int = 0
+    restart_count: Int64 = 0
     driver: str = "overlay2"
     platform: str = "linux"
     mount_label: str = ""
@@ -332,8 +332,8 @@ class ContainerInspect(Value, frozen=True, omit_defaults=False):
     exec_ids: list[str] | None = field(name="ExecIDs", default=None)
     host_config: HostConfig = HostConfig()
     graph_driver: ContainerGraphDriver = ContainerGraphDriver()
-    size_rw: int | msgspec.UnsetType = msgspec.UNSET
-    size_root_fs: int | msgspec.UnsetType = msgspec.UNSET
+    size_rw: Int64 | msgspec.UnsetType = msgspec.UNSET
+    size_root_fs: Int64 | msgspec.UnsetType = msgspec.UNSET
     mounts: list[MountPoint] = []
     config: ContainerConfig = ContainerConfig()
     network_settings: NetworkSettings = NetworkSettings()
@@ -343,8 +343,8 @@ class Port(Value, frozen=True, kw_only=True):
     """One port of a summary; `public_port` 0 (left out) is exposed and not published."""
 
     ip: str = ""
-    private_port: int
-    public_port: int = 0
+    private_port: Int64
+    public_port: Int64 = 0
     type: str = "tcp"
 
 
@@ -364,11 +364,11 @@ class ContainerSummary(Value, frozen=True, omit_defaults=False):
     image: str
     image_id: str = field(name="ImageID")
     command: str
-    created: int
+    created: Int64
     """Seconds since 1970."""
     ports: list[Port] = []
-    size_rw: int | msgspec.UnsetType = msgspec.UNSET
-    size_root_fs: int | msgspec.UnsetType = msgspec.UNSET
+    size_rw: Int64 | msgspec.UnsetType = msgspec.UNSET
+    size_root_fs: Int64 | msgspec.UnsetType = msgspec.UNSET
     labels: dict[str, str] = {}
     state: ContainerState = "created"
     status: str = ""
@@ -384,7 +384,7 @@ class WaitError(Value, frozen=True):
 class WaitResult(Value, frozen=True, omit_defaults=False):
     """POST /containers/{id}/wait."""
 
-    status_code: int = 0
+    status_code: Int64 = 0
     error: WaitError | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -397,7 +397,7 @@ class TopResult(Value, frozen=True, omit_defaults=False):
 
 class ContainersPruned(Value, frozen=True, omit_defaults=False):
     containers_deleted: list[str] = []
-    space_reclaimed: int = 0
+    space_reclaimed: Int64 = 0
 
 
 class ExecCreate(Strict, frozen=True, omit_defaults=False):
@@ -406,7 +406,7 @@ class ExecCreate(Strict, frozen=True, omit_defaults=False):
     user: str = ""
     privileged: bool = False
     tty: bool = field(name="Tty", default=False)
-    console_size: list[int] | None = None
+    console_size: list[Int64] | None = None
     attach_stdin: bool = False
     attach_stderr: bool = False
     attach_stdout: bool = False
@@ -422,7 +422,7 @@ class ExecStart(Strict, frozen=True):
 
     detach: bool = False
     tty: bool = field(name="Tty", default=False)
-    console_size: list[int] | None = None
+    console_size: list[Int64] | None = None
 
 
 class ExecProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -440,7 +440,7 @@ class ExecInspect(Value, frozen=True, omit_defaults=False):
 
     id: str = field(name="ID")
     running: bool = False
-    exit_code: int | None = None
+    exit_code: Int64 | None = None
     process_config: ExecProcess = ExecProcess()
     open_stdin: bool = False
     open_stderr: bool = False
@@ -448,48 +448,48 @@ class ExecInspect(Value, frozen=True, omit_defaults=False):
     can_remove: bool = False
     container_id: str = field(name="ContainerID", default="")
     detach_keys: str = ""
-    pid: int = field(name="Pid", default=0)
+    pid: Int64 = field(name="Pid", default=0)
 
 
 class CpuUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Nanoseconds. `percpu_usage` only on cgroup v1."""
 
-    total_usage: int = 0
-    percpu_usage: list[int] | msgspec.UnsetType = msgspec.UNSET
-    usage_in_kernelmode: int = 0
-    usage_in_usermode: int = 0
+    total_usage: Int64 = 0
+    percpu_usage: list[Int64] | msgspec.UnsetType = msgspec.UNSET
+    usage_in_kernelmode: Int64 = 0
+    usage_in_usermode: Int64 = 0
 
 
 class ThrottlingData(msgspec.Struct, frozen=True, kw_only=True):
-    periods: int = 0
-    throttled_periods: int = 0
-    throttled_time: int = 0
+    periods: Int64 = 0
+    throttled_periods: Int64 = 0
+    throttled_time: Int64 = 0
 
 
 class CpuStats(msgspec.Struct, frozen=True, kw_only=True):
     """`system_cpu_usage`: nanoseconds that all the host's processors were in use for."""
 
     cpu_usage: CpuUsage = CpuUsage()
-    system_cpu_usage: int = 0
-    online_cpus: int = 0
+    system_cpu_usage: Int64 = 0
+    online_cpus: Int64 = 0
     throttling_data: ThrottlingData = ThrottlingData()
 
 
 class MemoryStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bytes; `stats` is the kernel's memory.stat."""
 
-    usage: int = 0
-    max_usage: int = 0
-    stats: dict[str, int] = {}
-    failcnt: int = 0
-    limit: int = 0
+    usage: Int64 = 0
+    max_usage: Int64 = 0
+    stats: dict[str, Int64] = {}
+    failcnt: Int64 = 0
+    limit: Int64 = 0
 
 
 class BlkioEntry(msgspec.Struct, frozen=True, kw_only=True):
-    major: int
-    minor: int
+    major: Int64
+    minor: Int64
     op: str
-    value: int
+    value: Int64
 
 
 class BlkioStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -498,19 +498,19 @@ class BlkioStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PidsStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    current: int = 0
-    limit: int = 0
+    current: Int64 = 0
+    limit: Int64 = 0
 
 
 class NetworkStats(msgspec.Struct, frozen=True, kw_only=True):
-    rx_bytes: int = 0
-    rx_packets: int = 0
-    rx_errors: int = 0
-    rx_dropped: int = 0
-    tx_bytes: int = 0
-    tx_packets: int = 0
-    tx_errors: int = 0
-    tx_dropped: int = 0
+    rx_bytes: Int64 = 0
+    rx_packets: Int64 = 0
+    rx_errors: Int64 = 0
+    rx_dropped: Int64 = 0
+    tx_bytes: Int64 = 0
+    tx_packets: Int64 = 0
+    tx_errors: Int64 = 0
+    tx_dropped: Int64 = 0
 
 
 class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -518,11 +518,11 @@ class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = ""
     id: str = ""
-    read: datetime = ZERO_TIME
-    preread: datetime = ZERO_TIME
+    read: Moment = ZERO_TIME
+    preread: Moment = ZERO_TIME
     pids_stats: PidsStats = PidsStats()
     blkio_stats: BlkioStats = BlkioStats()
-    num_procs: int = 0
+    num_procs: Int64 = 0
     cpu_stats: CpuStats = CpuStats()
     precpu_stats: CpuStats = CpuStats()
     memory_stats: MemoryStats = MemoryStats()

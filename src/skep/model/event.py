@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import field
 
+from skep.model.bounds import Int64
+
 
 class Actor(msgspec.Struct, frozen=True, rename="pascal"):
     """What it happened to. `attributes` are its labels and what the action adds."""
@@ -24,8 +26,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: str = field(name="Action")
     actor: Actor = field(name="Actor")
     scope: str
-    time: int
-    time_nano: int = field(name="timeNano")
+    time: Int64
+    time_nano: Int64 = field(name="timeNano")
 
 
 _OLD_KEYS = frozenset({"container", "image"})

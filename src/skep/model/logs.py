@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from skep.model.bounds import Int64
+
 
 class LogSelector(msgspec.Struct, frozen=True):
     """Whose logs: the tasks of services, or single tasks. Ids, not names."""
@@ -18,9 +20,9 @@ class LogOptions(msgspec.Struct, frozen=True):
     stdout: bool = True
     stderr: bool = True
     follow: bool = False
-    since_ns: int | None = None
-    until_ns: int | None = None
-    tail: int | None = None
+    since_ns: Int64 | None = None
+    until_ns: Int64 | None = None
+    tail: Int64 | None = None
 
 
 class ServiceLogLine(msgspec.Struct, frozen=True):
@@ -29,8 +31,8 @@ class ServiceLogLine(msgspec.Struct, frozen=True):
     `stream` is 1 for stdout, 2 for stderr. `attributes` are the container's log attributes.
     """
 
-    time_ns: int
-    stream: int
+    time_ns: Int64
+    stream: Int64
     text: bytes
     node_id: str
     service_id: str

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from msgspec import field
 
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Object, Strict, Value
+from skep.model.bounds import Int64, Moment
 from skep.model.service import Driver
 
 
@@ -70,7 +70,7 @@ class Network(Object, frozen=True, kw_only=True):
     id: str
     spec: NetworkSpec
     ipam: IPAM = IPAM()
-    vni: int = 0
+    vni: Int64 = 0
 
 
 class EndpointResource(Value, frozen=True, omit_defaults=False):
@@ -88,7 +88,7 @@ class NetworkResource(Value, frozen=True, omit_defaults=False):
 
     name: str
     id: str = field(name="Id")
-    created: datetime = ZERO_TIME
+    created: Moment = ZERO_TIME
     scope: Literal["local", "swarm", "global"] = "local"
     driver: str = "bridge"
     enable_ipv4: bool = True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from msgspec import field
 
 from skep.model.base import Object, Strict, Value
+from skep.model.bounds import Moment
 from skep.model.service import Platform, Resources
 
 Role = Literal["worker", "manager"]
@@ -74,7 +74,7 @@ class Node(Object, frozen=True, kw_only=True):
     status: NodeStatus = NodeStatus()
     manager_status: ManagerStatus | None = None
     certificate_role: Role = "worker"
-    down_since: datetime | None = None
+    down_since: Moment | None = None
 
 
 def eligible(node: Node) -> bool:

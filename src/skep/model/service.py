@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,10 +9,8 @@ from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S, ZERO_TIME
 from skep.model.base import Object, Strict, Value, Version
+from skep.model.bounds import Count, DurationNs, Int64, Moment, Port, UInt32
 
-Count = Annotated[int, Meta(ge=0)]
-DurationNs = Annotated[int, Meta(ge=0)]
-Port = Annotated[int, Meta(ge=0, le=65535)]
 Protocol = Literal["tcp", "udp", "sctp"]
 
 
@@ -57,7 +54,7 @@ class TmpfsOptions(Strict, frozen=True):
     """`size_bytes` 0 = no limit; `mode` is the folder's file mode."""
 
     size_bytes: Count = 0
-    mode: Count = 0
+    mode: UInt32 = 0
     options: list[list[str]] = []
 
 
@@ -82,8 +79,8 @@ class Mount(Strict, frozen=True, omit_defaults=False):
 
 class Ulimit(Strict, frozen=True):
     name: str = ""
-    soft: int = 0
-    hard: int = 0
+    soft: Int64 = 0
+    hard: Int64 = 0
 
 
 class DNSConfig(Strict, frozen=True):
@@ -129,7 +126,7 @@ class FileTarget(Strict, frozen=True, omit_defaults=False):
     name: str = ""
     uid: str = "0"
     gid: str = "0"
-    mode: Count = 0o444
+    mode: UInt32 = 0o444
 
 
 class SecretReference(Strict, frozen=True):
@@ -178,7 +175,7 @@ class ContainerSpec(Strict, frozen=True):
     capability_add: list[str] = []
     capability_drop: list[str] = []
     ulimits: list[Ulimit] = []
-    oom_score_adj: int = 0
+    oom_score_adj: Int64 = 0
 
 
 class NamedGenericResource(Strict, frozen=True):
@@ -188,7 +185,7 @@ class NamedGenericResource(Strict, frozen=True):
 
 class DiscreteGenericResource(Strict, frozen=True):
     kind: str
-    value: int
+    value: Int64
 
 
 class GenericResource(Strict, frozen=True):
@@ -201,16 +198,16 @@ class GenericResource(Strict, frozen=True):
 class Limit(Strict, frozen=True):
     """What a container may use at most; 0 = no limit. `nano_cpus`: 10**9 is one processor."""
 
-    nano_cpus: int = field(name="NanoCPUs", default=0)
-    memory_bytes: int = 0
-    pids: int = field(name="Pids", default=0)
+    nano_cpus: Int64 = field(name="NanoCPUs", default=0)
+    memory_bytes: Int64 = 0
+    pids: Int64 = field(name="Pids", default=0)
 
 
 class Resources(Strict, frozen=True):
     """What a node has, or what a task reserves on it."""
 
-    nano_cpus: int = field(name="NanoCPUs", default=0)
-    memory_bytes: int = 0
+    nano_cpus: Int64 = field(name="NanoCPUs", default=0)
+    memory_bytes: Int64 = 0
     generic_resources: list[GenericResource] = []
 
 
@@ -374,22 +371,22 @@ class UpdateStatus(Value, frozen=True, omit_defaults=False):
     """How far a rolling update is. Absent times are None."""
 
     state: UpdateState = "updating"
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
+    started_at: Moment | None = None
+    completed_at: Moment | None = None
     message: str = ""
 
 
 class ServiceStatus(Value, frozen=True, omit_defaults=False):
     """Counted on demand for GET /services?status=1; never stored."""
 
-    running_tasks: int = 0
-    desired_tasks: int = 0
-    completed_tasks: int = 0
+    running_tasks: Int64 = 0
+    desired_tasks: Int64 = 0
+    completed_tasks: Int64 = 0
 
 
 class JobStatus(Value, frozen=True, omit_defaults=False):
     job_iteration: Version = Version()
-    last_execution: datetime = ZERO_TIME
+    last_execution: Moment = ZERO_TIME
 
 
 class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
@@ -402,8 +399,8 @@ class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     version: Version
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     spec: ServiceSpec
     previous_spec: ServiceSpec | None = None
     endpoint: Endpoint

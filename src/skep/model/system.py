@@ -5,7 +5,6 @@ Sources: Engine API 1.50 (SystemVersion, SystemInfo, SwarmInfo, ClusterInfo).
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -13,11 +12,12 @@ from msgspec import field
 
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Strict, Value, Version
+from skep.model.bounds import Count, Int64, Moment, Port
 from skep.model.cluster import ClusterSpec, JoinTokens
 from skep.model.container import ContainerSummary
 from skep.model.image import ImageSummary
 from skep.model.node import Availability, TLSInfo
-from skep.model.service import Count, GenericResource, Port
+from skep.model.service import GenericResource
 from skep.model.volume import Volume
 
 LocalNodeState = Literal["inactive", "pending", "active", "error", "locked"]
@@ -63,14 +63,14 @@ class ClusterInfo(Value, frozen=True, omit_defaults=False):
 
     id: str
     version: Version = Version()
-    created_at: datetime = ZERO_TIME
-    updated_at: datetime = ZERO_TIME
+    created_at: Moment = ZERO_TIME
+    updated_at: Moment = ZERO_TIME
     spec: ClusterSpec = ClusterSpec()
     tls_info: TLSInfo = field(name="TLSInfo", default=TLSInfo())
     root_rotation_in_progress: bool = False
     default_addr_pool: list[str] = []
-    subnet_size: int = 24
-    data_path_port: int = 4789
+    subnet_size: Int64 = 24
+    data_path_port: Int64 = 4789
 
 
 class SwarmInit(Strict, frozen=True):
@@ -117,8 +117,8 @@ class SwarmInfo(Value, frozen=True, omit_defaults=False):
     control_available: bool = False
     error: str = ""
     remote_managers: list[Peer] | None = None
-    nodes: int = 0
-    managers: int = 0
+    nodes: Int64 = 0
+    managers: Int64 = 0
     cluster: ClusterInfo | None = None
     warnings: list[str] = []
 
@@ -126,7 +126,7 @@ class SwarmInfo(Value, frozen=True, omit_defaults=False):
 class DiskUsage(Value, frozen=True, omit_defaults=False):
     """GET /system/df, sizes in bytes. There is no builder, so no build cache."""
 
-    layers_size: int = 0
+    layers_size: Int64 = 0
     images: list[ImageSummary] = []
     containers: list[ContainerSummary] = []
     volumes: list[Volume] = []
@@ -180,9 +180,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     os_version: str
     machine: str
     """As uname says it: x86_64."""
-    cpus: int
-    memory_bytes: int
-    cgroup_version: int
+    cpus: Int64
+    memory_bytes: Int64
+    cgroup_version: Int64
     components: tuple[Component, ...] = ()
     labels: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
@@ -199,11 +199,11 @@ class SystemInfo(Value, frozen=True, omit_defaults=False):
     """GET /info. Times are RFC 3339 text, `mem_total` is in bytes."""
 
     id: str
-    containers: int = 0
-    containers_running: int = 0
-    containers_paused: int = 0
-    containers_stopped: int = 0
-    images: int = 0
+    containers: Int64 = 0
+    containers_running: Int64 = 0
+    containers_paused: Int64 = 0
+    containers_stopped: Int64 = 0
+    images: Int64 = 0
     driver: str = "overlay2"
     driver_status: list[tuple[str, str]] = []
     docker_root_dir: str = ""
@@ -218,13 +218,13 @@ class SystemInfo(Value, frozen=True, omit_defaults=False):
     ipv4_forwarding: bool = field(name="IPv4Forwarding", default=True)
     oom_kill_disable: bool = False
     debug: bool = False
-    n_fd: int = field(name="NFd", default=0)
-    n_goroutines: int = field(name="NGoroutines", default=0)
+    n_fd: Int64 = field(name="NFd", default=0)
+    n_goroutines: Int64 = field(name="NGoroutines", default=0)
     system_time: str = ""
     logging_driver: str = "json-file"
     cgroup_driver: str = "cgroupfs"
     cgroup_version: str = "2"
-    n_events_listener: int = field(name="NEventsListener", default=0)
+    n_events_listener: Int64 = field(name="NEventsListener", default=0)
     kernel_version: str = ""
     operating_system: str = ""
     os_version: str = field(name="OSVersion", default="")
@@ -232,8 +232,8 @@ class SystemInfo(Value, frozen=True, omit_defaults=False):
     architecture: str = ""
     index_server_address: str = "https://index.docker.io/v1/"
     registry_config: RegistryConfig = RegistryConfig()
-    ncpu: int = field(name="NCPU", default=0)
-    mem_total: int = 0
+    ncpu: Int64 = field(name="NCPU", default=0)
+    mem_total: Int64 = 0
     generic_resources: list[GenericResource] | None = None
     http_proxy: str = ""
     https_proxy: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -10,6 +9,7 @@ from msgspec import field
 
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Object, Value, Version
+from skep.model.bounds import Int64, Moment
 from skep.model.service import EndpointSpec, GenericResource, PortConfig, TaskSpec
 from skep.model.states import TaskState
 
@@ -19,8 +19,8 @@ Origin = Literal["scale", "restart", "loss", "update", "drain", "rebalance"]
 
 class ContainerStatus(Value, frozen=True):
     container_id: str = field(name="ContainerID", default="")
-    pid: int = field(name="PID", default=0)
-    exit_code: int = 0
+    pid: Int64 = field(name="PID", default=0)
+    exit_code: Int64 = 0
 
 
 class PortStatus(Value, frozen=True):
@@ -32,7 +32,7 @@ class PortStatus(Value, frozen=True):
 class TaskStatus(Value, frozen=True, omit_defaults=False):
     """What was observed. `message` is the step in a word, `err` the reason when it went wrong."""
 
-    timestamp: datetime = ZERO_TIME
+    timestamp: Moment = ZERO_TIME
     state: TaskState = TaskState.NEW
     message: str = ""
     err: str = ""
@@ -79,12 +79,12 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     version: Version
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     labels: dict[str, str] = {}
     spec: TaskSpec
     service_id: str = field(name="ServiceID", default="")
-    slot: int = 0
+    slot: Int64 = 0
     node_id: str = field(name="NodeID", default="")
     service_annotations: ServiceAnnotations = ServiceAnnotations()
     status: TaskStatus
@@ -96,9 +96,9 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
     job_iteration: Version | None = None
     spec_version: Version = Version()
     endpoint_spec: EndpointSpec | None = None
-    running_since: datetime | None = None
-    hold_until: datetime | None = None
-    restarts: list[datetime] = []
+    running_since: Moment | None = None
+    hold_until: Moment | None = None
+    restarts: list[Moment] = []
     origin: Origin = "scale"
     cause: str = ""
     cause_of_end: str = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Strict, Value
+from skep.model.bounds import Int64, Moment
 
 
 class VolumeCreate(Strict, frozen=True):
@@ -24,8 +24,8 @@ class VolumeCreate(Strict, frozen=True):
 class VolumeUsage(Value, frozen=True, omit_defaults=False):
     """Bytes on disk and containers that mount it; only in GET /system/df."""
 
-    size: int = -1
-    ref_count: int = -1
+    size: Int64 = -1
+    ref_count: Int64 = -1
 
 
 class Volume(Value, frozen=True, omit_defaults=False):
@@ -34,7 +34,7 @@ class Volume(Value, frozen=True, omit_defaults=False):
     name: str
     driver: str = "local"
     mountpoint: str = ""
-    created_at: datetime = ZERO_TIME
+    created_at: Moment = ZERO_TIME
     labels: dict[str, str] | None = None
     options: dict[str, str] | None = None
     scope: str = "local"
@@ -52,4 +52,4 @@ class VolumesPruned(Value, frozen=True, omit_defaults=False):
     """POST /volumes/prune."""
 
     volumes_deleted: list[str] = []
-    space_reclaimed: int = 0
+    space_reclaimed: Int64 = 0

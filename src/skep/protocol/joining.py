@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from skep.model.bounds import Int64
 from skep.model.node import Availability, Role
 from skep.protocol.messages import PROTOCOL_VERSION, Certificate, Message
 
@@ -19,7 +20,7 @@ from skep.protocol.messages import PROTOCOL_VERSION, Certificate, Message
 class RootRequest(Message, frozen=True):
     """Which cluster is this?"""
 
-    version: int = PROTOCOL_VERSION
+    version: Int64 = PROTOCOL_VERSION
 
 
 class Root(Message, frozen=True):
@@ -40,7 +41,7 @@ class JoinRequest(Message, frozen=True):
     signing_request: str
     now_s: float
     availability: Availability = "active"
-    version: int = PROTOCOL_VERSION
+    version: Int64 = PROTOCOL_VERSION
 
 
 class Joined(Message, frozen=True):

@@ -24,6 +24,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from skep.model.bounds import Int64
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription, TLSInfo
 from skep.model.system import Peer
@@ -43,7 +44,7 @@ class Hello(Message, frozen=True):
     """Opens a session: who speaks is known from the line itself, this is what the node is."""
 
     description: NodeDescription
-    version: int = PROTOCOL_VERSION
+    version: Int64 = PROTOCOL_VERSION
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -139,8 +140,8 @@ class Assignments(Message, frozen=True):
     (as in X-Registry-Auth) that its image is pulled with.
     """
 
-    applies_to: int = 0
-    results_in: int = 0
+    applies_to: Int64 = 0
+    results_in: Int64 = 0
     more: bool = False
     tasks: list[Task] = []
     removed_tasks: list[str] = []
@@ -156,9 +157,9 @@ class ReadLogs(msgspec.Struct, frozen=True, tag=True):
     follow: bool = False
     stdout: bool = True
     stderr: bool = True
-    since_ns: int | None = None
-    until_ns: int | None = None
-    tail: int | None = None
+    since_ns: Int64 | None = None
+    until_ns: Int64 | None = None
+    tail: Int64 | None = None
 
 
 Request: TypeAlias = ReadLogs
@@ -167,40 +168,40 @@ Request: TypeAlias = ReadLogs
 class Call(Message, frozen=True):
     """A call to the node's engine, answered with chunks as far as there is credit."""
 
-    call_id: int
+    call_id: Int64
     request: Request
 
 
 class Credit(Message, frozen=True):
     """The caller can take so many further chunks."""
 
-    call_id: int
-    chunks: int
+    call_id: Int64
+    chunks: Int64
 
 
 class Cancel(Message, frozen=True):
     """The caller went away."""
 
-    call_id: int
+    call_id: Int64
 
 
 class LogFrame(msgspec.Struct, frozen=True, array_like=True):
     """One line of a log, without its newline: `stream` is 1 for stdout, 2 for stderr."""
 
-    time_ns: int
-    stream: int
+    time_ns: Int64
+    stream: Int64
     line: bytes
 
 
 class Chunk(Message, frozen=True):
-    call_id: int
+    call_id: Int64
     frames: list[LogFrame]
 
 
 class Done(Message, frozen=True):
     """The last word of a call; `error` is empty when all went well."""
 
-    call_id: int
+    call_id: Int64
     error: str = ""
 
 

@@ -7,11 +7,11 @@ is values: a revision and the changed objects.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from skep.store.change import Commit, Stored
+from skep.store.change import Stored
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -21,13 +21,22 @@ class Snapshot(msgspec.Struct, frozen=True):
     objects: list[Stored]
 
 
+class Record(NamedTuple):
+    """The newest of one object, encoded (`form.py`); None when it is gone."""
+
+    kind: str
+    id: str
+    body: bytes | None
+
+
 class Log(Protocol):
     async def load(self) -> Snapshot:
         """Open and read everything. Raises Unavailable with the file's name when it cannot."""
         ...
 
-    async def append(self, commits: Sequence[Commit]) -> None:
-        """Make the commits durable, all or none, before returning. Raises Unavailable."""
+    async def append(self, revision: int, records: Sequence[Record]) -> None:
+        """Make the records durable as of `revision`, all or none, before returning; at most one for
+        each object. Raises Unavailable."""
         ...
 
     async def close(self) -> None:

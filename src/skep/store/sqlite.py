@@ -13,12 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
-from skep.kit.errors import Unavailable
-from skep.kit.files import UNDECODABLE
-from skep.store.change import KINDS, Commit, Stored
-from skep.store.log import Snapshot
+from skep.kit.errors import SkepError, Unavailable
+from skep.store.form import decode
+from skep.store.log import Record, Snapshot
 
 _T = TypeVar("_T")
 
@@ -32,10 +29,6 @@ INSERT OR IGNORE INTO revision VALUES (1, 0);
 """
 
 
-_DECODERS = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in KINDS.items()}
-"""Made once, before a thread reads with them (see engine/containers/record.py)."""
-
-
 class SqliteLog:
     """A `Log` in the file `path` (mode 0600: it holds the cluster's keys)."""
 
@@ -43,13 +36,12 @@ class SqliteLog:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._connection: sqlite3.Connection | None = None
-        self._encoder = msgspec.msgpack.Encoder()
 
     async def load(self) -> Snapshot:
         return await self._call(self._load)
 
-    async def append(self, commits: Sequence[Commit]) -> None:
-        await self._call(lambda: self._append(commits))
+    async def append(self, revision: int, records: Sequence[Record]) -> None:
+        await self._call(lambda: self._append(revision, records))
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -59,7 +51,9 @@ class SqliteLog:
     async def _call(self, work: Callable[[], _T]) -> _T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+        except SkepError:
+            raise
+        except Exception as error:
             raise Unavailable(
                 f"the cluster's store {self._path} cannot be used: {error}. "
                 "Check the disk (space, permissions) and restart skep"
@@ -80,43 +74,26 @@ class SqliteLog:
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         revision = connection.execute("SELECT number FROM revision").fetchone()[0]
-        try:
-            objects: list[Stored] = [
-                _DECODERS[kind].decode(body)
-                for kind, body in connection.execute("SELECT kind, body FROM objects")
-            ]
-        except (KeyError, TypeError, *UNDECODABLE) as error:
-            raise sqlite3.DatabaseError(
-                f"it is damaged, or a newer skep wrote it ({error}): restore it from a backup"
-            ) from error
         if not isinstance(revision, int):
             raise sqlite3.DatabaseError("it is damaged: restore it from a backup")
-        return Snapshot(revision, objects)
+        rows = connection.execute("SELECT kind, id, body FROM objects")
+        return Snapshot(revision, [decode(*row) for row in rows])
 
-    def _append(self, commits: Sequence[Commit]) -> None:
+    def _append(self, revision: int, records: Sequence[Record]) -> None:
         connection = self._connection
         if connection is None:
             raise sqlite3.ProgrammingError("it is not open")
-        puts: list[tuple[str, str, bytes]] = []
-        drops: list[tuple[str, str]] = []
-        last = {
-            (event.kind, (event.new or event.old).id): event.new  # type: ignore[union-attr]
-            for commit in commits
-            for event in commit.events
-        }
-        for (kind, object_id), new in last.items():
-            if new is None:
-                drops.append((kind, object_id))
-            else:
-                puts.append((kind, object_id, self._encoder.encode(new)))
+        puts = [record for record in records if record.body is not None]
+        drops = [(record.kind, record.id) for record in records if record.body is None]
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", puts)
             connection.executemany("DELETE FROM objects WHERE kind = ? AND id = ?", drops)
-            connection.execute("UPDATE revision SET number = ?", (commits[-1].revision,))
+            connection.execute("UPDATE revision SET number = ?", (revision,))
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk ends it before we do
+                connection.execute("ROLLBACK")
             raise
 
     def _close(self) -> None:

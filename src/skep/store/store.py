@@ -8,6 +8,7 @@ the log is busy go to it together, as one batch.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,17 +16,21 @@ from datetime import datetime
 import msgspec
 
 from skep.kit.clock import utc_now
-from skep.kit.errors import Conflict, OutOfSequence, SkepError, Unavailable
+from skep.kit.errors import Conflict, Internal, OutOfSequence, SkepError, Unavailable
 from skep.model.base import Version
 from skep.model.network import Network
 from skep.model.service import Service
 from skep.store.change import KIND_OF, Change, Commit, Create, Delete, Event, Stored
-from skep.store.log import Log
+from skep.store.form import encode
+from skep.store.log import Log, Record
 from skep.store.memory import MemoryView
+
+log = logging.getLogger(__name__)
 
 _MAX_BATCH = 1_000
 _MAX_WAITING = 10_000
 _MAX_UNREAD = 100_000
+_WRITER_ENDED = "the store's writer failed (see the log): restart skep, nothing stored is lost"
 
 
 class Lagged(SkepError):
@@ -115,12 +120,15 @@ class Store:
         """Apply all the changes or none; returns the revision once it is durable.
 
         Raises OutOfSequence when an object changed since it was read, Conflict when a name or id
-        is taken, Unavailable when the log cannot be written or too many commits wait.
+        is taken, InvalidArgument when an object cannot be kept, Unavailable when the log cannot be
+        written or too many commits wait.
         """
         if not changes:
             return self.view.revision
         if self._writer is None:
             raise Unavailable("the store is closed: this manager is stopping")
+        if self._writer.done():
+            raise Unavailable(_WRITER_ENDED)
         if len(self._waiting) >= _MAX_WAITING:
             raise Unavailable("the manager is overloaded: too many changes wait; try again")
         waiting = _Waiting(changes)
@@ -128,42 +136,73 @@ class Store:
         self._news.set()
         return await asyncio.shield(waiting.done)
 
+    async def stands(self) -> None:
+        """Returns when the store is closed; raises Internal when its writer ended before that."""
+        if self._writer is not None:
+            writer = self._writer
+            await asyncio.wait({writer})
+            if not writer.cancelled():
+                raise Internal(_WRITER_ENDED) from writer.exception()
+
     async def _write(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._waiting:
-                await self._write_batch()
+        """What goes wrong with one batch fails its callers and nobody else; only when memory is no
+        longer what the log holds, nothing more may be written."""
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._waiting:
+                    await self._write_batch()
+        except Exception:
+            log.critical(_WRITER_ENDED, exc_info=True)
+            self._refuse_waiting(Unavailable(_WRITER_ENDED))
+            raise
 
     async def _write_batch(self) -> None:
         staged = _Staged(self.view, self._clock())
-        accepted: list[_Waiting] = []
-        commits: list[Commit] = []
+        accepted: list[tuple[_Waiting, Commit]] = []
         while self._waiting and len(accepted) < _MAX_BATCH:
             waiting = self._waiting.popleft()
             try:
-                commits.append(staged.check(waiting.changes))
-                accepted.append(waiting)
+                accepted.append((waiting, staged.check(waiting.changes)))
             except SkepError as error:
                 _fail(waiting, error)
-        if not commits:
-            return
+            except Exception as error:
+                log.exception("a commit cannot be checked")
+                _fail(waiting, Internal(f"internal error: {error}"))
+        if accepted:
+            await self._persist(staged, accepted)
+
+    async def _persist(self, staged: _Staged, accepted: Sequence[tuple[_Waiting, Commit]]) -> None:
+        problem: SkepError = Unavailable("the store was closed while it wrote")
+        written = False
         try:
-            await self._log.append(commits)
+            await self._log.append(staged.revision, staged.records())
+            written = True
         except SkepError as error:
-            for waiting in accepted:
-                _fail(waiting, error)
-            return
-        except asyncio.CancelledError:
-            for waiting in accepted:
-                _fail(waiting, Unavailable("the store was closed while it wrote"))
+            problem = error
+        except Exception as error:
+            log.exception("%d commits cannot be written", len(accepted))
+            problem = Internal(f"internal error: {error}")
+        finally:
+            if not written:
+                for waiting, _ in accepted:
+                    _fail(waiting, problem)
+        if written:
+            self._publish(accepted)
+
+    def _publish(self, accepted: Sequence[tuple[_Waiting, Commit]]) -> None:
+        try:
+            for waiting, commit in accepted:
+                self.view.apply(commit.revision, commit.events)
+                for watch in self._watches:
+                    watch.publish(commit)
+                if not waiting.done.done():
+                    waiting.done.set_result(commit.revision)
+        except Exception:
+            for waiting, _ in accepted:
+                _fail(waiting, Unavailable(_WRITER_ENDED))
             raise
-        for waiting, commit in zip(accepted, commits, strict=True):
-            self.view.apply(commit.revision, commit.events)
-            for watch in self._watches:
-                watch.publish(commit)
-            if not waiting.done.done():
-                waiting.done.set_result(commit.revision)
 
     def _refuse_waiting(self, error: SkepError) -> None:
         while self._waiting:
@@ -182,14 +221,19 @@ class _Staged:
     def __init__(self, view: MemoryView, now: datetime) -> None:
         self._view = view
         self._now = now
-        self._revision = view.revision
+        self.revision = view.revision
         self._objects: dict[tuple[str, str], Stored | None] = {}
+        self._bodies: dict[tuple[str, str], bytes | None] = {}
         self._owners: dict[tuple[str, str], str | None] = {}
 
     def check(self, changes: Sequence[Change]) -> Commit:
-        """The commit that these changes make; a refusal leaves the stage untouched."""
-        revision = self._revision + 1
+        """The commit that these changes make; a refusal leaves the stage untouched.
+
+        Objects are encoded here, so that one that cannot be kept is refused to its own caller.
+        """
+        revision = self.revision + 1
         objects: dict[tuple[str, str], Stored | None] = {}
+        bodies: dict[tuple[str, str], bytes | None] = {}
         owners: dict[tuple[str, str], str | None] = {}
         events = []
         for change in changes:
@@ -197,12 +241,19 @@ class _Staged:
             self._rename(event, owners)
             stored = event.new or event.old
             assert stored is not None
-            objects[event.kind, stored.id] = event.new
+            key = (event.kind, stored.id)
+            objects[key] = event.new
+            bodies[key] = encode(event.kind, event.new) if event.new is not None else None
             events.append(event)
         self._objects.update(objects)
+        self._bodies.update(bodies)
         self._owners.update(owners)
-        self._revision = revision
+        self.revision = revision
         return Commit(revision, tuple(events))
+
+    def records(self) -> list[Record]:
+        """The newest of every object that the accepted commits change."""
+        return [Record(kind, object_id, body) for (kind, object_id), body in self._bodies.items()]
 
     def _event(
         self, change: Change, revision: int, pending: Mapping[tuple[str, str], Stored | None]
