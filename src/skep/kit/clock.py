@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -14,6 +16,8 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 NS_PER_S = 1_000_000_000
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 """Go's zero time, which the Engine API shows for "never"."""
+
+_CORRECTION = 0.1
 
 _UNITS_NS = {
     "ns": 1,
@@ -31,6 +35,42 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 def utc_now() -> datetime:
     """The one place that reads the wall clock for objects; planners get it as an argument."""
     return datetime.now(UTC)
+
+
+def elapsed_s() -> float:
+    """Seconds since the machine's start, its sleep included: no clock that is set changes them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class SteadyClock:
+    """Wall time that neither jumps nor goes back, for what waits and what is compared.
+
+    It begins with the wall clock, or where `not_before` says, and from then on goes with the time
+    that passes, at most a tenth faster or slower, as long as the wall clock is elsewhere: no wait
+    is off by more than that tenth, whatever the clock is set to meanwhile.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = elapsed_s,
+    ) -> None:
+        self._wall = wall
+        self._elapsed = elapsed
+        self._looked_at_s = elapsed()
+        self._now = wall()
+
+    def __call__(self) -> datetime:
+        passed = timedelta(seconds=self._elapsed() - self._looked_at_s)
+        self._looked_at_s += passed.total_seconds()
+        self._now += passed
+        off = self._wall() - self._now
+        self._now += min(max(off, -passed * _CORRECTION), passed * _CORRECTION)
+        return self._now
+
+    def not_before(self, moment: datetime) -> None:
+        """Be at `moment` or later: what is stamped from now on is younger than what has it."""
+        self._now = max(self._now, moment)
 
 
 def after_ns(start: datetime, duration_ns: int) -> datetime:

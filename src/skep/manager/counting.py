@@ -6,19 +6,26 @@ It decides nothing: a room without one, or with one of another moment, counts, t
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from skep.manager.faults import Faults
 from skep.manager.room import NewId
 from skep.store.change import Event, Plan, View
+
+log = logging.getLogger(__name__)
 
 _ALL = "what waits"
 """The only key: what one is given changes what is left for the others."""
 
 
 class Ledger(Protocol):
+    faults: Faults
+    """What could not be counted, and is not."""
+
     @property
     def has_work(self) -> bool:
         """Whether anything waits."""
@@ -51,18 +58,39 @@ class CountingRoom(ABC, Generic[L]):
         """What it takes from the ledger it gives back: the plan may not come to be."""
 
     def everything(self, view: View) -> Iterable[str]:
-        self._ledger = self.count(view)
-        self._view, self._revision = view, view.revision
+        self._keep(self.count(view), view)
         return (_ALL,)
 
     def dirty(self, event: Event, view: View) -> Iterable[str]:
-        if self._ledger is None:
+        ledger = self._ledger
+        if ledger is None:
             return (_ALL,)
-        self._ledger.note(event)
+        try:
+            ledger.note(event)
+            news = ledger.has_work and self.may_help(event)
+        except Exception:
+            log.exception("a change of %s cannot be followed: counting afresh", event.kind)
+            self._ledger = None
+            return (_ALL,)
         self._view, self._revision = view, view.revision
-        return (_ALL,) if self._ledger.has_work and self.may_help(event) else ()
+        return (_ALL,) if news else ()
 
     def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
-        known = self._view is view and self._revision == view.revision
-        ledger = self._ledger if known and self._ledger is not None else self.count(view)
-        return self.decide(ledger, view, now)
+        """All events up to the view's revision were told before, so a ledger that is counted here
+        can be kept."""
+        ledger, in_step = self._ledger, self._view is view and self._revision == view.revision
+        if ledger is None or not in_step:
+            counted = self.count(view)
+            in_step = ledger is None
+            ledger = counted
+        if in_step:
+            self._ledger = None  # until all is given back
+        plan = self.decide(ledger, view, now)
+        if in_step:
+            self._keep(ledger, view)
+        return plan
+
+    def _keep(self, ledger: L, view: View) -> None:
+        """Not where something could not be counted: it would be missed when it goes."""
+        self._ledger = None if ledger.faults else ledger
+        self._view, self._revision = view, view.revision

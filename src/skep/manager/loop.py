@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from skep.kit.clock import utc_now
+from skep.kit.clock import SteadyClock
 from skep.kit.errors import Conflict, OutOfSequence, SkepError
 from skep.kit.ids import new_id
+from skep.manager.faults import Troubles
 from skep.manager.room import NewId, Room
 from skep.store.change import Commit
 from skep.store.store import Lagged, Store, Watch
@@ -26,6 +27,7 @@ class Agenda:
     def __init__(self, room: Room) -> None:
         self.room = room
         self.dirty: set[str] = set()
+        self.troubles = Troubles(room.name)
         self._wake_at: dict[str, datetime] = {}
         self._queue: list[tuple[datetime, str]] = []
 
@@ -71,12 +73,12 @@ class Loop:
         self,
         store: Store,
         rooms: Sequence[Room],
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
         ids: NewId = new_id,
     ) -> None:
         self._store = store
         self._agendas = [Agenda(room) for room in rooms]
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._ids = ids
 
     async def run(self) -> None:
@@ -102,16 +104,20 @@ class Loop:
         for agenda in self._agendas:
             self._note(watch)
             keys = agenda.take(self._clock())
-            if keys:
-                await self._plan(agenda, keys)
+            troubled = frozenset(key for key in keys if key in agenda.troubles)
+            if keys - troubled:
+                await self._plan(agenda, keys - troubled)
+            for key in sorted(troubled):
+                await self._plan(agenda, frozenset({key}))
 
     async def _plan(self, agenda: Agenda, keys: frozenset[str]) -> None:
         now = self._clock()
         try:
             plan = agenda.room.plan(self._store.view, keys, now, self._ids)
-        except Exception:
-            await self._isolate(agenda, keys)
+        except Exception as error:
+            await self._isolate(agenda, keys, error)
             return
+        retry = agenda.troubles.planned(keys, plan.faults)
         for explanation in plan.explanations:
             log.info("%s: %s", agenda.room.name, explanation)
         try:
@@ -122,16 +128,16 @@ class Loop:
             log.error("%s could not commit, trying again: %s", agenda.room.name, error)
             agenda.wake(keys_at(keys, now + _RETRY))
         else:
-            agenda.wake(plan.wake)
+            agenda.wake(plan.wake if retry is None else keys_at(keys, now + retry))
 
-    async def _isolate(self, agenda: Agenda, keys: frozenset[str]) -> None:
+    async def _isolate(self, agenda: Agenda, keys: frozenset[str], error: Exception) -> None:
         """A key that cannot be planned must not hold up the others: plan each by itself."""
         if len(keys) > 1:
             for key in sorted(keys):
                 await self._plan(agenda, frozenset({key}))
             return
-        log.exception("%s cannot plan %s, trying again", agenda.room.name, *keys)
-        agenda.wake(keys_at(keys, self._clock() + _RETRY))
+        for key in keys:
+            agenda.wake({key: self._clock() + agenda.troubles.note(key, error)})
 
     def _note(self, watch: Watch) -> None:
         while (commit := watch.next_nowait()) is not None:
@@ -139,8 +145,12 @@ class Loop:
 
     def _note_commit(self, commit: Commit) -> None:
         for agenda in self._agendas:
-            for event in commit.events:
-                agenda.dirty.update(agenda.room.dirty(event, self._store.view))
+            try:
+                for event in commit.events:
+                    agenda.dirty.update(agenda.room.dirty(event, self._store.view))
+            except Exception:
+                log.exception("%s cannot follow a commit: it looks at all anew", agenda.room.name)
+                agenda.dirty.update(agenda.room.everything(self._store.view))
 
     async def _rest(self, watch: Watch) -> None:
         """Sleep until something changed or a key's time has come."""

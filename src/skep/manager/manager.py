@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from skep.kit.clock import SteadyClock
 from skep.kit.jobs import forever
 from skep.manager.allocator import Allocator
 from skep.manager.ca.authority import Authority
@@ -39,19 +40,26 @@ def rooms() -> list[Room]:
 
 
 class Manager:
-    """`start` before use; `run` until cancelled; `close` at the end."""
+    """`start` before use; `run` until cancelled; `close` at the end.
 
-    def __init__(self, state: Path) -> None:
-        self.store = Store(SqliteLog(state / "store.db"))
-        self.control = Control(self.store, Authority())
+    What is stamped and waited for goes by one clock, which never goes back, not between two runs
+    either. Certificates go by the wall clock, as TLS does.
+    """
+
+    def __init__(self, state: Path, clock: SteadyClock | None = None) -> None:
+        clock = clock or SteadyClock()
+        self._clock = clock
+        self.store = Store(SqliteLog(state / "store.db"), clock)
+        self.control = Control(self.store, Authority(), clock=clock)
         self.registrar = Registrar(self.store)
-        self.dispatcher = Dispatcher(self.store, self.registrar)
+        self.dispatcher = Dispatcher(self.store, self.registrar, clock)
         self.logs = ServiceLogs(self.store, self.dispatcher)
         self.reception = Reception(lambda: self.store.view, self.registrar, self.dispatcher)
 
     async def start(self) -> None:
         """Read the store and expect its nodes. Raises Unavailable when it cannot be read."""
         await self.store.start()
+        self._clock.not_before(self.store.newest_stamp())
         await self.dispatcher.start()
 
     async def listen(self, address: str, context: Callable[[], ssl.SSLContext]) -> None:
@@ -61,7 +69,7 @@ class Manager:
     async def run(self) -> None:
         """Raises when the store can take nothing more: a manager that only seems to decide is
         worse than none."""
-        loop = Loop(self.store, rooms())
+        loop = Loop(self.store, rooms(), self._clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(forever("the deciding loop", loop.run))
             group.create_task(forever("the dispatcher", self.dispatcher.run))

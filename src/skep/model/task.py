@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -71,7 +72,9 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
 
     `slot` numbers from 1 for replicated services (0 for global ones, which are keyed by node).
     `spec`, `spec_version` and `endpoint_spec` are the service's at birth and never change.
-    `running_since` is when it was first seen RUNNING. `hold_until` keeps a successor at desired
+    `applied_at` is since when a manager knows of its state, `running_since` of its first RUNNING,
+    by the manager's clock: planners compare no other. `status.timestamp` is the node's word, to be
+    shown. `hold_until` keeps a successor at desired
     READY during the restart delay; `restarts` are the times at which its slot was restarted under
     this spec version (newest last, as many as the policy must count). `cause` says in words why
     the task exists (`origin` in one word); `cause_of_end` why it is wanted no more.
@@ -96,6 +99,7 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
     job_iteration: Version | None = None
     spec_version: Version = Version()
     endpoint_spec: EndpointSpec | None = None
+    applied_at: Moment | None = None
     running_since: Moment | None = None
     hold_until: Moment | None = None
     restarts: list[Moment] = []
@@ -104,12 +108,29 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
     cause_of_end: str = ""
 
 
-def with_status(task: Task, status: TaskStatus) -> Task:
-    """The task after a report, which also remembers when it first ran."""
-    running_since = task.running_since
-    if running_since is None and status.state is TaskState.RUNNING:
-        running_since = status.timestamp
-    return msgspec.structs.replace(task, status=status, running_since=running_since)
+def with_status(task: Task, status: TaskStatus, now: datetime) -> Task:
+    """The task with a status that a manager learned of, or decided, now."""
+    news = status.state is not task.status.state
+    ran_first = status.state is TaskState.RUNNING and task.running_since is None
+    return msgspec.structs.replace(
+        task,
+        status=status,
+        applied_at=now if news else task.applied_at,
+        running_since=now if ran_first else task.running_since,
+    )
+
+
+def state_since(task: Task) -> datetime:
+    """Since when the task is known to be in its state, by the manager's clock."""
+    return task.applied_at or task.updated_at
+
+
+def settled(task: Task) -> Task:
+    """A task as an older skep kept it, which believed the node's clock: what a manager wrote down
+    had happened by then."""
+    if task.applied_at is not None or task.running_since is None:
+        return task
+    return msgspec.structs.replace(task, running_since=min(task.running_since, task.updated_at))
 
 
 def task_name(task: Task) -> str:

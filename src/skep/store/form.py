@@ -9,6 +9,7 @@ import msgspec
 
 from skep.kit.errors import InvalidArgument, Unavailable
 from skep.model.fitting import fitted
+from skep.model.task import Task, settled
 from skep.store.change import KINDS, Stored
 
 log = logging.getLogger(__name__)
@@ -28,15 +29,19 @@ def decode(kind: str, object_id: str, body: bytes) -> Stored:
     """What was kept. What an older skep kept beyond the bounds of today is read at the bound, and
     said. Raises Unavailable for what cannot be read at all: to go on without it would end it."""
     try:
-        return _decoder(kind).decode(body)
+        return _settled(_decoder(kind).decode(body))
     except msgspec.ValidationError as error:
         log.error("%s %s is read as far as it makes sense: %s", kind, object_id, error)
     except (msgspec.MsgspecError, ValueError) as error:
         raise _unreadable(kind, object_id, error) from error
     try:
-        return fitted(msgspec.msgpack.decode(body), KINDS[kind])
+        return _settled(fitted(msgspec.msgpack.decode(body), KINDS[kind]))
     except (msgspec.MsgspecError, ValueError) as error:
         raise _unreadable(kind, object_id, error) from error
+
+
+def _settled(stored: Stored) -> Stored:
+    return settled(stored) if isinstance(stored, Task) else stored
 
 
 @cache

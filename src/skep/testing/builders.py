@@ -177,6 +177,7 @@ def task(
         node_id=on,
         status=TaskStatus(timestamp=at(since), state=state, err=err),
         desired_state=desired,
+        applied_at=at(since),
         running_since=at(born) if ran else None,
     )
     return replace(made, **fields)

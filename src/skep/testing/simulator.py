@@ -273,7 +273,7 @@ class SimulatedCluster:
 
     def _take(self, node_id: str, task_id: str, status: TaskStatus) -> None:
         if not self.silent(node_id):
-            task = reported(self.view, task_id, node_id, status)
+            task = reported(self.view, task_id, node_id, status, self.now)
             self.commit([Update(task)] if task else [])
 
     def _session(self, node_id: str) -> None:

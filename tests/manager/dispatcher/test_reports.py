@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from skep.kit.clock import utc_now
 from skep.kit.errors import OutOfSequence
 from skep.manager.dispatcher.reports import Reports, reported
 from skep.model.states import TaskState
@@ -58,7 +59,7 @@ async def settled(store: Store, wanted: TaskState) -> None:
 
 
 async def test_the_newest_of_several_reports_is_stored_once(store: Store) -> None:
-    reports = Reports(store)
+    reports = Reports(store, utc_now)
     before = store.view.revision
     for each in (TaskState.ACCEPTED, TaskState.PREPARING, TaskState.RUNNING):
         reports.take("n1", "t", status(each))
@@ -69,7 +70,7 @@ async def test_the_newest_of_several_reports_is_stored_once(store: Store) -> Non
 
 async def test_a_report_that_was_overtaken_does_not_replace_the_newer(store: Store) -> None:
     """Both may wait at the same time: a session's first word repeats what came before it."""
-    reports = Reports(store)
+    reports = Reports(store, utc_now)
     reports.take("n1", "t", status(TaskState.FAILED, 9))
     reports.take("n1", "t", status(TaskState.RUNNING, 5))
     async with running(reports):
@@ -77,7 +78,7 @@ async def test_a_report_that_was_overtaken_does_not_replace_the_newer(store: Sto
 
 
 async def test_nobody_reports_on_another_s_task(store: Store) -> None:
-    reports = Reports(store)
+    reports = Reports(store, utc_now)
     reports.take("n1", "t", status(TaskState.RUNNING))
     reports.take("n2", "t", status(TaskState.FAILED, 9))
     reports.take("n2", "unknown", status(TaskState.FAILED, 9))
@@ -88,7 +89,7 @@ async def test_nobody_reports_on_another_s_task(store: Store) -> None:
 
 
 async def test_a_task_that_somebody_else_wrote_meanwhile_is_read_again(store: Store) -> None:
-    reports = Reports(store)
+    reports = Reports(store, utc_now)
     async with running(reports):
         for _ in range(20):
             task = store.view.task("t")
@@ -104,16 +105,16 @@ async def test_a_task_that_somebody_else_wrote_meanwhile_is_read_again(store: St
 def test_states_only_go_forward() -> None:
     running_ = b.task("t", WEB, state=TaskState.RUNNING)
     view = b.view(running_)
-    assert reported(view, "t", "n1", status(TaskState.STARTING)) is None
-    assert reported(view, "t", "n1", running_.status) is None
-    assert reported(view, "t", "n2", status(TaskState.FAILED)) is None
-    assert reported(view, "x", "n1", status(TaskState.FAILED)) is None
-    failed = reported(view, "t", "n1", status(TaskState.FAILED, 3, "why"))
+    assert reported(view, "t", "n1", status(TaskState.STARTING), b.at(5)) is None
+    assert reported(view, "t", "n1", running_.status, b.at(5)) is None
+    assert reported(view, "t", "n2", status(TaskState.FAILED), b.at(5)) is None
+    assert reported(view, "x", "n1", status(TaskState.FAILED), b.at(5)) is None
+    failed = reported(view, "t", "n1", status(TaskState.FAILED, 3, "why"), b.at(5))
     assert failed is not None
     assert (failed.status.state, failed.status.err) == (TaskState.FAILED, "why")
 
 
 def test_a_reason_without_end_is_cut() -> None:
-    task = reported(b.view(ASSIGNED), "t", "n1", status(TaskState.FAILED, err="x" * 10**6))
+    task = reported(b.view(ASSIGNED), "t", "n1", status(TaskState.FAILED, err="x" * 10**6), b.at(5))
     assert task is not None
     assert len(task.status.err) < 10_000

@@ -26,7 +26,7 @@ def rejected(this):
         message="task rejected by constraint enforcer",
         err=REASON,
     )
-    return Update(replace(this, status=status), why=REASON)
+    return Update(replace(this, status=status, applied_at=at(5)), why=REASON)
 
 
 def test_a_task_leaves_a_node_that_lost_its_label():

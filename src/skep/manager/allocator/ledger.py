@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skep.manager.allocator.addresses import Addresses, bare
+from skep.manager.faults import Faults
 from skep.model.network import Network
 from skep.model.service import PortConfig, Service
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.store.change import Event, Stored, View
+from skep.store.change import KIND_OF, Event, Stored, View
 
 PortKey = tuple[str, int]
 """Protocol and number of a port that is published on every node."""
@@ -23,6 +24,7 @@ class Ledger:
     """What is taken, by whom; and the ids of what may still need something."""
 
     def __init__(self) -> None:
+        self.faults = Faults()
         self.addresses: dict[str, Addresses] = {}
         self.ports: dict[PortKey, str] = {}
         self.networks: dict[str, Network] = {}
@@ -36,7 +38,8 @@ class Ledger:
         ledger = cls()
         for kind in (view.networks(), view.services(), view.tasks()):
             for stored in kind:
-                ledger._add(stored)
+                with ledger.faults.aside(f"{KIND_OF[type(stored)]} {stored.id}"):
+                    ledger._add(stored)
         return ledger
 
     def note(self, event: Event) -> None:

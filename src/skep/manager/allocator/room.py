@@ -20,6 +20,7 @@ from skep.manager.allocator.ledger import (
 )
 from skep.manager.allocator.refused import Refused
 from skep.manager.counting import CountingRoom
+from skep.manager.faults import Faults
 from skep.model.cluster import Cluster
 from skep.model.network import Network
 from skep.model.service import EndpointSpec, Service
@@ -73,6 +74,7 @@ class _Attempt:
         self._now = now
         self._done: list[tuple[Stored, Stored]] = []
         self._explanations: list[str] = []
+        self._faults = Faults(ledger.faults)
         self._services: dict[str, Service] = {}
         self._refusals: dict[str, str] = {}
         """Sentences by the id of the network or service that got nothing."""
@@ -85,49 +87,62 @@ class _Attempt:
         finally:
             for old, new in reversed(self._done):
                 self._ledger.replace(new, old)
-        return Plan(tuple(Update(new) for _, new in self._done), tuple(self._explanations))
+        updates = tuple(Update(new) for _, new in self._done)
+        return Plan(updates, tuple(self._explanations), faults=self._faults)
 
     def _plan_networks(self) -> None:
         """The ingress network first: it has always had the first subnet of the pool."""
         everyone = self._ledger.networks
         waiting = self._ledger.open_networks.values()
         for network in sorted(waiting, key=lambda net: (not net.spec.ingress, _age(net))):
-            others = [other for other in everyone.values() if other.id != network.id]
-            try:
-                allocated = networks.allocate(
-                    network, others, self._view.cluster(), self._ledger.left_behind
-                )
-            except Refused as refused:
-                self._refuse(network.id, str(refused))
-            else:
-                self._write(network, allocated)
+            with self._faults.aside(f"network {network.id}"):
+                others = [other for other in everyone.values() if other.id != network.id]
+                self._plan_network(network, others)
+
+    def _plan_network(self, network: Network, others: list[Network]) -> None:
+        try:
+            allocated = networks.allocate(
+                network, others, self._view.cluster(), self._ledger.left_behind
+            )
+        except Refused as refused:
+            self._refuse(network.id, str(refused))
+        else:
+            self._write(network, allocated)
 
     def _plan_services(self) -> None:
         """Ports that were named before ports that we choose: no choice may take a named one."""
         waiting = self._ledger.open_services.values()
         for service in sorted(waiting, key=lambda s: (endpoints.chooses_ports(s), _age(s))):
-            try:
-                endpoint = endpoints.allocate(service, self._ledger, self._network, self._take)
-            except Refused as refused:
-                self._refuse(service.id, str(refused))
-                continue
-            if endpoint == service.endpoint:
-                del self._ledger.open_services[service.id]
-            else:
-                changed = replace(service, endpoint=endpoint)
-                self._services[service.id] = changed
-                self._write(service, changed)
+            with self._faults.aside(f"service {service.id}"):
+                self._plan_service(service)
+
+    def _plan_service(self, service: Service) -> None:
+        try:
+            endpoint = endpoints.allocate(service, self._ledger, self._network, self._take)
+        except Refused as refused:
+            self._refuse(service.id, str(refused))
+            return
+        if endpoint == service.endpoint:
+            del self._ledger.open_services[service.id]
+        else:
+            changed = replace(service, endpoint=endpoint)
+            self._services[service.id] = changed
+            self._write(service, changed)
 
     def _plan_tasks(self) -> None:
         tasks = self._ledger.new_tasks.values()
         for task in sorted(tasks, key=lambda t: (t.service_id, t.slot, t.id)):
-            service = self._services.get(task.service_id) or self._view.service(task.service_id)
-            if service is None:
-                continue
-            try:
-                self._write(task, self._allocated(task, service))
-            except Refused as refused:
-                self._say_why(task, str(refused))
+            with self._faults.aside(f"task {task.id}"):
+                self._plan_task(task)
+
+    def _plan_task(self, task: Task) -> None:
+        service = self._services.get(task.service_id) or self._view.service(task.service_id)
+        if service is None:
+            return
+        try:
+            self._write(task, self._allocated(task, service))
+        except Refused as refused:
+            self._say_why(task, str(refused))
 
     def _allocated(self, task: Task, service: Service) -> Task:
         if service.id in self._refusals:

@@ -9,6 +9,10 @@ Readers are plain functions of the store's view; writers check, commit one chang
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
+from skep.kit.clock import utc_now
 from skep.kit.ids import new_id
 from skep.manager.control.cluster import CertificateAuthority, ClusterControl
 from skep.manager.control.networks import Networks
@@ -22,8 +26,14 @@ from skep.manager.room import NewId
 class Control:
     """One noun, one attribute."""
 
-    def __init__(self, store: Store, ca: CertificateAuthority, ids: NewId = new_id) -> None:
-        self.services = Services(store, ids)
+    def __init__(
+        self,
+        store: Store,
+        ca: CertificateAuthority,
+        ids: NewId = new_id,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.services = Services(store, ids, clock)
         self.tasks = Tasks(store)
         self.nodes = Nodes(store)
         self.networks = Networks(store, ids)

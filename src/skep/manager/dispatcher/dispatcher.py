@@ -61,7 +61,7 @@ class Dispatcher:
         self._configured_ns = 0
         self._period_s = liveness.heartbeat_s(0, 0)
         self._managers: list[Peer] = []
-        self._reports = Reports(store)
+        self._reports = Reports(store, clock)
 
     async def start(self) -> None:
         """Expect every node; before the first `serve`, because a node that is heard is ready."""

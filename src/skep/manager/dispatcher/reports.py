@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -27,8 +28,9 @@ class Reports:
     Holds at most one status for each task, so a flood of reports cannot grow it.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
+        self._clock = clock
         self._waiting: dict[str, tuple[str, TaskStatus]] = {}
         self._news = asyncio.Event()
 
@@ -51,10 +53,11 @@ class Reports:
                 await self._commit(batch)
 
     async def _commit(self, batch: dict[str, tuple[str, TaskStatus]]) -> None:
+        now = self._clock()
         changes = [
             Update(task, why=f"node reports {task.status.state}")
             for task_id, (node_id, status) in batch.items()
-            if (task := reported(self._store.view, task_id, node_id, status)) is not None
+            if (task := reported(self._store.view, task_id, node_id, status, now)) is not None
         ]
         try:
             await self._store.commit(changes)
@@ -73,7 +76,9 @@ def _age(status: TaskStatus) -> tuple[TaskState, datetime]:
     return status.state, status.timestamp
 
 
-def reported(view: View, task_id: str, node_id: str, status: TaskStatus) -> Task | None:
+def reported(
+    view: View, task_id: str, node_id: str, status: TaskStatus, now: datetime
+) -> Task | None:
     """The task with its new status, or None when the report says nothing that may be stored:
     an unknown task, another node's, a step backward, or what is known already."""
     task = view.task(task_id)
@@ -83,4 +88,4 @@ def reported(view: View, task_id: str, node_id: str, status: TaskStatus) -> Task
         return None
     if len(status.err) > _LONGEST_ERROR:
         status = replace(status, err=status.err[:_LONGEST_ERROR] + " …")
-    return with_status(task, status)
+    return with_status(task, status, now)

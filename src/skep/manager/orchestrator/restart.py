@@ -18,7 +18,7 @@ from skep.manager.orchestrator.scene import Scene, why_dead, why_lost
 from skep.manager.orchestrator.slots import REMOVE, Slot, wanted
 from skep.model import defaults
 from skep.model.states import TaskState
-from skep.model.task import Task
+from skep.model.task import Task, state_since
 
 _BY_ITSELF = frozenset({TaskState.COMPLETE, TaskState.FAILED, TaskState.REJECTED})
 """States of a task that ended though nobody asked it to."""
@@ -42,7 +42,7 @@ def attempts(task: Task) -> int:
     window_ns = defaults.restart_window_ns(task.spec)
     if not window_ns:
         return len(task.restarts)
-    died_at = task.status.timestamp
+    died_at = state_since(task)
     return sum(after_ns(restart, window_ns) > died_at for restart in task.restarts)
 
 

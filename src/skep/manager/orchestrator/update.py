@@ -28,7 +28,7 @@ from skep.manager.orchestrator.stale import Staleness, what_changed
 from skep.model import defaults
 from skep.model.service import Service, UpdateConfig, UpdateState, UpdateStatus
 from skep.model.states import TaskState
-from skep.model.task import Task
+from skep.model.task import Task, state_since
 from skep.store.change import Update
 
 UNDER_WAY: frozenset[UpdateState] = frozenset({"updating", "rollback_started"})
@@ -170,7 +170,7 @@ def _arrived_at(attempt: Task) -> datetime | None:
     """When the new task ran, or died without."""
     if attempt.running_since is not None:
         return attempt.running_since
-    return attempt.status.timestamp if attempt.status.state.dead else None
+    return state_since(attempt) if attempt.status.state.dead else None
 
 
 def _lost(attempt: Task) -> bool:
@@ -182,7 +182,7 @@ def _is_failure(attempt: Task, monitor_ns: int) -> bool:
     if attempt.status.state not in _FAILED:
         return False
     ran_since = attempt.running_since
-    return ran_since is None or attempt.status.timestamp <= after_ns(ran_since, monitor_ns)
+    return ran_since is None or state_since(attempt) <= after_ns(ran_since, monitor_ns)
 
 
 def _begun(service: Service, now: datetime) -> Service:

@@ -78,7 +78,7 @@ def _is_given_up(view: View, task: Task, now: datetime) -> bool:
 
 def _give_up(view: View, task: Task, now: datetime) -> Update:
     status = history.orphaned(view.node(task.node_id), now)
-    return Update(with_status(task, status), why=status.err)
+    return Update(with_status(task, status, now), why=status.err)
 
 
 def _keeps_less(event: Event) -> bool:

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from msgspec.structs import replace
-
 from skep.manager.constraint import matches, parse
 from skep.manager.room import NewId
 from skep.manager.scheduler.filters import request_of
@@ -22,7 +20,7 @@ from skep.manager.scheduler.nodeinfo import NodeInfo
 from skep.model import defaults
 from skep.model.node import Node
 from skep.model.states import TaskState
-from skep.model.task import Task, TaskStatus
+from skep.model.task import Task, TaskStatus, with_status
 from skep.store.change import Event, Plan, Update, View
 
 _REASON = "assigned node no longer meets constraints"
@@ -99,4 +97,4 @@ def _rejected(task: Task, now: datetime) -> Task:
         err=_REASON,
         container_status=task.status.container_status,
     )
-    return replace(task, status=status)
+    return with_status(task, status, now)

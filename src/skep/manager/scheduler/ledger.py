@@ -10,10 +10,11 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from skep.manager.faults import Faults
 from skep.manager.scheduler.nodeinfo import NodeInfo, need_of, stands_on_node
 from skep.model.node import Node
 from skep.model.states import TaskState
-from skep.model.task import Task
+from skep.model.task import Task, state_since
 from skep.store.change import Event, View
 
 Group = tuple[str, int, str]
@@ -40,6 +41,7 @@ class Ledger:
     """Nodes with their sums, tasks that wait, recent failures."""
 
     def __init__(self) -> None:
+        self.faults = Faults()
         self.infos: dict[str, NodeInfo] = {}
         self.waiting: dict[Group, dict[str, Task]] = {}
         self._failures: dict[Group, dict[str, tuple[str, datetime]]] = {}
@@ -50,9 +52,11 @@ class Ledger:
         """Counted afresh."""
         ledger = cls()
         for node in view.nodes():
-            ledger._set_node(node.id, node)
+            with ledger.faults.aside(f"node {node.id}"):
+                ledger._set_node(node.id, node)
         for task in view.tasks():
-            ledger._add(task)
+            with ledger.faults.aside(f"task {task.id}"):
+                ledger._add(task)
         return ledger
 
     @property
@@ -104,7 +108,7 @@ class Ledger:
             self.waiting.setdefault(group_of(task), {})[task.id] = task
         elif failed_on_node(task):
             failures = self._failures.setdefault(group_of(task), {})
-            failures[task.id] = (task.node_id, task.status.timestamp)
+            failures[task.id] = (task.node_id, state_since(task))
 
     def _remove(self, task: Task) -> None:
         if stands_on_node(task):

@@ -7,13 +7,14 @@ found in the store by its state, so it cannot be forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from skep.manager.counting import CountingRoom
+from skep.manager.faults import Faults
 from skep.manager.scheduler.candidates import (
     Chooser,
     Pick,
@@ -86,17 +87,34 @@ class _Attempt:
         self._explanations: list[str] = []
         self._shortlists: dict[Request, Shortlist] = {}
         self._reasons: dict[Request, tuple[int, str]] = {}
+        self._faults = Faults(ledger.faults)
 
     def plan(self) -> Plan:
         try:
             for group, members in sorted(self._ledger.waiting.items()):
-                tasks = sorted(members.values(), key=lambda task: (task.slot, task.id))
-                self._confirm([task for task in tasks if task.node_id])
-                self._place(group, [task for task in tasks if not task.node_id])
+                self._plan_group(group, members.values())
         finally:
-            for info, task, request in self._placed:
-                info.give(task, request.need)
-        return Plan(tuple(self._updates), tuple(self._explanations))
+            self._give_back(0)
+        return Plan(tuple(self._updates), tuple(self._explanations), faults=self._faults)
+
+    def _plan_group(self, group: Group, members: Iterable[Task]) -> None:
+        """A group that cannot be planned holds up no other: nothing of it is placed."""
+        placed, updates = len(self._placed), len(self._updates)
+        explanations = len(self._explanations)
+        with self._faults.aside(f"tasks of {group[0] or group[2]}"):
+            tasks = sorted(members, key=lambda task: (task.slot, task.id))
+            self._confirm([task for task in tasks if task.node_id])
+            self._place(group, [task for task in tasks if not task.node_id])
+            return
+        self._give_back(placed)
+        del self._updates[updates:], self._explanations[explanations:]
+        self._shortlists.clear()
+        self._reasons.clear()
+
+    def _give_back(self, since: int) -> None:
+        while len(self._placed) > since:
+            info, task, request = self._placed.pop()
+            info.give(task, request.need)
 
     def _confirm(self, tasks: list[Task]) -> None:
         """Global services' tasks come with their node: it only has to be able to take them."""
