@@ -421,6 +421,8 @@ class RegistryAuth(Object, frozen=True, kw_only=True):
     previous: str = ""
 
 
+MOST_REPLICAS = 100_000
+"""Of one service. Swarm knows no end, and takes the manager down with it."""
 DEFAULT_STOP_GRACE_NS = 10 * NS_PER_S
 DEFAULT_RESTART_DELAY_NS = 5 * NS_PER_S
 DEFAULT_MONITOR_NS = 5 * NS_PER_S

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from skep.manager.orchestrator import Orchestrator
+from skep.manager.orchestrator.draft import A_PLAN
 from skep.model.service import RestartPolicy
 from skep.model.states import TaskState
 from skep.model.task import ServiceAnnotations, Task, TaskStatus
@@ -130,7 +131,8 @@ def test_a_plan_costs_what_there_is_to_look_at() -> None:
     objects = view(web, nodes(100), tasks)
     start = time.process_time()
     assert look(Orchestrator(), objects) == []
-    assert len(look(Orchestrator(), view(replace(web, spec=spec(0)), tasks))) == 10_000
+    removed = look(Orchestrator(), view(replace(web, spec=spec(0)), tasks))
+    assert sum("to remove" in change for change in removed) == A_PLAN
     assert time.process_time() - start < 2
 
 

@@ -21,17 +21,41 @@ _STOP_TIMEOUT = timedelta(minutes=1)
 """How long a successor waits for the task before it to stop (swarmkit defaultOldTaskTimeout)."""
 
 
-class Draft:
-    """Changes to tasks, at most one for each; and the earliest time to look again."""
+A_PLAN = 1_000
+"""A plan that needs more changes is made in slices, and others have their turn in between."""
+_A_SERVICE = 10
+"""However many services are planned together, each gets on."""
 
-    def __init__(self, scene: Scene) -> None:
+
+def share(services: int) -> int:
+    """How many changes one of so many services may have in a plan."""
+    return max(_A_SERVICE, A_PLAN // max(1, services))
+
+
+class Draft:
+    """Changes to tasks, at most one for each; and the earliest time to look again.
+
+    Who adds to it slot by slot looks at the `room` that is left, and leaves the rest for the next.
+    """
+
+    def __init__(self, scene: Scene, most: int = A_PLAN) -> None:
         self.scene = scene
+        self._most = most
         self.service: Service | None = None
         """The service as the plan changes it, if it does."""
         self.others: list[Change] = []
         self.wake_at: datetime | None = None
+        self.remarks: list[str] = []
         self._births: list[Task] = []
         self._edits: dict[str, Task] = {}
+
+    @property
+    def room(self) -> int:
+        """How many more changes this plan should have; with none left it is made again at once."""
+        left = max(0, self._most - len(self._births) - len(self._edits))
+        if not left:
+            self.wake(self.scene.now)
+        return left
 
     def birth(
         self,
@@ -86,7 +110,7 @@ class Draft:
         for task in self._births:
             by_origin.setdefault(task.origin, []).append(task)
         name = self.scene.service.spec.name
-        return [_explanation(name, tasks) for tasks in by_origin.values()]
+        return self.remarks + [_explanation(name, tasks) for tasks in by_origin.values()]
 
     def _not_before(self, slot: Slot, task: Task) -> datetime | None:
         """When to ask again whether the task may run; None = now."""

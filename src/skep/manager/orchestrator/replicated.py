@@ -14,7 +14,7 @@ from skep.manager.orchestrator.draft import Draft
 from skep.manager.orchestrator.restart import at_rest
 from skep.manager.orchestrator.slots import REMOVE, Slot, SlotKey, running
 from skep.model import defaults
-from skep.model.service import Service
+from skep.model.service import MOST_REPLICAS, Service
 
 
 def resize(slots: Mapping[SlotKey, Slot], draft: Draft) -> tuple[list[Slot], list[Slot]]:
@@ -22,16 +22,31 @@ def resize(slots: Mapping[SlotKey, Slot], draft: Draft) -> tuple[list[Slot], lis
 
     Returns those that stay, by number, and those that are new, with their first task.
     """
-    replicas = defaults.replicas(draft.scene.service.spec)
+    replicas = _replicas(draft)
     filled = [slot for slot in slots.values() if slot.holders or at_rest(slot)]
     kept = _kept(filled, replicas)
     keys = {slot.key for slot in kept}
-    vacant = _lowest_free(keys, replicas - len(kept))
+    missing = replicas - len(kept)
+    vacant = _lowest_free(keys, min(missing, draft.room))
     cause = _why_more(draft.scene.service, bool(slots))
     new = [_filled(slots.get(key) or Slot(key, [], []), cause, draft) for key in vacant]
     keys.update(vacant)
-    _remove((slot for slot in slots.values() if slot.key not in keys), replicas, draft)
+    if missing <= len(vacant):
+        _remove((slot for slot in slots.values() if slot.key not in keys), replicas, draft)
+    else:
+        draft.wake(draft.scene.now)
     return kept, new
+
+
+def _replicas(draft: Draft) -> int:
+    """What an older skep took beyond the bound is no reason to go down with it."""
+    wanted = defaults.replicas(draft.scene.service.spec)
+    if wanted > MOST_REPLICAS:
+        name = draft.scene.service.spec.name
+        draft.remarks.append(
+            f"service {name}: {wanted} replicas are too many: it gets {MOST_REPLICAS}"
+        )
+    return min(wanted, MOST_REPLICAS)
 
 
 def _why_more(service: Service, had_slots: bool) -> str:
@@ -74,6 +89,8 @@ def _filled(slot: Slot, cause: str, draft: Draft) -> Slot:
 
 def _remove(slots: Iterable[Slot], replicas: int, draft: Draft) -> None:
     for slot in slots:
+        if not draft.room:
+            return
         for task in slot.tasks:
             draft.end(task, REMOVE, f"scaled down to {replicas}")
 

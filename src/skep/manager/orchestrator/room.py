@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from skep.manager.orchestrator import drain, global_, rebalance, removal, replicated, update
-from skep.manager.orchestrator.draft import Draft
+from skep.manager.orchestrator.draft import Draft, share
 from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.settle import Settler
 from skep.manager.orchestrator.slots import slots_of
@@ -44,12 +44,16 @@ class Orchestrator:
         changes: list[Change] = []
         explanations: list[str] = []
         wake: dict[str, datetime] = {}
+        most = share(len(keys))
         for service_id in sorted(keys):
             service = view.service(service_id)
             if service is None:
-                changes += removal.remove_all(view.tasks_of_service(service_id))
+                leaving = removal.remove_all(view.tasks_of_service(service_id))
+                changes += leaving[:most]
+                if len(leaving) > most:
+                    wake[service_id] = now
                 continue
-            draft = draft_of(Scene(service, view, now, new_id))
+            draft = draft_of(Scene(service, view, now, new_id), most)
             changes += draft.changes()
             explanations += draft.explanations()
             if draft.wake_at is not None:
@@ -57,9 +61,9 @@ class Orchestrator:
         return Plan(tuple(changes), tuple(explanations), wake)
 
 
-def draft_of(scene: Scene) -> Draft:
-    """What one service needs."""
-    draft = Draft(scene)
+def draft_of(scene: Scene, most: int) -> Draft:
+    """What one service needs, or about `most` of it."""
+    draft = Draft(scene, most)
     staleness = Staleness(scene)
     settler = Settler(draft, staleness)
     slots = slots_of(scene.view.tasks_of_service(scene.service.id))

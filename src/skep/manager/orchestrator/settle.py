@@ -22,6 +22,8 @@ class Settler:
         """The slot with the holders that it has once this plan is committed."""
         if _quiet(slot) and self._scene.sound(slot.holders[0]):
             return slot
+        if not self._draft.room:
+            return slot
         holders, ended = self._sort(slot)
         for task in ended:
             restart.retire(task, self._draft)

@@ -111,7 +111,10 @@ class _Step:
 
     def _go_on(self) -> list[Slot]:
         free = self._free_places()
-        chosen = {slot.key for slot in self._waiting[:free]}
+        room = self._draft.room
+        if len(self._waiting[:free]) > room:
+            self._draft.wake(self._now)
+        chosen = {slot.key for slot in self._waiting[:free][:room]}
         return [self._renewed(slot) if slot.key in chosen else slot for slot in self._slots]
 
     def _free_places(self) -> int | None:

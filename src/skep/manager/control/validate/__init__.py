@@ -17,7 +17,7 @@ from skep.manager.control.validate.placement import check_placement
 from skep.manager.control.validate.ports import check_free, check_ports
 from skep.manager.control.validate.resources import check_resources
 from skep.model import defaults
-from skep.model.service import Driver, Service, ServiceSpec, TaskSpec
+from skep.model.service import MOST_REPLICAS, Driver, Service, ServiceSpec, TaskSpec
 from skep.store.change import View
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[A-Za-z0-9])*")
@@ -58,6 +58,11 @@ def _check_mode(spec: ServiceSpec) -> None:
     mode = defaults.mode_name(spec)
     if mode in ("replicated-job", "global-job"):
         raise Unimplemented(f"{mode} mode is not supported yet")
+    if mode == "replicated" and defaults.replicas(spec) > MOST_REPLICAS:
+        raise InvalidArgument(
+            f"{defaults.replicas(spec)} replicas are too many: a service can have at most "
+            f"{MOST_REPLICAS}"
+        )
 
 
 def _check_labels(labels: dict[str, str]) -> None:
