@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -30,14 +32,16 @@ MOST = 100_000
 A_SLICE = 1_000
 
 
-@pytest.fixture
-def little_memory(monkeypatch: pytest.MonkeyPatch) -> object:
+@contextmanager
+def little_memory() -> Iterator[None]:
     """A plan without end fails here instead of taking the machine along."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, hard))
-    yield None
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def complete(replicas: int) -> ServiceSpec:
@@ -55,15 +59,14 @@ def plan_of(view: View, now: datetime) -> Plan:
     return Orchestrator().plan(view, frozenset({"web"}), now, b.ids())
 
 
-@pytest.mark.usefixtures("little_memory")
 def test_a_billion_that_is_stored_is_planned_as_the_most_and_in_slices() -> None:
-    plan = plan_of(b.view(b.service(BILLION), b.node()), b.at(5))
+    with little_memory():
+        plan = plan_of(b.view(b.service(BILLION), b.node()), b.at(5))
     assert len(plan.changes) == A_SLICE
     assert plan.wake == {"web": b.at(5)}
     assert "1000000000 replicas are too many: it gets 100000" in plan.explanations[0]
 
 
-@pytest.mark.usefixtures("little_memory")
 async def test_a_manager_with_a_billion_in_its_store_starts_and_serves_others(
     tmp_path: Path,
 ) -> None:
