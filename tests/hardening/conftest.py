@@ -5,10 +5,12 @@ Each test failed before its mending. Most speak to a real daemon process, one fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from skep.testing.control_plane import ControlPlane
 from skep.testing.daemon import DaemonHost, daemon_host
 
 
@@ -35,3 +37,12 @@ def host(daemon: DaemonHost) -> Iterator[DaemonHost]:
         daemon.start()  # a test that failed left it killed
     yield daemon
     daemon.clear()
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """A manager with real TLS on loopback; agents join it with fake containers."""
+    plane = ControlPlane(tmp_path)
+    await plane.start()
+    yield plane
+    await plane.close()

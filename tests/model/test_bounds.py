@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from typing import get_args
 
 import msgspec
 import pytest
@@ -49,6 +50,22 @@ def parts(kind: inspect.Type) -> Iterator[inspect.Type]:
         yield from parts(part)
 
 
+def within(kind: type[msgspec.Struct], seen: set[type[msgspec.Struct]]) -> None:
+    """The structs that messages of this kind consist of."""
+    if kind not in seen:
+        seen.add(kind)
+        for _, part in fields(kind):
+            if isinstance(part, inspect.StructType):
+                within(part.cls, seen)
+
+
+def said_by_agents() -> list[type[msgspec.Struct]]:
+    seen: set[type[msgspec.Struct]] = set()
+    for kind in get_args(messages.FromAgent):
+        within(kind, seen)
+    return sorted(seen, key=lambda kind: kind.__name__)
+
+
 def fields(kind: type[msgspec.Struct]) -> Iterator[tuple[str, inspect.Type]]:
     described = inspect.type_info(kind)
     assert isinstance(described, inspect.StructType)
@@ -65,3 +82,13 @@ def test_every_number_is_an_int64_and_every_time_has_a_zone(kind: type[msgspec.S
             assert part.le is not None and part.le <= MOST, name
         if isinstance(part, inspect.DateTimeType):
             assert part.tz is True, name
+
+
+_SIZED = (inspect.StrType, inspect.BytesType, inspect.ListType, inspect.DictType)
+
+
+@pytest.mark.parametrize("kind", said_by_agents(), ids=lambda kind: kind.__name__)
+def test_whatever_an_agent_says_has_an_end(kind: type[msgspec.Struct]) -> None:
+    for name, part in fields(kind):
+        if isinstance(part, _SIZED):
+            assert part.max_length is not None, name

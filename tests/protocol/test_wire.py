@@ -56,10 +56,9 @@ def test_a_length_that_is_too_large_is_refused_before_its_body_comes() -> None:
         FrameReader(100).feed((101).to_bytes(4))
 
 
-def test_a_message_that_nobody_would_take_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 100)
+def test_a_message_that_nobody_would_take_is_not_sent() -> None:
     with pytest.raises(MessageTooLarge, match=r"a message of \d+ bytes is too large"):
-        pack(Goodbye("x" * 100))
+        pack(Goodbye("x" * 100), max_bytes=100)
 
 
 async def test_messages_arrive_in_order_and_the_end_is_seen_by_both() -> None:

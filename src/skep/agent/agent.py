@@ -21,6 +21,7 @@ from skep.agent.worker import Worker
 from skep.kit.backoff import Backoff
 from skep.kit.errors import SkepError
 from skep.kit.jobs import forever
+from skep.model.fitting import fitting
 from skep.model.node import NodeDescription
 from skep.protocol.link import AgentLink, LinkClosed
 from skep.protocol.messages import Assignments, Statuses
@@ -143,7 +144,8 @@ class Agent:
             log.exception("not all tasks of this removed node could be ended; trying again")
 
     async def _describe(self) -> NodeDescription:
-        return replace(await self._executor.describe(), tls_info=self._identity.tls_info)
+        described = await self._executor.describe()
+        return fitting(replace(described, tls_info=self._identity.tls_info))
 
     async def _report(self, statuses: Statuses) -> None:
         """Without a session nothing is lost: a new one begins with all statuses."""

@@ -17,6 +17,7 @@ _MAX_CALLS = 256
 _FRAMES = 64
 _CHUNK_BYTES = 512 * 1024
 _READ_AHEAD = 256
+_LONGEST_ERROR = 4_096
 
 Send = Callable[[Chunk | Done], Awaitable[None]]
 
@@ -72,7 +73,7 @@ class Calls:
         finally:
             del self._running[call.call_id]
         try:
-            await self._send(Done(call.call_id, error))
+            await self._send(Done(call.call_id, error[:_LONGEST_ERROR]))
         except LinkClosed:
             pass
 

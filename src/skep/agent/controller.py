@@ -16,7 +16,7 @@ from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError
 from skep.model.node import Node
 from skep.model.states import TaskState
-from skep.model.task import ContainerStatus, PortStatus, Task, TaskStatus
+from skep.model.task import LONGEST_ERROR, ContainerStatus, PortStatus, Task, TaskStatus
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class Controller:
             timestamp=self._clock(),
             state=state,
             message=message,
-            err=err,
+            err=err[:LONGEST_ERROR],
             container_status=container,
         )
         self._observed(self)

@@ -15,8 +15,9 @@ from skep.agent.worker import Worker
 from skep.kit.errors import SkepError
 from skep.kit.jobs import until_one_ends
 from skep.model.node import NodeDescription
-from skep.protocol.link import AgentLink, LinkClosed
+from skep.protocol.link import AgentLink, LinkClosed, MessageTooLarge
 from skep.protocol.messages import (
+    LONGEST_SILENCE_S,
     Assignments,
     Call,
     Cancel,
@@ -42,6 +43,7 @@ _WELCOME_S = 15.0
 _FAREWELL_S = 3.0
 _REPORTS_A_PART = 512
 _UNEVEN = 0.1
+_SHORTEST_BEAT_S = 0.1
 
 Describe = Callable[[], Awaitable[NodeDescription]]
 
@@ -153,7 +155,7 @@ class Session:
 
     async def _stand(self, standing: Standing) -> bool:
         """Take note; whether the node trusts others than before."""
-        self._heartbeat_s = standing.heartbeat_s
+        self._heartbeat_s = min(max(_SHORTEST_BEAT_S, standing.heartbeat_s), LONGEST_SILENCE_S)
         await self._roster.learn(standing.managers)
         trusts_others = await self._identity.trust(standing.roots)
         await self._worker.set_node(standing.node)
@@ -172,7 +174,17 @@ class Session:
 
     async def _report(self, reports: list[TaskReport]) -> None:
         for part in _in_parts(reports):
+            await self._report_part(part)
+
+    async def _report_part(self, part: list[TaskReport]) -> None:
+        try:
             await self._link.send(Statuses(part))
+        except MessageTooLarge:
+            if len(part) < 2:
+                raise
+            half = len(part) // 2
+            await self._report_part(part[:half])
+            await self._report_part(part[half:])
 
 
 def _in_parts(reports: list[TaskReport]) -> Iterator[list[TaskReport]]:

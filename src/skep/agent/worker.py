@@ -97,6 +97,8 @@ class Worker:
                 self._begin(task, status)
         for task_id in removed:
             self._forget(task_id)
+        if removed:
+            self._forget_credentials()
 
     def logs(self, request: ReadLogs) -> AsyncIterator[LogFrame]:
         """Raises NotFound when the task is not on this node."""
@@ -144,6 +146,11 @@ class Worker:
         running.cancel()
         removal = asyncio.create_task(self._remove(controller, running), name=f"remove {task_id}")
         self._running[task_id] = removal
+
+    def _forget_credentials(self) -> None:
+        """Of services that run here no longer: with their next task they are told again."""
+        served = {controller.task.service_id for controller in self._controllers.values()}
+        self._auths = {key: auth for key, auth in self._auths.items() if key in served}
 
     async def _remove(self, controller: Controller, running: asyncio.Task[None]) -> None:
         await asyncio.gather(running, return_exceptions=True)

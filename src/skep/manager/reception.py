@@ -14,7 +14,7 @@ from skep.protocol.link import LinkClosed
 from skep.protocol.listener import Listener
 from skep.protocol.messages import FromAgent, Goodbye
 from skep.protocol.tls import Caller, caller_of
-from skep.protocol.wire import MAX_FRAME_BYTES, BadFrame, WireLink
+from skep.protocol.wire import MAX_AGENT_FRAME_BYTES, BadFrame, WireLink
 from skep.store.change import View
 
 _LINES_A_NODE = 4
@@ -69,7 +69,7 @@ class Reception:
             self._refuse(address, "it hung up before it said what it wants")
 
     async def _serve_member(self, link: WireLink[Any, Any], address: str, node_id: str) -> None:
-        link.welcome(FromAgent, MAX_FRAME_BYTES)
+        link.welcome(FromAgent, MAX_AGENT_FRAME_BYTES)
         self._lines[node_id] += 1
         try:
             await self._dispatcher.serve(link, node_id, address)

@@ -22,4 +22,7 @@ Count = Annotated[int, Meta(ge=0, le=MOST)]
 """Where Go has uint64 too: msgspec knows no bound beyond int64, and nobody counts so far."""
 DurationNs = Annotated[int, Meta(ge=0, le=MOST)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+PID = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Name = Annotated[str, Meta(max_length=1_024)]
+Text = Annotated[str, Meta(max_length=65_536)]
 Moment = Annotated[datetime, Meta(tz=True)]

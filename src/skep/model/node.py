@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
 from skep.model.base import Object, Strict, Value
-from skep.model.bounds import Moment
+from skep.model.bounds import Moment, Name, Text
 from skep.model.service import Platform, Resources
 
 Role = Literal["worker", "manager"]
@@ -25,28 +25,34 @@ class NodeSpec(Strict, frozen=True, omit_defaults=False):
 
 
 class Plugin(Value, frozen=True):
-    type: str
-    name: str
+    type: Name
+    name: Name
+
+
+_EngineLabels = Annotated[dict[Name, Text], Meta(max_length=512)]
+_Plugins = Annotated[list[Plugin], Meta(max_length=256)]
+_PEM = Annotated[str, Meta(max_length=65_536, pattern=r"^[A-Za-z0-9+/= \r\n-]*\Z")]
+_DER = Annotated[bytes, Meta(max_length=4_096)]
 
 
 class EngineDescription(Value, frozen=True):
-    engine_version: str = ""
-    labels: dict[str, str] = {}
-    plugins: list[Plugin] = []
+    engine_version: Name = ""
+    labels: _EngineLabels = {}
+    plugins: _Plugins = []
 
 
 class TLSInfo(Value, frozen=True):
     """The root certificate (PEM) and its subject and public key (DER), as the API shows them."""
 
-    trust_root: str = ""
-    cert_issuer_subject: bytes = b""
-    cert_issuer_public_key: bytes = b""
+    trust_root: _PEM = ""
+    cert_issuer_subject: _DER = b""
+    cert_issuer_public_key: _DER = b""
 
 
 class NodeDescription(Value, frozen=True):
     """What a node says of itself when its agent opens a session."""
 
-    hostname: str = ""
+    hostname: Name = ""
     platform: Platform = Platform()
     resources: Resources = Resources()
     engine: EngineDescription = EngineDescription()

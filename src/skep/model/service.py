@@ -9,7 +9,7 @@ from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S, ZERO_TIME
 from skep.model.base import Object, Strict, Value, Version
-from skep.model.bounds import Count, DurationNs, Int64, Moment, Port, UInt32
+from skep.model.bounds import Count, DurationNs, Int64, Moment, Name, Port, UInt32
 
 Protocol = Literal["tcp", "udp", "sctp"]
 
@@ -179,12 +179,12 @@ class ContainerSpec(Strict, frozen=True):
 
 
 class NamedGenericResource(Strict, frozen=True):
-    kind: str
-    value: str
+    kind: Name
+    value: Name
 
 
 class DiscreteGenericResource(Strict, frozen=True):
-    kind: str
+    kind: Name
     value: Int64
 
 
@@ -193,6 +193,9 @@ class GenericResource(Strict, frozen=True):
 
     named_resource_spec: NamedGenericResource | None = None
     discrete_resource_spec: DiscreteGenericResource | None = None
+
+
+_GenericResources = Annotated[list[GenericResource], Meta(max_length=1_024)]
 
 
 class Limit(Strict, frozen=True):
@@ -208,7 +211,7 @@ class Resources(Strict, frozen=True):
 
     nano_cpus: Int64 = field(name="NanoCPUs", default=0)
     memory_bytes: Int64 = 0
-    generic_resources: list[GenericResource] = []
+    generic_resources: _GenericResources = []
 
 
 class ResourceRequirements(Strict, frozen=True):
@@ -243,8 +246,8 @@ class PlacementPreference(Strict, frozen=True):
 class Platform(Strict, frozen=True):
     """Empty = any. Go's names (amd64) and uname's (x86_64) both occur."""
 
-    architecture: str = ""
-    os: str = field(name="OS", default="")
+    architecture: Name = ""
+    os: Name = field(name="OS", default="")
 
 
 class Placement(Strict, frozen=True):
@@ -317,7 +320,7 @@ class UpdateConfig(Strict, frozen=True):
 class PortConfig(Strict, frozen=True, omit_defaults=False):
     """A published port. `published_port` 0 = choose one (ingress: 30000-32767)."""
 
-    name: str = ""
+    name: Name = ""
     protocol: Protocol = "tcp"
     target_port: Port = 0
     published_port: Port = 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import field
+from msgspec import Meta, field
 
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Object, Value, Version
-from skep.model.bounds import Int64, Moment
+from skep.model.bounds import PID, Int32, Int64, Moment, Text
 from skep.model.service import EndpointSpec, GenericResource, PortConfig, TaskSpec
 from skep.model.states import TaskState
 
@@ -18,16 +18,23 @@ Origin = Literal["scale", "restart", "loss", "update", "drain", "rebalance"]
 """Why a task was made, in one word: `Task.cause` says it in a sentence."""
 
 
+LONGEST_MESSAGE, LONGEST_ERROR = 1_024, 8_192
+"""Of a status, in characters, as it is kept. A line takes a little more, and it is cut."""
+
+_ContainerID = Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9_.-]*\Z")]
+_HostPorts = Annotated[list[PortConfig], Meta(max_length=1_024)]
+
+
 class ContainerStatus(Value, frozen=True):
-    container_id: str = field(name="ContainerID", default="")
-    pid: Int64 = field(name="PID", default=0)
-    exit_code: Int64 = 0
+    container_id: _ContainerID = field(name="ContainerID", default="")
+    pid: PID = field(name="PID", default=0)
+    exit_code: Int32 = 0
 
 
 class PortStatus(Value, frozen=True):
     """Host-mode ports as the node really published them."""
 
-    ports: list[PortConfig] = []
+    ports: _HostPorts = []
 
 
 class TaskStatus(Value, frozen=True, omit_defaults=False):
@@ -35,8 +42,8 @@ class TaskStatus(Value, frozen=True, omit_defaults=False):
 
     timestamp: Moment = ZERO_TIME
     state: TaskState = TaskState.NEW
-    message: str = ""
-    err: str = ""
+    message: Text = ""
+    err: Text = ""
     container_status: ContainerStatus | None = None
     port_status: PortStatus | None = None
 

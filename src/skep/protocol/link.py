@@ -30,13 +30,17 @@ class LinkClosed(Unavailable):
         super().__init__(reason)
 
 
-class MessageTooLarge(SkepError):
-    """No reader would take the message; nothing of it was sent."""
+class Unsendable(SkepError):
+    """The message fits no frame; nothing of it was sent, and the line stands."""
+
+
+class MessageTooLarge(Unsendable):
+    """No reader would take the message."""
 
 
 class Link(Protocol[Out_contra, In_co]):
     async def send(self, message: Out_contra) -> None:
-        """Raises LinkClosed, also when the other end takes nothing for long, and MessageTooLarge.
+        """Raises LinkClosed, also when the other end takes nothing for long, and Unsendable.
 
         One sender's messages arrive in order; those of several senders are never mixed up.
         """

@@ -14,7 +14,8 @@ A session, as a transcript:
 
 Assignments are numbered: an agent that sees a gap ends the session and asks for everything anew.
 Nothing here is answered one by one; a new session begins with all that each side knows. Whatever
-can be long goes in parts, so that a frame stays small and a slow reader can be waited for.
+can be long goes in parts, so that a frame stays small and a slow reader can be waited for. What
+an agent says has bounds of value and size: a manager keeps it, and shows it to people.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from skep.model.bounds import Int64
+from skep.model.bounds import Int64, Name, Text
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription, TLSInfo
 from skep.model.system import Peer
@@ -88,7 +89,7 @@ class Certificate(msgspec.Struct, frozen=True):
 class Renew(Message, frozen=True):
     """A signing request (PEM) for a new key of the node that the line belongs to."""
 
-    signing_request: str
+    signing_request: Annotated[str, Meta(max_length=16_384)]
 
 
 class Renewed(Message, frozen=True):
@@ -121,14 +122,14 @@ class Described(Message, frozen=True):
 
 
 class TaskReport(msgspec.Struct, frozen=True):
-    task_id: str
+    task_id: Name
     status: TaskStatus
 
 
 class Statuses(Message, frozen=True):
     """What the agent observed, the newest of each task."""
 
-    reports: list[TaskReport]
+    reports: Annotated[list[TaskReport], Meta(max_length=1_024)]
 
 
 class Assignments(Message, frozen=True):
@@ -176,7 +177,7 @@ class Credit(Message, frozen=True):
     """The caller can take so many further chunks."""
 
     call_id: Int64
-    chunks: Int64
+    chunks: Annotated[int, Meta(ge=1, le=1_024)]
 
 
 class Cancel(Message, frozen=True):
@@ -189,20 +190,20 @@ class LogFrame(msgspec.Struct, frozen=True, array_like=True):
     """One line of a log, without its newline: `stream` is 1 for stdout, 2 for stderr."""
 
     time_ns: Int64
-    stream: Int64
-    line: bytes
+    stream: Annotated[int, Meta(ge=0, le=2)]
+    line: Annotated[bytes, Meta(max_length=1_048_576)]
 
 
 class Chunk(Message, frozen=True):
     call_id: Int64
-    frames: list[LogFrame]
+    frames: Annotated[list[LogFrame], Meta(max_length=1_024)]
 
 
 class Done(Message, frozen=True):
     """The last word of a call; `error` is empty when all went well."""
 
     call_id: Int64
-    error: str = ""
+    error: Text = ""
 
 
 class Goodbye(Message, frozen=True):

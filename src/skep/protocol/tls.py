@@ -18,7 +18,7 @@ import msgspec
 from skep.kit.addresses import join_host_port, split_host_port
 from skep.kit.errors import Unavailable
 from skep.model.node import Role
-from skep.protocol.wire import WireLink
+from skep.protocol.wire import MAX_AGENT_FRAME_BYTES, WireLink
 
 PORT = 2377
 """Where managers listen unless told otherwise."""
@@ -152,7 +152,7 @@ async def _secure(
     """TLS on a connected socket, which is ours no more from here on. Raises OSError."""
     link: WireLink[Any, Any]
     _, link = await asyncio.get_running_loop().create_connection(
-        lambda: WireLink[Any, Any](incoming),
+        lambda: WireLink[Any, Any](incoming, max_sent_bytes=MAX_AGENT_FRAME_BYTES),
         sock=line,
         ssl=context,
         server_hostname=MANAGER_NAME,

@@ -17,7 +17,7 @@ import msgspec
 
 from skep.kit.errors import SkepError
 from skep.kit.patience import patient_with
-from skep.protocol.link import LinkClosed, MessageTooLarge
+from skep.protocol.link import LinkClosed, MessageTooLarge, Unsendable
 from skep.protocol.messages import Message
 
 _In = TypeVar("_In")
@@ -25,6 +25,8 @@ _Out = TypeVar("_Out", bound=Message)
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """A task carries its service's spec, which the API takes up to 8 MiB of JSON long."""
+MAX_AGENT_FRAME_BYTES = 1024 * 1024
+"""What an agent has to say goes in parts: reports some hundred at a time, logs by the chunk."""
 MAX_STRANGER_FRAME_BYTES = 64 * 1024
 STALL_S = 20.0
 """An end that takes nothing for so long is hung up on."""
@@ -41,12 +43,15 @@ _MAX_SAID = 200
 sslproto.SSLProtocol.max_size = 16 * 1024
 
 
-def pack(message: Message) -> bytes:
-    """One frame. Raises MessageTooLarge."""
-    body = msgspec.msgpack.encode(message)
-    if len(body) > MAX_FRAME_BYTES:
+def pack(message: Message, max_bytes: int = MAX_FRAME_BYTES) -> bytes:
+    """One frame. Raises MessageTooLarge, and Unsendable for what no frame can hold."""
+    try:
+        body = msgspec.msgpack.encode(message)
+    except Exception as error:
+        raise Unsendable(f"a {type(message).__name__} cannot be sent: {error}") from error
+    if len(body) > max_bytes:
         raise MessageTooLarge(
-            f"a message of {len(body)} bytes is too large for the line: at most {MAX_FRAME_BYTES}"
+            f"a message of {len(body)} bytes is too large for the line: at most {max_bytes}"
         )
     return len(body).to_bytes(_LENGTH_BYTES) + body
 
@@ -90,7 +95,13 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     """A `Link` over a stream. Reading stops while nobody takes messages, writing waits while the
     other end does not read."""
 
-    def __init__(self, incoming: Any, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self,
+        incoming: Any,
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+        max_sent_bytes: int = MAX_FRAME_BYTES,
+    ) -> None:
+        self._max_sent_bytes = max_sent_bytes
         self._decoder: msgspec.msgpack.Decoder[_In] = msgspec.msgpack.Decoder(incoming)
         self._frames = FrameReader(max_frame_bytes)
         self._unread: deque[bytes] = deque()
@@ -117,7 +128,7 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         self._frames.max_bytes = max_frame_bytes
 
     async def send(self, message: _Out) -> None:
-        frame = pack(message)
+        frame = pack(message, self._max_sent_bytes)
         if not self._writable.is_set():
             await self._until_writable()
         if self._end is not None:
@@ -198,7 +209,7 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
     def _decode(self, frame: bytes) -> _In:
         try:
             return self._decoder.decode(frame)
-        except msgspec.MsgspecError as error:
+        except Exception as error:  # also that of a text that is no UTF-8, which is not msgspec's
             said = ascii(str(error))[:_MAX_SAID]
             raise BadFrame(f"it sent what is no message of this protocol: {said}") from None
 

@@ -58,6 +58,7 @@ _LIFE = timedelta(days=1)
 _A_COMMIT = 500
 _SAY_EACH_S = 0.1
 _UNEVEN = 0.1
+_REPORTS_A_PART = 512
 _DESCRIPTION = NodeDescription(
     platform=Platform(architecture="x86_64", os="linux"),
     resources=Resources(nano_cpus=4 * 10**9, memory_bytes=8 * 2**30),
@@ -172,8 +173,9 @@ class LightAgent:
         if not message.more:
             news = given if self.is_complete else self._statuses.keys()
             self.is_complete = True
-            if news:
-                await link.send(Statuses([TaskReport(t, self._statuses[t]) for t in news]))
+            reports = [TaskReport(task_id, self._statuses[task_id]) for task_id in news]
+            for start in range(0, len(reports), _REPORTS_A_PART):
+                await link.send(Statuses(reports[start : start + _REPORTS_A_PART]))
 
 
 class Fleet:

@@ -9,8 +9,8 @@ from datetime import datetime
 from skep.kit.clock import utc_now
 from skep.kit.errors import Forbidden, InvalidArgument, SkepError, Unavailable
 from skep.kit.ids import new_id
+from skep.manager.allowance import Allowance
 from skep.manager.ca import authority
-from skep.manager.ca.allowance import Allowance
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node, NodeDescription, NodeSpec, NodeStatus, Role
 from skep.protocol import tokens

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, Unavailable, Unimplemented
 from skep.manager.control.writer import Store, check_version, commit
+from skep.manager.dispatcher.liveness import LONGEST_PERIOD_NS, SHORTEST_PERIOD_NS
 from skep.model.cluster import (
     CAConfig,
     Cluster,
@@ -107,6 +108,12 @@ def check_spec(spec: ClusterSpec) -> None:
         raise InvalidArgument('the name of the cluster is "default" and cannot be changed')
     if spec.ca_config.node_cert_expiry < _SHORTEST_CERTIFICATE_NS:
         raise InvalidArgument("minimum certificate expiry time is: 1h0m0s")
+    period_ns = spec.dispatcher.heartbeat_period
+    if period_ns and not SHORTEST_PERIOD_NS <= period_ns <= LONGEST_PERIOD_NS:
+        raise InvalidArgument(
+            f"invalid dispatcher heartbeat period {period_ns / NS_PER_S:g}s: it must be from 500ms "
+            "to 1h, or 0 for skep's own (the API counts in nanoseconds)"
+        )
     if spec.encryption_config.auto_lock_managers:
         raise Unimplemented("autolock is not supported yet: leave AutoLockManagers off")
     if spec.ca_config.external_cas:

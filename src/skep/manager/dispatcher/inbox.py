@@ -15,8 +15,12 @@ from skep.protocol.messages import Described, Farewell, FromAgent, NotRenewed, R
 log = logging.getLogger(__name__)
 
 
+_BREATH_S = 0.2
+
+
 class Inbox:
-    """Holds the newest of each kind, so an agent that asks without end fills nothing."""
+    """Holds the newest of each kind, so an agent that asks without end fills nothing; and answers
+    a few times a second, so it keeps nobody busy either."""
 
     def __init__(self, session: Session, registrar: Registrar, nodes: NodeStates) -> None:
         self._session = session
@@ -39,6 +43,7 @@ class Inbox:
             while self._waiting:
                 _, message = self._waiting.popitem()
                 await self._answer(message)
+                await asyncio.sleep(_BREATH_S)
 
     async def _answer(self, message: FromAgent) -> None:
         match message:

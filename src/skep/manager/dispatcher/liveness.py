@@ -14,7 +14,11 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from skep.kit.clock import NS_PER_S
+from skep.protocol.messages import LONGEST_SILENCE_S
 
+SHORTEST_PERIOD_NS = NS_PER_S // 2
+LONGEST_PERIOD_NS = round(LONGEST_SILENCE_S) * NS_PER_S
+"""Of the period that may be configured. What an older skep took beyond that counts as the bound."""
 _COST_S = 66e-6
 """Processor time of a heartbeat over TLS, and a little more than was measured with 1,000 agents on
 a virtual core (`make bench`; `kit/patience.py` says how it came to be so little)."""
@@ -41,7 +45,7 @@ NEW_LEADER_FACTOR = 2.0
 def heartbeat_s(nodes: int, configured_ns: int) -> float:
     """How often an agent must speak. `configured_ns` (swarm update --dispatcher-heartbeat) wins."""
     if configured_ns:
-        return configured_ns / NS_PER_S
+        return min(max(configured_ns, SHORTEST_PERIOD_NS), LONGEST_PERIOD_NS) / NS_PER_S
     others = max(0, nodes - _SOON_NOTICED)
     cost_s = (nodes - others) * _COST_S + others * _COST_BESIDE_OTHERS_S
     return max(_SHORTEST_S, cost_s / _SHARE_OF_CORE)

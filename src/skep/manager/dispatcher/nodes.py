@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from skep.kit.errors import OutOfSequence
+from skep.manager.dispatcher.heard import description_of
 from skep.model.node import Node, NodeDescription, NodeState, NodeStatus
 from skep.store.change import Update
 from skep.store.store import Store
@@ -22,14 +23,19 @@ class NodeStates:
         self._store = store
         self._clock = clock
 
-    async def arrived(self, node_id: str, description: NodeDescription, addr: str) -> None:
+    async def arrived(self, node_id: str, said: NodeDescription, addr: str) -> None:
+        """Raises LinkClosed for a description that is too large."""
+        description = description_of(said)
+
         def ready(node: Node) -> Node:
             status = NodeStatus(state="ready", addr=addr)
             return replace(node, description=description, status=status, down_since=None)
 
         await self._change([node_id], ready, "the node's agent opened a session")
 
-    async def described(self, node_id: str, description: NodeDescription) -> None:
+    async def described(self, node_id: str, said: NodeDescription) -> None:
+        """Raises LinkClosed for a description that is too large."""
+        description = description_of(said)
         await self._change(
             [node_id],
             lambda node: replace(node, description=description),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from skep.kit.errors import Conflict, OutOfSequence, SkepError
+from skep.kit.errors import Conflict, Internal, OutOfSequence, SkepError, Unavailable
+from skep.manager.allowance import Allowance
+from skep.manager.dispatcher.heard import status_of
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, with_status
 from skep.store.change import Update, View
@@ -17,31 +20,37 @@ from skep.store.store import Store
 
 log = logging.getLogger(__name__)
 
-_BATCH = 10_000
+_A_NODE_AT_ONCE = 1_000
+_RATE, _BURST = 500.0, 2_000.0
+"""Statuses of one node that are stored, a second and at once: a machine starts some dozens of
+containers a second, and a node of thousands comes back with one status for each."""
+_BREATH_S = 0.05
 _RETRY_S = 0.5
-_LONGEST_ERROR = 8_192
 
 
 class Reports:
     """Takes statuses from all sessions; `run` commits them until cancelled.
 
-    Holds at most one status for each task, so a flood of reports cannot grow it.
+    Holds at most one status for each task, so a flood of reports cannot grow it; and each node has
+    an allowance of its own, so a flood delays nobody else's.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
-        self._waiting: dict[str, tuple[str, TaskStatus]] = {}
+        self._waiting: defaultdict[str, dict[str, TaskStatus]] = defaultdict(dict)
+        self._allowances: defaultdict[str, Allowance] = defaultdict(
+            lambda: Allowance(_RATE, _BURST)
+        )
         self._news = asyncio.Event()
 
     def take(self, node_id: str, task_id: str, status: TaskStatus) -> None:
         """Remember what `node_id` says of a task of its own, unless more is known already."""
-        task = self._store.view.task(task_id)
-        if task is None or task.node_id != node_id:
+        if reported(self._store.view, task_id, node_id, status, self._clock()) is None:
             return
-        before = self._waiting.get(task_id)
-        if before is None or _age(status) >= _age(before[1]):
-            self._waiting[task_id] = (node_id, status)
+        before = self._waiting[node_id].get(task_id)
+        if before is None or _age(status) >= _age(before):
+            self._waiting[node_id][task_id] = status
             self._news.set()
 
     async def run(self) -> None:
@@ -49,27 +58,64 @@ class Reports:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
-                batch = dict(list(self._waiting.items())[:_BATCH])
-                await self._commit(batch)
+                batch = self._next_batch()
+                if batch:
+                    await self._commit(batch)
+                else:
+                    await asyncio.sleep(_BREATH_S)
 
-    async def _commit(self, batch: dict[str, tuple[str, TaskStatus]]) -> None:
+    def _next_batch(self) -> list[_Report]:
+        """Of every node what it may have stored now."""
+        return [
+            _Report(node_id, task_id, status)
+            for node_id, statuses in self._waiting.items()
+            for task_id, status in islice(
+                statuses.items(),
+                self._allowances[node_id].up_to(min(len(statuses), _A_NODE_AT_ONCE)),
+            )
+        ]
+
+    async def _commit(self, batch: Sequence[_Report]) -> None:
+        """Somebody may write one of the tasks meanwhile: then it still waits, and is read again."""
         now = self._clock()
         changes = [
-            Update(task, why=f"node reports {task.status.state}")
-            for task_id, (node_id, status) in batch.items()
-            if (task := reported(self._store.view, task_id, node_id, status, now)) is not None
+            Update(task, why=f"node reports {report.status.state}")
+            for report in batch
+            if (task := reported(self._store.view, *report.said, now)) is not None
         ]
         try:
             await self._store.commit(changes)
         except (OutOfSequence, Conflict):
-            return  # somebody wrote one of them meanwhile: still waiting, read again
-        except SkepError as error:
+            return
+        except (Unavailable, Internal) as error:
             log.error("statuses of %d tasks cannot be stored, trying again: %s", len(batch), error)
             await asyncio.sleep(_RETRY_S)
             return
-        for task_id, report in batch.items():
-            if self._waiting.get(task_id) is report:
-                del self._waiting[task_id]
+        except SkepError as error:
+            if len(batch) > 1:
+                for report in batch:
+                    await self._commit([report])
+                return
+            log.error("what node %s says of a task is left out: %s", batch[0].node_id, error)
+        self._forget(batch)
+
+    def _forget(self, batch: Iterable[_Report]) -> None:
+        for report in batch:
+            statuses = self._waiting.get(report.node_id, {})
+            if statuses.get(report.task_id) is report.status:
+                del statuses[report.task_id]
+                if not statuses:
+                    del self._waiting[report.node_id]
+
+
+class _Report(NamedTuple):
+    node_id: str
+    task_id: str
+    status: TaskStatus
+
+    @property
+    def said(self) -> tuple[str, str, TaskStatus]:
+        return self.task_id, self.node_id, self.status
 
 
 def _age(status: TaskStatus) -> tuple[TaskState, datetime]:
@@ -77,15 +123,12 @@ def _age(status: TaskStatus) -> tuple[TaskState, datetime]:
 
 
 def reported(
-    view: View, task_id: str, node_id: str, status: TaskStatus, now: datetime
+    view: View, task_id: str, node_id: str, said: TaskStatus, now: datetime
 ) -> Task | None:
-    """The task with its new status, or None when the report says nothing that may be stored:
-    an unknown task, another node's, a step backward, or what is known already."""
+    """The task with its new status, or None when the report says nothing that may be stored: of an
+    unknown task, another node's, or nothing new (`heard.py`)."""
     task = view.task(task_id)
     if task is None or task.node_id != node_id:
         return None
-    if status.state < task.status.state or status == task.status:
-        return None
-    if len(status.err) > _LONGEST_ERROR:
-        status = replace(status, err=status.err[:_LONGEST_ERROR] + " …")
-    return with_status(task, status, now)
+    status = status_of(task, said, now)
+    return None if status is None else with_status(task, status, now)

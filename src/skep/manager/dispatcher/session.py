@@ -15,6 +15,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from skep.kit.errors import SkepError, Unavailable
+from skep.kit.text import plain
 from skep.manager.dispatcher.assignments import (
     Told,
     complete,
@@ -39,11 +40,13 @@ from skep.protocol.messages import (
     StandingChanged,
     Welcome,
 )
+from skep.protocol.wire import pack
 from skep.store.change import View
 
 _CREDIT = 16
 _MAX_CALLS = 256
 _GOODBYE_S = 2.0
+_LONGEST_ERROR = 4_096
 
 
 class Session:
@@ -186,6 +189,7 @@ class Session:
         if len(self._calls) >= _MAX_CALLS:
             raise Unavailable(f"more than {_MAX_CALLS} logs of node {self.node_id} are being read")
         call_id = next(self._call_ids)
+        pack(Call(call_id, request))  # what cannot be sent is the caller's error, not the session's
         answers: asyncio.Queue[Chunk | Done] = asyncio.Queue(_CREDIT + 1)
         self._calls[call_id] = answers
         finished = False
@@ -197,7 +201,7 @@ class Session:
                 if isinstance(answer, Done):
                     finished = True
                     if answer.error:
-                        raise SkepError(answer.error)
+                        raise SkepError(plain(answer.error, _LONGEST_ERROR))
                     return
                 yield answer.frames
                 self.say(Credit(call_id, 1))

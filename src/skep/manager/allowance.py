@@ -19,10 +19,13 @@ class Allowance:
         self._at = clock()
 
     def take(self) -> bool:
+        return self.up_to(1) == 1
+
+    def up_to(self, wanted: int) -> int:
+        """Take as many of `wanted` as there are."""
         now = self._clock()
         self._left = min(self._burst, self._left + (now - self._at) * self._rate)
         self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        taken = min(wanted, int(self._left))
+        self._left -= taken
+        return taken
