@@ -195,7 +195,10 @@ async def session_of(plane: ControlPlane, node: FakeNode, hello: Hello) -> Any:
     return link
 
 
-async def test_a_frame_of_a_worker_is_a_mebibyte_at_most(plane: ControlPlane) -> None:
+async def test_a_frame_of_a_worker_is_a_mebibyte_at_most(
+    plane: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     node = await plane.enrol("n1")
     link = await session_of(plane, node, Hello(NodeDescription(hostname="n1")))
     assert isinstance(await link.receive(), Welcome)
@@ -204,6 +207,7 @@ async def test_a_frame_of_a_worker_is_a_mebibyte_at_most(plane: ControlPlane) ->
         async with asyncio.timeout(10):
             while True:
                 await link.receive()
+    await plane.until(lambda: "it sent a frame that is too large" in caplog.text)
 
 
 async def test_a_description_is_small(plane: ControlPlane) -> None:
