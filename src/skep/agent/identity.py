@@ -76,9 +76,14 @@ class Identity:
         self._client = self._server = None
 
     async def trust(self, roots: str) -> bool:
-        """Trust these roots from now on and no others; whether that is a change."""
+        """Trust these roots from now on and no others; whether that is a change. Raises Unavailable
+        for what are no certificates: with those no manager would ever be reached again."""
         if not roots or roots == self._roots:
             return False
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=roots)
+        except (ssl.SSLError, ValueError) as error:
+            raise Unavailable(f"the manager names roots that are none: {error}") from None
         await asyncio.to_thread(write_atomically, self.files.roots, roots.encode(), 0o644)
         self._roots = roots
         self._client = self._server = None
