@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
@@ -11,6 +12,7 @@ from datetime import datetime
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError, Unavailable
 from skep.kit.ids import new_id
+from skep.manager.allowance import Allowance
 from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.assignments import matters
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.25
 _HELLO_S = 10.0
 _STRETCHED = 1.2
+_OPENINGS_RATE, _OPENINGS_BURST = 2.0, 20.0
+_BREATH_S = 0.1
 _REMOVED = "the node was removed from the cluster"
 
 
@@ -58,6 +62,9 @@ class Dispatcher:
         self._nodes = NodeStates(store, clock)
         self._sessions: dict[str, Session] = {}
         self._heartbeats = Heartbeats()
+        self._openings: defaultdict[str, Allowance] = defaultdict(
+            lambda: Allowance(_OPENINGS_RATE, _OPENINGS_BURST)
+        )
         self._configured_ns = 0
         self._period_s = liveness.heartbeat_s(0, 0)
         self._managers: list[Peer] = []
@@ -92,6 +99,7 @@ class Dispatcher:
         inbox = Inbox(session, self._registrar, self._nodes)
         try:
             self._heartbeats.heard(node_id, self._grace_s(self._period_s))
+            await self._breathe(node_id)
             await self._nodes.arrived(node_id, hello.description, addr)
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.tell())
@@ -128,6 +136,11 @@ class Dispatcher:
         log.warning("session of node %s refused: %s", node_id, problem)
         await turn_away(link, problem)
         return None
+
+    async def _breathe(self, node_id: str) -> None:
+        """A node that opens sessions without end is written down a few times a second only."""
+        while not self._openings[node_id].take():
+            await asyncio.sleep(_BREATH_S)
 
     def _replace(self, session: Session) -> None:
         before = self._sessions.get(session.node_id)
@@ -222,6 +235,7 @@ class Dispatcher:
         session = self._sessions.get(node.id)
         if event.new is None:
             self._heartbeats.forget(node.id)
+            self._openings.pop(node.id, None)
             if session is not None:
                 session.end(_REMOVED, removed=True)
         elif session is not None:

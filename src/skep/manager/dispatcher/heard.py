@@ -28,22 +28,28 @@ _OFF = timedelta(days=1)
 _SEEN_BY_AGENTS = frozenset(
     state for state in TaskState if TaskState.ACCEPTED <= state <= TaskState.REJECTED
 )
+_SEEN_FROM = frozenset(
+    state for state in TaskState if TaskState.ASSIGNED <= state <= TaskState.RUNNING
+)
+
+
+def is_news(task: Task, said: TaskStatus) -> bool:
+    """Whether a node may say this of a task of its own, and it was not known: what was not assigned
+    yet, or is dead, has no steps to take, and none leads back."""
+    before = task.status.state
+    forward = before in _SEEN_FROM and said.state in _SEEN_BY_AGENTS and before <= said.state
+    return forward and said != task.status
 
 
 def status_of(task: Task, said: TaskStatus, now: datetime) -> TaskStatus | None:
-    """The task's status after what its node said; None when that is no news, or not its to say:
-    what was not assigned yet, or is dead, has no more steps to take, and none leads back."""
-    before = task.status.state
-    if said.state not in _SEEN_BY_AGENTS or not TaskState.ASSIGNED <= before <= said.state:
+    """The task's status after what its node said; None when that is no news."""
+    if not is_news(task, said):
         return None
-    if before.dead:
-        return None
-    status = replace(
-        said,
-        timestamp=_near(said.timestamp, task.created_at, now),
-        message=plain(said.message, LONGEST_MESSAGE),
-        err=plain(said.err, LONGEST_ERROR),
-    )
+    timestamp = _near(said.timestamp, task.created_at, now)
+    message, err = plain(said.message, LONGEST_MESSAGE), plain(said.err, LONGEST_ERROR)
+    if (timestamp, message, err) == (said.timestamp, said.message, said.err):
+        return said
+    status = replace(said, timestamp=timestamp, message=message, err=err)
     return None if status == task.status else status
 
 
@@ -92,6 +98,6 @@ def _generic(said: GenericResource) -> GenericResource:
 
 def _near(moment: datetime, born: datetime, now: datetime) -> datetime:
     """The node's time, if it can be true."""
-    if not born - _OFF < moment < now + _OFF:
+    if abs(now - moment) > _OFF and not born - _OFF < moment < now:
         return now
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from skep.kit.errors import SkepError
+from skep.manager.allowance import Allowance
 from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.session import Session
@@ -15,12 +16,13 @@ from skep.protocol.messages import Described, Farewell, FromAgent, NotRenewed, R
 log = logging.getLogger(__name__)
 
 
-_BREATH_S = 0.2
+_RATE, _BURST = 2.0, 20.0
+_BREATH_S = 0.1
 
 
 class Inbox:
     """Holds the newest of each kind, so an agent that asks without end fills nothing; and answers
-    a few times a second, so it keeps nobody busy either."""
+    within an allowance, so it keeps nobody busy either."""
 
     def __init__(self, session: Session, registrar: Registrar, nodes: NodeStates) -> None:
         self._session = session
@@ -28,6 +30,7 @@ class Inbox:
         self._nodes = nodes
         self._waiting: dict[type, FromAgent] = {}
         self._news = asyncio.Event()
+        self._allowance = Allowance(_RATE, _BURST)
 
     def put(self, message: FromAgent) -> None:
         """Raises LinkClosed for what has no place in a session."""
@@ -42,8 +45,9 @@ class Inbox:
             self._news.clear()
             while self._waiting:
                 _, message = self._waiting.popitem()
+                while not self._allowance.take():
+                    await asyncio.sleep(_BREATH_S)
                 await self._answer(message)
-                await asyncio.sleep(_BREATH_S)
 
     async def _answer(self, message: FromAgent) -> None:
         match message:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from skep.kit.errors import Conflict, Internal, OutOfSequence, SkepError, Unavailable
 from skep.manager.allowance import Allowance
-from skep.manager.dispatcher.heard import status_of
+from skep.manager.dispatcher.heard import is_news, status_of
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, with_status
 from skep.store.change import Update, View
@@ -46,7 +46,8 @@ class Reports:
 
     def take(self, node_id: str, task_id: str, status: TaskStatus) -> None:
         """Remember what `node_id` says of a task of its own, unless more is known already."""
-        if reported(self._store.view, task_id, node_id, status, self._clock()) is None:
+        task = self._store.view.task(task_id)
+        if task is None or task.node_id != node_id or not is_news(task, status):
             return
         before = self._waiting[node_id].get(task_id)
         if before is None or _age(status) >= _age(before):
