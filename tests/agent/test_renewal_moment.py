@@ -16,7 +16,7 @@ BORN_S, LIFE_S = 1_000_000.0, 90 * 86_400.0
 
 def identity(folder: Path, seed: int) -> Identity:
     made = Identity(folder, random.Random(seed))
-    made.install("key", Certificate("pem", BORN_S, BORN_S + LIFE_S, TLSInfo()), "roots")
+    made._certificate = Certificate("pem", BORN_S, BORN_S + LIFE_S, TLSInfo())
     return made
 
 

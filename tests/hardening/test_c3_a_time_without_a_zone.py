@@ -167,6 +167,32 @@ class Broken:
         return Plan()
 
 
+class Unkept(Broken):
+    """A room that wants what the store cannot keep, for one of its keys."""
+
+    name = "unkept"
+
+    def dirty(self, event: Event, view: View) -> Iterable[str]:
+        return ()
+
+    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+        slots = {"web": 2**64, "db": 1}
+        return Plan(tuple(Create(b.task(f"of-{key}", WEB, slots[key])) for key in sorted(keys)))
+
+
+async def test_a_plan_that_cannot_be_stored_fails_for_its_own_key(tmp_path: Path) -> None:
+    store = Store(SqliteLog(tmp_path / "store.db"))
+    await store.start()
+    await store.commit([Create(WEB), Create(DB)])
+    running = asyncio.create_task(Loop(store, [Unkept()]).run())
+    try:
+        await until(lambda: [task.id for task in store.view.tasks()] == ["of-db"])
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await store.close()
+
+
 async def test_what_cannot_be_planned_is_said_once_and_tried_ever_more_seldom(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ Seeded; SKEP_FUZZ says how many messages (a thousand or two where nothing is sai
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 from datetime import datetime
@@ -21,6 +22,7 @@ from skep.agent.identity import Identity
 from skep.agent.roster import Roster
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError
+from skep.kit.jobs import log as jobs_log
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
 from skep.manager.loop import Loop
@@ -206,8 +208,11 @@ class Script:
 
 
 async def test_an_agent_outlives_whatever_a_manager_says(
-    plane: ControlPlane, tmp_path: Path
+    plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("skep.agent"), "propagate", False)  # it is much
+    faults: list[str] = []
+    monkeypatch.setattr(jobs_log, "error", lambda *words, **_: faults.append(str(words)))
     node = await plane.enrol("n1")
     script: list[Any] = []
 
@@ -240,6 +245,7 @@ async def test_an_agent_outlives_whatever_a_manager_says(
             await agent._try_session()
     assert understood >= kinds - {"NoneType"}
     assert not any(job.done() for job in jobs)
+    assert faults == []
     identity.client_context()
     assert identity.files.roots.read_text() == roots
     task = b.task("honest", WEB, state=TaskState.ASSIGNED, on=node.id)

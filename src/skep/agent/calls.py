@@ -53,6 +53,8 @@ class Calls:
         await self._jobs.close()
 
     async def _open(self, call: Call) -> None:
+        if call.call_id in self._running:
+            raise LinkClosed(f"the manager makes call {call.call_id} twice")
         if len(self._running) >= _MAX_CALLS:
             await self._send(Done(call.call_id, f"more than {_MAX_CALLS} calls are open here"))
             return

@@ -13,6 +13,7 @@ import random
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import msgspec
 from msgspec.structs import replace
@@ -66,10 +67,16 @@ class Identity:
     def install(self, key: str, certificate: Certificate, roots: str) -> None:
         """Use this from now on, for connections to come; those that stand go on. Blocking.
 
-        A crash in between leaves a certificate that works; at worst it is renewed once more.
+        A crash in between leaves a certificate that works; at worst it is renewed once more. Raises
+        Unavailable for what is no certificate of the key: it could never call again with that.
         """
-        write_atomically(self.files.roots, roots.encode(), 0o644)
         proof = key + certificate.pem
+        with NamedTemporaryFile(prefix=".node.pem.", dir=self._facts.parent) as draft:
+            draft.write(proof.encode())
+            draft.flush()
+            _check(lambda context: context.load_cert_chain(draft.name))
+        _check(lambda context: context.load_verify_locations(cadata=roots))
+        write_atomically(self.files.roots, roots.encode(), 0o644)
         write_atomically(self.files.key_and_certificate, proof.encode(), 0o600)
         write_atomically(self._facts, msgspec.json.encode(certificate), 0o644)
         self._certificate, self._roots = certificate, roots
@@ -80,10 +87,7 @@ class Identity:
         for what are no certificates: with those no manager would ever be reached again."""
         if not roots or roots == self._roots:
             return False
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=roots)
-        except (ssl.SSLError, ValueError) as error:
-            raise Unavailable(f"the manager names roots that are none: {error}") from None
+        _check(lambda context: context.load_verify_locations(cadata=roots))
         await asyncio.to_thread(write_atomically, self.files.roots, roots.encode(), 0o644)
         self._roots = roots
         self._client = self._server = None
@@ -123,6 +127,14 @@ class Identity:
             return make(self.files)
         except OSError as error:  # ssl.SSLError is one
             raise _unreadable(error) from None
+
+
+def _check(load: Callable[[ssl.SSLContext], None]) -> None:
+    """Raises Unavailable when TLS would not take what a manager sent."""
+    try:
+        load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    except (OSError, ValueError, TypeError) as error:  # ssl.SSLError is an OSError
+        raise Unavailable(f"the manager sent certificates that are none: {error}") from None
 
 
 def _first(certificates: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from skep.agent.identity import Identity
 from skep.kit.backoff import Backoff
+from skep.kit.errors import Unavailable
 from skep.protocol.messages import NotRenewed, Renew, Renewed
 from skep.protocol.signing import new_request
 
@@ -83,6 +84,10 @@ class Renewal:
             log.warning("the certificate was not renewed, trying again: %s", answer.reason)
             return False
         install = self._identity.install
-        await asyncio.to_thread(install, key, answer.certificate, answer.roots)
+        try:
+            await asyncio.to_thread(install, key, answer.certificate, answer.roots)
+        except Unavailable as error:
+            log.warning("the certificate was not renewed, trying again: %s", error)
+            return False
         await self._renewed()
         return True

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from skep.kit.clock import SteadyClock
-from skep.kit.errors import Conflict, OutOfSequence, SkepError
+from skep.kit.errors import Conflict, OutOfSequence, SkepError, Unavailable
 from skep.kit.ids import new_id
 from skep.manager.faults import Troubles
 from skep.manager.room import NewId, Room
@@ -117,17 +117,19 @@ class Loop:
         except Exception as error:
             await self._isolate(agenda, keys, error)
             return
-        retry = agenda.troubles.planned(keys, plan.faults)
         for explanation in plan.explanations:
             log.info("%s: %s", agenda.room.name, explanation)
         try:
             await self._store.commit(plan.changes)
         except (OutOfSequence, Conflict):
             agenda.put_back(keys)
-        except SkepError as error:
+        except Unavailable as error:
             log.error("%s could not commit, trying again: %s", agenda.room.name, error)
             agenda.wake(keys_at(keys, now + _RETRY))
+        except SkepError as error:
+            await self._isolate(agenda, keys, error)
         else:
+            retry = agenda.troubles.planned(keys, plan.faults)
             agenda.wake(plan.wake if retry is None else keys_at(keys, now + retry))
 
     async def _isolate(self, agenda: Agenda, keys: frozenset[str], error: Exception) -> None:
