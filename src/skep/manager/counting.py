@@ -76,18 +76,15 @@ class CountingRoom(ABC, Generic[L]):
         return (_ALL,) if news else ()
 
     def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
-        """All events up to the view's revision were told before, so a ledger that is counted here
-        can be kept."""
-        ledger, in_step = self._ledger, self._view is view and self._revision == view.revision
-        if ledger is None or not in_step:
-            counted = self.count(view)
-            in_step = ledger is None
-            ledger = counted
-        if in_step:
-            self._ledger = None  # until all is given back
+        """Where no ledger is kept, one that is counted here is: every event before the view's
+        revision was told, so it can follow from here."""
+        in_step = self._view is view and self._revision == view.revision
+        if self._ledger is not None and not in_step:
+            return self.decide(self.count(view), view, now)
+        ledger = self.count(view) if self._ledger is None else self._ledger
+        self._ledger = None  # until all is given back
         plan = self.decide(ledger, view, now)
-        if in_step:
-            self._keep(ledger, view)
+        self._keep(ledger, view)
         return plan
 
     def _keep(self, ledger: L, view: View) -> None:

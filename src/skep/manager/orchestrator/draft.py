@@ -35,7 +35,7 @@ def share(services: int) -> int:
 class Draft:
     """Changes to tasks, at most one for each; and the earliest time to look again.
 
-    Who adds to it slot by slot looks at the `room` that is left, and leaves the rest for the next.
+    Who adds to it slot by slot asks whether there is `room_for` more.
     """
 
     def __init__(self, scene: Scene, most: int = A_PLAN) -> None:
@@ -49,13 +49,13 @@ class Draft:
         self._births: list[Task] = []
         self._edits: dict[str, Task] = {}
 
-    @property
-    def room(self) -> int:
-        """How many more changes this plan should have; with none left it is made again at once."""
+    def room_for(self, changes: int) -> int:
+        """How many of so many more changes belong in this plan. For the rest there is another, at
+        once."""
         left = max(0, self._most - len(self._births) - len(self._edits))
-        if not left:
+        if changes > left:
             self.wake(self.scene.now)
-        return left
+        return min(changes, left)
 
     def birth(
         self,

@@ -35,10 +35,8 @@ def advance(slots: Sequence[Slot], settler: Settler, draft: Draft) -> list[Slot]
     somewhere_to_go = any(eligible(node) for node in scene.view.nodes())
     start_first = somewhere_to_go and defaults.update_config(spec).order == "start-first"
     free = allowance(_limit(spec), slots) if somewhere_to_go else None
-    room = draft.room
-    if len(leaving[:free]) > room:
-        draft.wake(scene.now)
-    chosen = {slot.key for slot in leaving[:free][:room]}
+    next_ones = leaving[:free]
+    chosen = {slot.key for slot in next_ones[: draft.room_for(len(next_ones))]}
     return [_moved(slot, start_first, draft) if slot.key in chosen else slot for slot in slots]
 
 

@@ -42,7 +42,7 @@ def spread(
         elif node.status.state == "down":
             _end_stale(slot, staleness, draft)
         elif eligible(node) and not slot.holders and not at_rest(slot):
-            if not draft.room:
+            if not draft.room_for(1):
                 continue
             cause = f"node {scene.name_of_node(node.id)} is ready"
             new.append(slot._replace(holders=[draft.birth(slot, "scale", cause)]))

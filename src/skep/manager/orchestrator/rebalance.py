@@ -41,8 +41,8 @@ def advance(slots: Sequence[Slot], settler: Settler, draft: Draft) -> None:
         return
     surplus = _surplus([slot for slot in slots if _movable(slot, settler)], draft)
     if surplus and _delay_is_over(slots, draft):
-        parallelism = defaults.update_config(service.spec).parallelism or None
-        for slot in surplus[:parallelism][: draft.room]:
+        next_ones = surplus[: defaults.update_config(service.spec).parallelism or None]
+        for slot in next_ones[: draft.room_for(len(next_ones))]:
             node = draft.scene.name_of_node(slot.holders[0].node_id)
             replace_holder(slot, True, "rebalance", f"rebalance from node {node}", draft)
 

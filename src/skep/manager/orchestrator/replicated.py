@@ -27,14 +27,12 @@ def resize(slots: Mapping[SlotKey, Slot], draft: Draft) -> tuple[list[Slot], lis
     kept = _kept(filled, replicas)
     keys = {slot.key for slot in kept}
     missing = replicas - len(kept)
-    vacant = _lowest_free(keys, min(missing, draft.room))
+    vacant = _lowest_free(keys, draft.room_for(missing))
     cause = _why_more(draft.scene.service, bool(slots))
     new = [_filled(slots.get(key) or Slot(key, [], []), cause, draft) for key in vacant]
     keys.update(vacant)
     if missing <= len(vacant):
         _remove((slot for slot in slots.values() if slot.key not in keys), replicas, draft)
-    else:
-        draft.wake(draft.scene.now)
     return kept, new
 
 
@@ -89,7 +87,7 @@ def _filled(slot: Slot, cause: str, draft: Draft) -> Slot:
 
 def _remove(slots: Iterable[Slot], replicas: int, draft: Draft) -> None:
     for slot in slots:
-        if not draft.room:
+        if not draft.room_for(1):
             return
         for task in slot.tasks:
             draft.end(task, REMOVE, f"scaled down to {replicas}")

@@ -22,7 +22,7 @@ class Settler:
         """The slot with the holders that it has once this plan is committed."""
         if _quiet(slot) and self._scene.sound(slot.holders[0]):
             return slot
-        if not self._draft.room:
+        if not self._draft.room_for(1):
             return slot
         holders, ended = self._sort(slot)
         for task in ended:

@@ -111,10 +111,8 @@ class _Step:
 
     def _go_on(self) -> list[Slot]:
         free = self._free_places()
-        room = self._draft.room
-        if len(self._waiting[:free]) > room:
-            self._draft.wake(self._now)
-        chosen = {slot.key for slot in self._waiting[:free][:room]}
+        next_ones = self._waiting[:free]
+        chosen = {slot.key for slot in next_ones[: self._draft.room_for(len(next_ones))]}
         return [self._renewed(slot) if slot.key in chosen else slot for slot in self._slots]
 
     def _free_places(self) -> int | None:
