@@ -224,6 +224,25 @@ async def test_a_description_is_small(plane: ControlPlane) -> None:
     assert not found.description.engine.labels
 
 
+async def test_a_node_that_opens_sessions_without_end_is_written_down_seldom(
+    plane: ControlPlane,
+) -> None:
+    node = await plane.enrol("n1")
+    watch = plane.manager.store.watch()
+    began = asyncio.get_running_loop().time()
+    for number in range(60):
+        said = NodeDescription(hostname=f"n{number}")
+        link = await session_of(plane, node, Hello(said))
+        await asyncio.sleep(0.01)
+        link.abort()
+    took_s = asyncio.get_running_loop().time() - began
+    written = 0
+    while (commit := watch.next_nowait()) is not None:
+        written += len(commit.events)
+    watch.close()
+    assert 0 < written <= 20 + 2 * took_s + 5
+
+
 async def test_long_reports_go_in_frames_that_a_manager_takes(plane: ControlPlane) -> None:
     node = await plane.join("n1")
     service = await plane.create_service(1)
