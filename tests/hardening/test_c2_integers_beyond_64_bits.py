@@ -198,6 +198,6 @@ async def test_what_cannot_be_read_at_all_is_named(tmp_path: Path) -> None:
         connection.execute("UPDATE objects SET body = x'ff'")
     connection.close()
     again = Store(SqliteLog(path))
-    with pytest.raises(Unavailable, match="task t in the cluster's store cannot be read"):
+    with pytest.raises(Unavailable, match="cannot be used: task t cannot be read"):
         await again.start()
     await again.close()

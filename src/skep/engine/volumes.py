@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels
-from skep.kit.clock import Moment, utc_now
+from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, Unimplemented
 from skep.kit.files import (
     DRAFTS,
@@ -35,6 +35,7 @@ from skep.kit.files import (
 from skep.kit.ids import new_container_id
 from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
+from skep.model.bounds import Moment
 from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, VolumeUsage
 
 _log = logging.getLogger(__name__)

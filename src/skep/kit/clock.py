@@ -6,12 +6,6 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
-
-import msgspec
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""One that was read, from a disk or a line: without a zone it could not be compared with ours."""
 
 NS_PER_S = 1_000_000_000
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
 
 import msgspec
 
-from skep.kit.errors import InvalidArgument, Unavailable
+from skep.kit.errors import InvalidArgument
+from skep.kit.files import UNDECODABLE
 from skep.model.fitting import fitted
 from skep.model.task import Task, settled
 from skep.store.change import KINDS, Stored
@@ -15,6 +15,8 @@ from skep.store.change import KINDS, Stored
 log = logging.getLogger(__name__)
 
 _encoder = msgspec.msgpack.Encoder()
+_DECODERS = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in KINDS.items()}
+"""Made once, before a thread reads with them (see engine/containers/record.py)."""
 
 
 def encode(kind: str, stored: Stored) -> bytes:
@@ -27,27 +29,16 @@ def encode(kind: str, stored: Stored) -> bytes:
 
 def decode(kind: str, object_id: str, body: bytes) -> Stored:
     """What was kept. What an older skep kept beyond the bounds of today is read at the bound, and
-    said. Raises Unavailable for what cannot be read at all: to go on without it would end it."""
+    said. Raises ValueError for what cannot be read at all: to go on without it would end it."""
     try:
-        return _settled(_decoder(kind).decode(body))
-    except msgspec.ValidationError as error:
-        log.error("%s %s is read as far as it makes sense: %s", kind, object_id, error)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise _unreadable(kind, object_id, error) from error
-    try:
-        return _settled(fitted(msgspec.msgpack.decode(body), KINDS[kind]))
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise _unreadable(kind, object_id, error) from error
-
-
-def _settled(stored: Stored) -> Stored:
+        try:
+            stored = _DECODERS[kind].decode(body)
+        except msgspec.ValidationError as error:
+            stored = fitted(msgspec.msgpack.decode(body), KINDS[kind])
+            log.error("%s %s is read as far as it makes sense: %s", kind, object_id, error)
+    except (KeyError, TypeError, *UNDECODABLE) as error:
+        raise ValueError(
+            f"{kind} {object_id} cannot be read ({error}): the file is damaged, or a newer skep "
+            "wrote it: restore it from a backup"
+        ) from error
     return settled(stored) if isinstance(stored, Task) else stored
-
-
-@cache
-def _decoder(kind: str) -> msgspec.msgpack.Decoder[Stored]:
-    return msgspec.msgpack.Decoder(KINDS[kind])
-
-
-def _unreadable(kind: str, object_id: str, error: Exception) -> Unavailable:
-    return Unavailable(f"{kind} {object_id} in the cluster's store cannot be read: {error}")

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import msgspec
 
 from skep.engine.networks.endpoint import EndpointRecord
-from skep.kit.clock import ZERO_TIME, Moment
+from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import Conflict, Internal, InvalidArgument
 from skep.kit.files import (
     DRAFTS,
@@ -36,6 +36,7 @@ from skep.kit.files import (
     replace_file,
     write_atomically,
 )
+from skep.model.bounds import Moment
 from skep.model.container import ContainerConfig, HostConfig
 from skep.network.values import PublishedPort
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.clock import Moment
 from skep.kit.errors import Internal, InvalidArgument, NotFound, SkepError
 from skep.kit.files import UNDECODABLE, reason_of, remove_trees, set_aside, sync_folder
 from skep.kit.linux import sync_disk
+from skep.model.bounds import Moment
 from skep.model.image import Image, ImageDocument
 
 _log = logging.getLogger(__name__)
