@@ -12,6 +12,7 @@ import msgspec
 from skep.engine.filters import Filters, flag, passes_labels
 from skep.kit.clock import ZERO_TIME, parse_duration_ns
 from skep.kit.errors import InvalidArgument
+from skep.kit.patterns import Test, globbing
 from skep.model.image import (
     GraphDriver,
     HistoryEntry,
@@ -57,6 +58,7 @@ def select(
     """The images that match, newest first. `before` and `since` are those images' times."""
     until = _until(filters.get("until", ()), now)
     dangling = flag(filters, "dangling")
+    named = globbing(filters["reference"]) if "reference" in filters else None
     limits = [moment for moment in (before, until) if moment]
     chosen = [
         item
@@ -65,7 +67,7 @@ def select(
         and (since is None or item.created > since)
         and _is_dangling(item, dangling)
         and passes_labels(item.image.config.labels or {}, filters)
-        and _is_named(item, filters.get("reference", ()))
+        and (named is None or _is_named(item, named))
     ]
     return sorted(chosen, key=lambda item: item.created, reverse=True)
 
@@ -141,17 +143,9 @@ def _is_dangling(item: Listed, wanted: bool | None) -> bool:
     return wanted is None or wanted == (not item.tags)
 
 
-def _is_named(item: Listed, patterns: Collection[str]) -> bool:
-    if not patterns:
-        return True
+def _is_named(item: Listed, wanted: Test) -> bool:
     shown = {text for name in item.names for text in (name.familiar, name.familiar_repository)}
-    return any(_glob(pattern).fullmatch(text) for pattern in patterns for text in shown)
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Go's path.Match: `*` and `?` stop at slashes."""
-    parts = {"*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern))
+    return any(map(wanted, shown))
 
 
 def _until(values: Collection[str], now: datetime) -> datetime | None:
