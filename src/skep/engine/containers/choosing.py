@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from skep.engine.containers.container import Container
 from skep.engine.containers.ports import parse_port
+from skep.engine.exposed import sound_ports
 from skep.engine.filters import flag, passes_labels
 from skep.kit.errors import InvalidArgument
 from skep.kit.numbers import parse_int
@@ -82,7 +83,9 @@ def passes(container: Container, wanted: Wanted, image_ids: Collection[str]) -> 
         "network": lambda value: _is_on(container, value),
         "volume": lambda value: any(value in (m.source, m.destination) for m in record.mounts),
         "publish": lambda value: _opens(_published(container), value),
-        "expose": lambda value: _opens(map(parse_port, record.config.exposed_ports), value),
+        "expose": lambda value: _opens(
+            map(parse_port, sound_ports(record.config.exposed_ports)), value
+        ),
     }
     return all(any(map(test, wanted[key])) for key, test in tests.items() if key in wanted)
 

@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from skep.engine.images.compression import CHUNK_BYTES
+from skep.engine.images.documents import parse_document
 from skep.engine.images.manifests import (
     MAX_LAYERS,
     Manifest,
@@ -25,7 +26,6 @@ from skep.engine.images.manifests import (
     host_platform,
     parse_manifest,
 )
-from skep.engine.images.records import parse_document
 from skep.kit.errors import InvalidArgument
 from skep.model.image import Descriptor
 from skep.model.reference import Reference, parse_reference

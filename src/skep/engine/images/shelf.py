@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+from skep.engine.images.documents import parse_document
 from skep.engine.images.layers import LayerStore
 from skep.engine.images.listing import Listed
 from skep.engine.images.names import NameTable
-from skep.engine.images.records import ImageRecords, parse_document
+from skep.engine.images.records import ImageRecords
 from skep.engine.images.unpack import Limits
 from skep.engine.images.workers import Workers
 from skep.kit.clock import utc_now
@@ -79,9 +80,12 @@ class Shelf:
         return await self.workers.run(lambda: [self.layers.record(d).size_bytes for d in diff_ids])
 
     async def sweep(self) -> dict[str, int]:
-        """Delete the layers of no image; returns diff_id -> bytes freed."""
+        """Delete the layers of no image; returns diff_id -> bytes freed.
+
+        None while there is an image that cannot be read: they may be that one's.
+        """
         claimed = {diff_id for image in await self.records.all() for diff_id in image.diff_ids}
-        return await self.layers.sweep(claimed)
+        return await self.layers.sweep(claimed) if self.records.are_all_readable else {}
 
     @asynccontextmanager
     async def making(self, diff_ids: Collection[str]) -> AsyncIterator[None]:
