@@ -11,6 +11,7 @@ from aiohttp.web import BaseRequest, HTTPException, StreamResponse
 from skep.api.answers import error_answer
 from skep.api.hijack import is_taken
 from skep.api.node import Node
+from skep.api.protocol import ApiProtocol
 from skep.api.request import Request
 from skep.api.router import Route, Router
 from skep.api.versions import check_version, split_version
@@ -35,6 +36,8 @@ class Dispatcher:
     async def __call__(self, http: BaseRequest) -> StreamResponse:
         started = time.perf_counter()
         answer = await self._answer(http)
+        if isinstance(http.protocol, ApiProtocol) and not is_taken(http):
+            http.protocol.go_on()
         if log.isEnabledFor(logging.DEBUG):
             spent_ms = (time.perf_counter() - started) * 1000
             log.debug("%s %s: %d in %.1f ms", http.method, http.path_qs, answer.status, spent_ms)

@@ -12,10 +12,9 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from aiohttp.web import Server as HttpServer
-
 from skep.api.dispatch import Dispatcher
 from skep.api.node import Node
+from skep.api.protocol import ApiServer
 from skep.api.router import Router
 from skep.kit.errors import Conflict, InvalidArgument, Unavailable
 
@@ -39,7 +38,7 @@ class Server:
     def __init__(self, node: Node, listeners: Sequence[str]) -> None:
         self._dispatcher = Dispatcher(node, _router())
         self._listeners = listeners
-        self._http: HttpServer | None = None
+        self._http: ApiServer | None = None
         self._servers: list[asyncio.Server] = []
         self._paths: list[Path] = []
 
@@ -50,7 +49,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen on all, or on none: raises Conflict, Unavailable or InvalidArgument."""
-        self._http = HttpServer(
+        self._http = ApiServer(
             self._dispatcher,
             handler_cancellation=True,
             access_log=None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web import Response, StreamResponse
 
-from skep.api import streams
+from skep.api import hijack, streams
 from skep.api.answers import empty, json_answer
 from skep.api.hijack import converse
 from skep.api.query import parse_tail
@@ -192,7 +192,13 @@ async def attach(request: Request) -> StreamResponse:
         stream=request.flag("stream"),
         detach_keys=request.text("detachKeys"),
     )
-    return await converse(request, stream, stdin=stdin, terminal=container.config.tty)
+    return await converse(
+        request,
+        stream,
+        stdin=stdin,
+        terminal=container.config.tty,
+        patience_s=hijack.ATTACH_PATIENCE_S,
+    )
 
 
 async def resize(request: Request) -> Response:
