@@ -9,9 +9,9 @@ import time
 from aiohttp.web import BaseRequest, HTTPException, StreamResponse
 
 from skep.api.answers import error_answer
-from skep.api.hijack import is_taken
+from skep.api.hijack import Taken, is_taken
 from skep.api.node import Node
-from skep.api.protocol import ApiProtocol
+from skep.api.protocol import go_on
 from skep.api.request import Request
 from skep.api.router import Route, Router
 from skep.api.versions import check_version, split_version
@@ -36,8 +36,8 @@ class Dispatcher:
     async def __call__(self, http: BaseRequest) -> StreamResponse:
         started = time.perf_counter()
         answer = await self._answer(http)
-        if isinstance(http.protocol, ApiProtocol) and not is_taken(http):
-            http.protocol.go_on()
+        if not is_taken(http):
+            go_on(http)
         if log.isEnabledFor(logging.DEBUG):
             spent_ms = (time.perf_counter() - started) * 1000
             log.debug("%s %s: %d in %.1f ms", http.method, http.path_qs, answer.status, spent_ms)
@@ -56,6 +56,8 @@ class Dispatcher:
     async def _answer(self, http: BaseRequest) -> StreamResponse:
         version_text, path = split_version(http.path)
         match = self._router.find(http.method, path)
+        if match is None or not match.route.takes_over:
+            go_on(http)
         if match is None:
             return error_answer("page not found", 404)
         try:
@@ -90,23 +92,27 @@ async def _run(route: Route, request: Request) -> StreamResponse:
     try:
         return await route.handler(request)
     except SkepError as error:
-        _check_not_begun(request, error)
-        return error_answer(str(error), error.http_status)
+        return _break_off(request.http) or error_answer(str(error), error.http_status)
     except HTTPException as error:
-        _check_not_begun(request, error)
-        return error_answer(error.text or error.reason, error.status)
+        return _break_off(request.http) or error_answer(error.text or error.reason, error.status)
     except Exception as error:
         http = request.http
-        if isinstance(error, ConnectionError) and http.transport is None:
-            raise
+        if isinstance(error, ConnectionError) and _is_gone(http):
+            return Taken()
         log.exception("%s %s failed unexpectedly", http.method, http.path_qs)
-        _check_not_begun(request, error)
-        return error_answer(
+        return _break_off(http) or error_answer(
             f"internal error in {http.method} {http.path}: the daemon's log says more", 500
         )
 
 
-def _check_not_begun(request: Request, error: Exception) -> None:
+def _is_gone(http: BaseRequest) -> bool:
+    return http.transport is None or http.transport.is_closing()
+
+
+def _break_off(http: BaseRequest) -> StreamResponse | None:
     """After the first byte of an answer, cutting it short is the only way to say that it failed."""
-    if request.http.writer.output_size > 0 or is_taken(request.http):
-        raise ConnectionResetError("the answer broke off") from error
+    if http.writer.output_size == 0 and not is_taken(http):
+        return None
+    if http.transport is not None:
+        http.transport.close()
+    return Taken()

@@ -10,12 +10,19 @@ import asyncio
 from typing import Any
 
 from aiohttp.streams import StreamReader
+from aiohttp.web import BaseRequest
 from aiohttp.web import Server as HttpServer
 from aiohttp.web_protocol import RequestHandler
 
 _HEAD_END = b"\r\n\r\n"
 _MOST_BYTES = 64 * 1024
 """Of a head that is remembered, and of early bytes before the client is held up."""
+
+
+def go_on(http: BaseRequest) -> None:
+    """The connection of this request is not taken over: it goes on as HTTP."""
+    if isinstance(http.protocol, ApiProtocol):
+        http.protocol.go_on()
 
 
 class ApiServer(HttpServer):
@@ -89,7 +96,7 @@ class ApiProtocol(RequestHandler):
             reader.feed_eof()
 
     def go_on(self) -> None:
-        """The connection was not taken: what waited is the next request."""
+        """What waited is the next request."""
         if self._waiting is None:
             return
         early, self._waiting = bytes(self._waiting), None

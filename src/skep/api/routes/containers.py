@@ -226,6 +226,6 @@ ROUTES = (
     Route("GET", "/containers/{id}/stats", stats, streams=True),
     Route("POST", "/containers/{id}/wait", wait, streams=True),
     Route("GET", "/containers/{id}/logs", logs, streams=True),
-    Route("POST", "/containers/{id}/attach", attach, streams=True),
+    Route("POST", "/containers/{id}/attach", attach, streams=True, takes_over=True),
     Route("POST", "/containers/{id}/resize", resize),
 )

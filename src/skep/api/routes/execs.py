@@ -52,7 +52,7 @@ async def resize(request: Request) -> Response:
 
 ROUTES = (
     Route("POST", "/containers/{id}/exec", create),
-    Route("POST", "/exec/{id}/start", start, streams=True),
+    Route("POST", "/exec/{id}/start", start, streams=True, takes_over=True),
     Route("GET", "/exec/{id}/json", inspect),
     Route("POST", "/exec/{id}/resize", resize),
 )

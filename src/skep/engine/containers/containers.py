@@ -304,13 +304,14 @@ class Containers:
         past = None
         if logs:
             past = self._logs.read(container, LogWish(stdout=stdout, stderr=stderr))
-        line = PendingLine()
         if not stream:
+            line = PendingLine()
             line.give_up()
         elif container.running:
+            line = PendingLine()
             line.connect(await self._runtime.attach(container.id))
         else:
-            container.lines.append(line)
+            line = PendingLine(container.lines)
         self._tell(container, "attach")
         return AttachedLine(
             line,
