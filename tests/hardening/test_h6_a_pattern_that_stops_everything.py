@@ -33,7 +33,7 @@ def test_the_worst_expression_over_containers_takes_no_time(host: DaemonHost) ->
 
 def test_an_expression_that_is_none_is_an_exact_name(host: DaemonHost) -> None:
     host.api("POST", "/containers/create?name=web", {"Image": "web:1"})
-    for text in ("(web", "web[", r"\1web", "web{1000}{1000}", "\udc80web"):
+    for text in ("(web", "web[", r"\1web", "web{1000}{1000}"):
         assert _filtered(host, "/containers/json?all=1&", "name", text) == (200, [])
 
 

@@ -54,6 +54,8 @@ class Dispatcher:
             await asyncio.wait(self._changes)
 
     async def _answer(self, http: BaseRequest) -> StreamResponse:
+        if "%00" in http.rel_url.raw_path_qs:
+            return error_answer("the request's address has a NUL character in it", 400)
         version_text, path = split_version(http.path)
         match = self._router.find(http.method, path)
         if match is None or not match.route.takes_over:

@@ -30,6 +30,8 @@ from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_MOST_LETTERS = 255
+"""Of a folder's name."""
 _OPTIONS = frozenset({"type", "o", "device"})
 
 
@@ -266,6 +268,8 @@ class Volumes:
 
 def check_volume_name(name: str) -> None:
     """Raises InvalidArgument in docker's words."""
+    if len(name) > _MOST_LETTERS:
+        raise InvalidArgument(f"the volume's name has more than {_MOST_LETTERS} letters")
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
             f'"{name}" includes invalid characters for a local volume name, only'

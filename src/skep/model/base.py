@@ -57,18 +57,34 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, ren
     updated_at: datetime = ZERO_TIME
 
 
+NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON that was asked for."""
+
+
 def decode_json(body: bytes, kind: type[T], what: str = "request body") -> T:
     """Read JSON into `kind`; raises InvalidArgument with the path of the wrong field.
 
     A null means "not given", as Go clients write their nil maps, slices and pointers; keys may be
-    written in any case, as Go servers read them.
+    written in any case, as Go servers read them. A text with a NUL is refused: no program, path or
+    variable can have one.
     """
     try:
-        return msgspec.convert(respelled(msgspec.json.decode(body), kind), type=kind)
+        value = msgspec.json.decode(body)
+        if b"\\u0000" in body and _has_nul(value):
+            raise InvalidArgument(f"invalid {what}: a text in it has a NUL character")
+        return msgspec.convert(respelled(value, kind), type=kind)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"invalid {what}: {error}") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise InvalidArgument(f"invalid JSON in {what}: {error}") from None
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def encode_json(value: Any) -> bytes:

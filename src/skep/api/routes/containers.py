@@ -12,7 +12,7 @@ from skep.api import hijack, streams
 from skep.api.answers import empty, json_answer
 from skep.api.hijack import converse
 from skep.api.query import parse_tail
-from skep.api.request import Request
+from skep.api.request import Request, terminal_size
 from skep.api.router import Route
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.base import encode_json
@@ -202,9 +202,7 @@ async def attach(request: Request) -> StreamResponse:
 
 
 async def resize(request: Request) -> Response:
-    await request.node.engine.containers.resize(
-        request.params["id"], request.integer("h"), request.integer("w")
-    )
+    await request.node.engine.containers.resize(request.params["id"], *terminal_size(request))
     return empty(200)
 
 

@@ -145,6 +145,9 @@ class Creation:
     def _check(self, record: Record) -> None:
         """Words that would only fail at the start otherwise."""
         config, host = record.config, record.host_config
+        words = (*record.argv, *config.env, *config.volumes, config.working_dir, config.user)
+        if any("\0" in word for word in words):
+            raise InvalidArgument("the image's command, variables or paths have a NUL character")
         wanted_ports(config, host, ())
         parse_hosts(host.extra_hosts, _ANY_ADDRESS)
         parse_security(host.security_opt)

@@ -27,6 +27,7 @@ from skep.engine.images.manifests import (
     parse_manifest,
 )
 from skep.kit.errors import InvalidArgument
+from skep.model.base import NOT_JSON
 from skep.model.image import Descriptor
 from skep.model.reference import Reference, parse_reference
 
@@ -225,5 +226,5 @@ def _blob_name(digest: str) -> str:
 def _decode(content: bytes, kind: Any, what: str) -> Any:
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         raise InvalidArgument(f"invalid {what}: {error}") from None

@@ -12,6 +12,7 @@ import msgspec
 from skep.engine.exposed import all_ports
 from skep.kit.clock import parse_duration_ns
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import parse_int
 from skep.model.image import ImageConfig, ImageHealthcheck
 
 _SHELL = ("/bin/sh", "-c")
@@ -148,6 +149,6 @@ def _pairs(text: str, instruction: str) -> dict[str, str]:
 
 def _number(flag: str, text: str) -> int:
     try:
-        return int(text) if flag == "retries" else parse_duration_ns(text)
+        return parse_int(text, 0, 2**31 - 1) if flag == "retries" else parse_duration_ns(text)
     except ValueError as error:
         raise InvalidArgument(f"HEALTHCHECK --{flag}: {error}") from None

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from skep.engine.exposed import MAX_EXPOSED, ports_of
 from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import InvalidArgument
+from skep.model.base import NOT_JSON
 from skep.model.image import HistoryEntry, ImageConfig, ImageDocument
 
 Complain = Callable[[str], None]
@@ -26,7 +27,7 @@ def parse_document(document: bytes, complain: Complain = lambda oddity: None) ->
     was left out."""
     try:
         parsed = msgspec.json.decode(document, type=ImageDocument)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except NOT_JSON as error:
         raise InvalidArgument(f"invalid image config: {error}") from None
     for diff_id in parsed.diff_ids:
         if not _is_sha256(diff_id):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from skep.engine.filters import Filters, flag, passes_labels
-from skep.kit.clock import ZERO_TIME, parse_duration_ns
-from skep.kit.errors import InvalidArgument
+from skep.engine.filters import Filters, flag, passes_labels, until_moment
+from skep.kit.clock import ZERO_TIME
 from skep.kit.patterns import Test, globbing
 from skep.model.image import (
     GraphDriver,
@@ -56,7 +54,7 @@ def select(
     since: datetime | None = None,
 ) -> list[Listed]:
     """The images that match, newest first. `before` and `since` are those images' times."""
-    until = _until(filters.get("until", ()), now)
+    until = until_moment(filters, now)
     dangling = flag(filters, "dangling")
     named = globbing(filters["reference"]) if "reference" in filters else None
     limits = [moment for moment in (before, until) if moment]
@@ -146,24 +144,6 @@ def _is_dangling(item: Listed, wanted: bool | None) -> bool:
 def _is_named(item: Listed, wanted: Test) -> bool:
     shown = {text for name in item.names for text in (name.familiar, name.familiar_repository)}
     return any(map(wanted, shown))
-
-
-def _until(values: Collection[str], now: datetime) -> datetime | None:
-    """The moment of `until`: a duration before now, seconds since 1970, or a date."""
-    if not values:
-        return None
-    if len(values) > 1:
-        raise InvalidArgument("more than one until filter specified")
-    (text,) = values
-    try:
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            return datetime.fromtimestamp(float(text), UTC)
-        if re.match(r"\d{4}-", text):
-            moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return now - timedelta(microseconds=parse_duration_ns(text) / 1000)
-    except (ValueError, OverflowError) as error:
-        raise InvalidArgument(f"invalid until filter {text!r}: {error}") from None
 
 
 def _unix(moment: datetime | None) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from skep.kit.errors import InvalidArgument, NotFound
+from skep.model.base import NOT_JSON
 from skep.model.image import Descriptor, Platform
 from skep.model.reference import is_digest
 
@@ -57,7 +58,7 @@ def parse_manifest(content: bytes) -> Manifest | ManifestList:
     """Raises InvalidArgument for what is neither, and for manifests of schema 1 (before 2016)."""
     try:
         shape = msgspec.json.decode(content, type=_Shape)
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         raise InvalidArgument(f"invalid manifest: {error}") from None
     if shape.schema_version != 2:
         raise InvalidArgument("manifests of schema version 1 are not supported: push it again")

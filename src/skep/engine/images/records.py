@@ -23,6 +23,7 @@ import msgspec
 from skep.engine.images.documents import parse_document
 from skep.kit.errors import InvalidArgument, NotFound
 from skep.kit.files import remove_trees, sync_folder, write_atomically
+from skep.model.base import NOT_JSON
 from skep.model.image import Image
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class ImageRecords:
             if error.errno in _PASSING_ERRORS:
                 raise
             return error
-        except (msgspec.MsgspecError, InvalidArgument) as error:
+        except (*NOT_JSON, InvalidArgument) as error:
             return error
 
     def _read(self, image_id: str) -> Image:
