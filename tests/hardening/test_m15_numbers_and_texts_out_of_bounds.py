@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skep.api import Server
@@ -164,6 +164,7 @@ async def test_a_body_that_comes_too_slowly(
     await server.stop()
 
 
+@settings(deadline=None)
 @given(st.text("0123456789+-٣² x", max_size=25) | st.integers().map(str))
 def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
     try:
@@ -176,6 +177,7 @@ def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
         assert number == int(text)
 
 
+@settings(deadline=None)
 @given(st.text("0123456789.-+:TZhms", max_size=40))
 def test_a_moment_fits_into_64_bits_or_is_refused(text: str) -> None:
     try:

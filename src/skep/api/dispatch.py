@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 
 from aiohttp.web import BaseRequest, HTTPException, StreamResponse
 
 from skep.api.answers import error_answer
+from skep.api.browsers import comes_from_another_site
 from skep.api.hijack import Taken, is_taken
 from skep.api.node import Node
 from skep.api.protocol import go_on
@@ -54,6 +56,12 @@ class Dispatcher:
             await asyncio.wait(self._changes)
 
     async def _answer(self, http: BaseRequest) -> StreamResponse:
+        if _is_over_tcp(http) and comes_from_another_site(http.method, http.headers):
+            return error_answer(
+                f"a web page of {http.headers.get('Origin', 'another site')} asked for this:"
+                " skep changes nothing for pages of other sites",
+                403,
+            )
         if "%00" in http.rel_url.raw_path_qs:
             return error_answer("the request's address has a NUL character in it", 400)
         version_text, path = split_version(http.path)
@@ -105,6 +113,11 @@ async def _run(route: Route, request: Request) -> StreamResponse:
         return _break_off(http) or error_answer(
             f"internal error in {http.method} {http.path}: the daemon's log says more", 500
         )
+
+
+def _is_over_tcp(http: BaseRequest) -> bool:
+    sock = http.transport.get_extra_info("socket") if http.transport is not None else None
+    return sock is not None and sock.family != socket.AF_UNIX
 
 
 def _is_gone(http: BaseRequest) -> bool:

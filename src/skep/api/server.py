@@ -92,6 +92,11 @@ class Server:
             server = await loop.create_unix_server(self._http, sock=sock, backlog=_BACKLOG)
         elif scheme == "tcp":
             server = await self._listen_tcp(place)
+            log.warning(
+                "the API listens on %s without encryption and without asking who is there:"
+                " whoever reaches it is root on this host. Prefer the unix socket, over ssh from"
+                " elsewhere (docker -H ssh://…)", listener,
+            )  # fmt: skip
         else:
             raise InvalidArgument(
                 f'invalid listener "{listener}": write unix:///path/to.sock or tcp://host:port'
