@@ -7,12 +7,16 @@ for nothing, and what comes next for HTTP. Here these bytes wait for whoever tak
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from aiohttp.web import BaseRequest
 from aiohttp.web import Server as HttpServer
 from aiohttp.web_protocol import RequestHandler
+
+log = logging.getLogger(__name__)
 
 _HEAD_END = b"\r\n\r\n"
 _MOST_BYTES = 64 * 1024
@@ -87,6 +91,14 @@ class ApiProtocol(RequestHandler):
         """True keeps the connection: a client may have said all that it has to say, and listen."""
         self._ended_early = self._waiting is not None
         return self._ended_early
+
+    def log_exception(self, *words: Any, **options: Any) -> None:
+        """A client that speaks no HTTP is answered; it does not fill the log with tracebacks."""
+        error = options.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            log.debug("a client was refused: %s", error.message)
+        else:
+            super().log_exception(*words, **options)
 
     def hand_over(self, reader: asyncio.StreamReader) -> None:
         """Give what waited to whoever takes the connection."""
