@@ -30,7 +30,7 @@ def parse_document(document: bytes, complain: Complain = lambda oddity: None) ->
     except NOT_JSON as error:
         raise InvalidArgument(f"invalid image config: {error}") from None
     for diff_id in parsed.diff_ids:
-        if not _is_sha256(diff_id):
+        if not is_sha256(diff_id):
             raise InvalidArgument(f"invalid image config: {diff_id!r} is no layer digest")
     return replace(
         parsed,
@@ -73,6 +73,7 @@ def _in_utc(moment: datetime | None) -> datetime | None:
         return ZERO_TIME
 
 
-def _is_sha256(digest: str) -> bool:
+def is_sha256(digest: str) -> bool:
+    """Whether it is one, in full."""
     algorithm, _, value = digest.partition(":")
     return algorithm == "sha256" and len(value) == 64 and set(value) <= set("0123456789abcdef")

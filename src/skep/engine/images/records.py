@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import logging
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,16 +19,11 @@ from pathlib import Path
 import msgspec
 
 from skep.engine.images.documents import parse_document
-from skep.kit.errors import InvalidArgument, NotFound
+from skep.kit.errors import NotFound
 from skep.kit.files import remove_trees, sync_folder, write_atomically
-from skep.model.base import NOT_JSON
 from skep.model.image import Image
 
-log = logging.getLogger(__name__)
-
-_FOLDER_NAME = re.compile(r"[0-9a-f]{64}")
-_PASSING_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Of the machine, not of the file that is read."""
+_log = logging.getLogger(__name__)
 
 
 class ImageRecord(msgspec.Struct, frozen=True):
@@ -41,32 +34,18 @@ class ImageRecord(msgspec.Struct, frozen=True):
 
 
 class ImageRecords:
-    """All images by id; `tmp` is a folder on the same disk for what is being made or deleted.
-
-    An image that cannot be read is as if it were not there, and stays on the disk as it is until it
-    is stored again.
-    """
+    """All images by id; `tmp` is a folder on the same disk for what is being made or deleted."""
 
     def __init__(self, root: Path, tmp: Path) -> None:
         self._folders = root / "images"
         self._tmp = tmp
         self._images: dict[str, Image | None] = {}
-        self._unreadable: set[str] = set()
         self._held: Counter[str] = Counter()
 
     def open(self) -> None:
         """Find the images; none is read yet. Blocking."""
         self._folders.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._images = {
-            f"sha256:{folder.name}": None
-            for folder in self._folders.iterdir()
-            if _FOLDER_NAME.fullmatch(folder.name)
-        }
-
-    @property
-    def are_all_readable(self) -> bool:
-        """Whether it is known of every image here which layers it has (after `all`)."""
-        return not self._unreadable
+        self._images = {f"sha256:{folder.name}": None for folder in self._folders.iterdir()}
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._images
@@ -82,17 +61,18 @@ class ImageRecords:
             raise NotFound(f"No such image: {image_id}")
         image = self._images[image_id]
         if image is None:
-            await self._learn([image_id])
-            image = self._images.get(image_id)
-        if image is None:
-            raise NotFound(f"No such image: {image_id}")
+            image = await asyncio.to_thread(self._read, image_id)
+            if image_id in self._images:
+                self._images[image_id] = image
         return image
 
     async def all(self) -> list[Image]:
         """Every image, in no order."""
         unread = [image_id for image_id, image in self._images.items() if image is None]
         if unread:
-            await self._learn(unread)
+            for image in await asyncio.to_thread(lambda: [self._read(i) for i in unread]):
+                if image.id in self._images:
+                    self._images[image.id] = image
         return [image for image in self._images.values() if image is not None]
 
     async def put(self, document: bytes, size_bytes: int, now: datetime) -> Image:
@@ -100,9 +80,6 @@ class ImageRecords:
         image_id = f"sha256:{hashlib.sha256(document).hexdigest()}"
         if image_id not in self._images:
             record = ImageRecord(size_bytes, now)
-            if image_id in self._unreadable:
-                await asyncio.to_thread(self._delete, image_id)
-                self._unreadable.discard(image_id)
             await asyncio.to_thread(self._write, image_id, document, record)
             self._images.setdefault(image_id, None)
         return await self.get(image_id)
@@ -132,34 +109,6 @@ class ImageRecords:
         """The config document's own bytes. Blocking."""
         return (self._folder(image_id) / "config.json").read_bytes()
 
-    async def _learn(self, image_ids: Iterable[str]) -> None:
-        """Read images, and set those aside that cannot be read."""
-        for image_id, image in await asyncio.to_thread(
-            lambda: [(i, self._try(i)) for i in image_ids]
-        ):
-            if image_id not in self._images:
-                continue  # it was removed meanwhile
-            if isinstance(image, Image):
-                self._images[image_id] = image
-            else:
-                del self._images[image_id]
-                self._unreadable.add(image_id)
-                log.error(
-                    "image %s cannot be read and is not listed (%s): pull or load it again, or"
-                    " remove %s while skep is stopped", image_id, image, self._folder(image_id),
-                )  # fmt: skip
-
-    def _try(self, image_id: str) -> Image | Exception:
-        """The image, or why it cannot be read."""
-        try:
-            return self._read(image_id)
-        except OSError as error:
-            if error.errno in _PASSING_ERRORS:
-                raise
-            return error
-        except (*NOT_JSON, InvalidArgument) as error:
-            return error
-
     def _read(self, image_id: str) -> Image:
         record = msgspec.json.decode(
             (self._folder(image_id) / "image.json").read_bytes(), type=ImageRecord
@@ -168,7 +117,7 @@ class ImageRecords:
             id=image_id,
             document=parse_document(
                 self.document(image_id),
-                lambda oddity: log.warning("image %s: left out: %s", image_id, oddity),
+                lambda oddity: _log.warning("image %s: left out: %s", image_id, oddity),
             ),
             size_bytes=record.size_bytes,
             stored_at=record.stored_at,

@@ -80,12 +80,9 @@ class Shelf:
         return await self.workers.run(lambda: [self.layers.record(d).size_bytes for d in diff_ids])
 
     async def sweep(self) -> dict[str, int]:
-        """Delete the layers of no image; returns diff_id -> bytes freed.
-
-        None while there is an image that cannot be read: they may be that one's.
-        """
+        """Delete the layers of no image; returns diff_id -> bytes freed."""
         claimed = {diff_id for image in await self.records.all() for diff_id in image.diff_ids}
-        return await self.layers.sweep(claimed) if self.records.are_all_readable else {}
+        return await self.layers.sweep(claimed)
 
     @asynccontextmanager
     async def making(self, diff_ids: Collection[str]) -> AsyncIterator[None]:
