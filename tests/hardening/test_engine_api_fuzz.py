@@ -111,9 +111,10 @@ class Fuzzer:
         """Path with query, body, headers."""
         self._number += 1
         path = re.sub(r"\{\w+(?::[^}]+)?\}", lambda _: self._name(route), route.pattern)
+        version = self._version(path)
         if self.dice.random() < 0.3:
             path = f"/v{self.dice.choice(('1.41', '1.44', '1.50', '1.50', '0', '9.9'))}{path}"
-        query = self._query(route)
+        query = "&".join(filter(None, (version, self._query(route))))
         headers = {"Content-Type": "application/json"}
         if self.dice.random() < 0.04:
             headers["Content-Type"] = self.dice.choice(("", "text/plain", "a/b;x=\x7f"))
@@ -149,7 +150,16 @@ class Fuzzer:
         ]
         if route.pattern.endswith(("/stop", "/restart")):
             words.append("t=0")
+        if route.pattern == "/swarm/leave":
+            words.append(self.dice.choice(("force=1", "")))
         return "&".join(words)[:30_000]
+
+    def _version(self, path: str) -> str:
+        """Of the object that is to be updated, as a client that has read it states it."""
+        if not re.match(r"/(swarm|services|nodes)\b.*/update$", path) or self.dice.random() < 0.1:
+            return ""
+        answer = self.host.api("GET", path.removesuffix("/update"))
+        return f"version={answer.body['Version']['Index']}" if answer.status == 200 else ""
 
     def _sane(self, text: str) -> str:
         """A URL has no surrogates."""
@@ -394,6 +404,13 @@ def test_every_body_that_a_route_reads_is_known_here() -> None:
     )
     read = set(re.findall(r"request\.json(?:_or_none)?\((\w+)\)", source))
     assert read == {kind.__name__ for kind in BODIES.values()}
+
+
+def test_a_pool_that_nobody_named_is_checked_like_any_other(host: DaemonHost) -> None:
+    """Found here: the cluster was born, and could never give a network its addresses."""
+    wish = {"ListenAddr": "127.0.0.1", "AdvertiseAddr": "127.0.0.1", "SubnetSize": 1}
+    answer = host.api("POST", "/swarm/init", wish)
+    assert (answer.status, answer.message[:22]) == (400, "invalid subnet size /1")
 
 
 def test_in_no_cluster(host: DaemonHost) -> None:

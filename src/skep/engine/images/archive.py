@@ -180,6 +180,8 @@ def _index(path: Path) -> dict[str, tuple[int, int] | str]:
                 for count, member in enumerate(archive):
                     if count >= _MAX_MEMBERS:
                         raise InvalidArgument(f"archive has more than {_MAX_MEMBERS} files")
+                    if member.size < 0 or member.offset_data < 0:
+                        raise InvalidArgument("invalid archive: a size in it is negative")
                     _add_member(members, member)
     except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
         raise InvalidArgument(f"invalid archive: {error}") from None
