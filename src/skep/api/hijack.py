@@ -15,7 +15,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 
 from skep.api.protocol import ApiProtocol
 from skep.api.request import Request
-from skep.api.streams import RAW_STREAM, SYSTEM_ERROR, frame, stream_type
+from skep.api.streams import RAW_STREAM, STDERR, SYSTEM_ERROR, frame, stream_type
 from skep.api.versions import HEADERS
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ATTACH_PATIENCE_S = 30.0
+ATTACH_PATIENCE_S = 60.0
 """A client that is attached to a container and takes nothing for so long is let go: the container
-cannot go on before its output is taken."""
+cannot go on before its output is taken. (Docker's waits for ever.)"""
 _READ_BYTES = 64 * 1024
 _HANG_UP_CHECK_S = 2.0
 
@@ -87,7 +87,7 @@ class _Taken(asyncio.StreamReaderProtocol):
         self._before = http.protocol
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        super().connection_lost(None)  # the reason is for nobody, and would be logged for that
         self._before.connection_lost(exc)
 
 
@@ -116,8 +116,9 @@ async def converse(
     """Join a client with a process until the process has no more output or the client is gone.
 
     Output goes out in frames, or plain from a terminal. The client's half-close ends the process's
-    stdin and nothing else. A client that takes nothing for `patience_s` (None: for ever) is told so
-    behind what it was sent already, and holds up the process no longer.
+    stdin and nothing else. A client that takes nothing for `patience_s` (None: for ever) holds up
+    the process no longer, and reads why behind what it was sent already: twice, as docker's client
+    shows nobody the error that the protocol has for it.
     """
     path = request.http.path
     try:
@@ -132,8 +133,8 @@ async def converse(
             connection.finish()
         except TimeoutError:
             log.warning("%s: let go of a client that took nothing for %g s", path, patience_s)
-            text = f"{path}: output was cut here, as nothing was read for {patience_s:g} s\r\n"
-            connection.finish(text.encode() if terminal else frame(SYSTEM_ERROR, text.encode()))
+            text = b"skep: output was cut here: nothing was read for %g s\r\n" % (patience_s or 0)
+            connection.finish(text if terminal else frame(STDERR, text) + frame(SYSTEM_ERROR, text))
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
