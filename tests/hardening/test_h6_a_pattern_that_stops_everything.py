@@ -1,5 +1,6 @@
 """A short regular expression kept the whole daemon busy for ever: it ran on the event loop, in an
-engine that backtracks. So did a glob of many stars, and a template of many opening braces."""
+engine that backtracks. So did a glob of many stars, a template of many opening braces, and
+constraints of blanks."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from skep.kit.errors import InvalidArgument
+from skep.manager import constraint
 from skep.model.template import check
 from skep.testing.daemon import DaemonHost
 
@@ -53,3 +55,14 @@ def test_a_template_is_read_once_from_its_beginning_to_its_end() -> None:
     with pytest.raises(InvalidArgument, match="without its"):
         check("{{" * 200_000)
     assert time.monotonic() - began < _SOON_S
+
+
+def test_constraints_are_read_in_no_time() -> None:
+    for text in (" " * 990, "a" + " " * 990, "a " * 490, "a in(" * 190, "a in (" + ") " * 490):
+        began = time.monotonic()
+        for number in range(256):
+            with pytest.raises(InvalidArgument):
+                constraint.parse([f"{text}{number}"])
+        assert time.monotonic() - began < _SOON_S, text[:10]
+    with pytest.raises(InvalidArgument, match="at most 256"):
+        constraint.parse(["node.role==manager"] * 257)
