@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 ATTACH_PATIENCE_S = 60.0
 """A client that is attached to a container and takes nothing for so long is let go: the container
-cannot go on before its output is taken. (Docker's waits for ever.)"""
+cannot go on before its output is taken. (Docker's waits for ever.) Buffers have it that a client
+which takes less than a KiB a second counts as one that takes nothing."""
 _READ_BYTES = 64 * 1024
 _HANG_UP_CHECK_S = 2.0
 
