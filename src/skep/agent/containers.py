@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 
 from msgspec.structs import replace
@@ -94,7 +94,8 @@ class ContainerExecutor:
         container = await self._get(task)
         if not container.state.health:
             return
-        async with aclosing(self._health_events(container.id)) as changes:
+        about = {"type": ["container"], "container": [container.id]}
+        async with aclosing(self._engine.events.stream(about)) as changes:
             while (health := container.state.health) and health.status != "healthy":
                 if health.status == "unhealthy":
                     await self._kill(container.id)
@@ -240,17 +241,13 @@ class ContainerExecutor:
         """True as soon as the container is unhealthy; never returns without a health check."""
         if not container.state.health:
             await asyncio.get_running_loop().create_future()
-        async with aclosing(self._health_events(container.id)) as changes:
+        about = {"type": ["container"], "container": [container.id]}
+        async with aclosing(self._engine.events.stream(about)) as changes:
             while True:
                 now = await self._engine.containers.inspect(container.id)
                 if now.state.health and now.state.health.status == "unhealthy":
                     return True
                 await anext(changes)
-
-    async def _health_events(self, container_id: str) -> AsyncGenerator[None, None]:
-        stream = self._engine.events.stream({"type": ["container"], "container": [container_id]})
-        async for _event in stream:
-            yield
 
 
 def _first_address(container: ContainerInspect) -> str:

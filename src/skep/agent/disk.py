@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import msgspec
 
-from skep.kit.files import UNDECODABLE, set_aside
+from skep.kit.errors import UNDECODABLE
+from skep.kit.files import set_aside
 from skep.model.network import Network
 from skep.model.node import Node
 from skep.model.task import Task, TaskStatus

@@ -18,8 +18,8 @@ from tempfile import NamedTemporaryFile
 import msgspec
 from msgspec.structs import replace
 
-from skep.kit.errors import Unavailable
-from skep.kit.files import UNDECODABLE, write_atomically
+from skep.kit.errors import UNDECODABLE, Unavailable
+from skep.kit.files import write_atomically
 from skep.model.node import TLSInfo
 from skep.protocol.messages import Certificate
 from skep.protocol.tls import CertificateFiles, member_context, server_context

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.files import UNDECODABLE, write_atomically
+from skep.kit.errors import UNDECODABLE
+from skep.kit.files import write_atomically
 from skep.model.system import Peer
 
 log = logging.getLogger(__name__)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 
 from aiohttp.web import BaseRequest, HTTPException, StreamResponse
 
 from skep.api.answers import error_answer
-from skep.api.hijack import is_taken
+from skep.api.browsers import comes_from_another_site
+from skep.api.hijack import Taken, is_taken
 from skep.api.node import Node
+from skep.api.protocol import go_on
 from skep.api.request import Request
 from skep.api.router import Route, Router
 from skep.api.versions import check_version, split_version
@@ -35,6 +38,8 @@ class Dispatcher:
     async def __call__(self, http: BaseRequest) -> StreamResponse:
         started = time.perf_counter()
         answer = await self._answer(http)
+        if not is_taken(http):
+            go_on(http)
         if log.isEnabledFor(logging.DEBUG):
             spent_ms = (time.perf_counter() - started) * 1000
             log.debug("%s %s: %d in %.1f ms", http.method, http.path_qs, answer.status, spent_ms)
@@ -51,8 +56,18 @@ class Dispatcher:
             await asyncio.wait(self._changes)
 
     async def _answer(self, http: BaseRequest) -> StreamResponse:
+        if _is_over_tcp(http) and comes_from_another_site(http.method, http.headers):
+            return error_answer(
+                f"a web page of {http.headers.get('Origin', 'another site')} asked for this:"
+                " skep changes nothing for pages of other sites",
+                403,
+            )
+        if "%00" in http.rel_url.raw_path_qs:
+            return error_answer("the request's address has a NUL character in it", 400)
         version_text, path = split_version(http.path)
         match = self._router.find(http.method, path)
+        if match is None or not match.route.takes_over:
+            go_on(http)
         if match is None:
             return error_answer("page not found", 404)
         try:
@@ -87,23 +102,32 @@ async def _run(route: Route, request: Request) -> StreamResponse:
     try:
         return await route.handler(request)
     except SkepError as error:
-        _check_not_begun(request, error)
-        return error_answer(str(error), error.http_status)
+        return _break_off(request.http) or error_answer(str(error), error.http_status)
     except HTTPException as error:
-        _check_not_begun(request, error)
-        return error_answer(error.text or error.reason, error.status)
+        return _break_off(request.http) or error_answer(error.text or error.reason, error.status)
     except Exception as error:
         http = request.http
-        if isinstance(error, ConnectionError) and http.transport is None:
-            raise
+        if isinstance(error, ConnectionError) and _is_gone(http):
+            return Taken()
         log.exception("%s %s failed unexpectedly", http.method, http.path_qs)
-        _check_not_begun(request, error)
-        return error_answer(
+        return _break_off(http) or error_answer(
             f"internal error in {http.method} {http.path}: the daemon's log says more", 500
         )
 
 
-def _check_not_begun(request: Request, error: Exception) -> None:
+def _is_over_tcp(http: BaseRequest) -> bool:
+    sock = http.transport.get_extra_info("socket") if http.transport is not None else None
+    return sock is not None and sock.family != socket.AF_UNIX
+
+
+def _is_gone(http: BaseRequest) -> bool:
+    return http.transport is None or http.transport.is_closing()
+
+
+def _break_off(http: BaseRequest) -> StreamResponse | None:
     """After the first byte of an answer, cutting it short is the only way to say that it failed."""
-    if request.http.writer.output_size > 0 or is_taken(request.http):
-        raise ConnectionResetError("the answer broke off") from error
+    if http.writer.output_size == 0 and not is_taken(http):
+        return None
+    if http.transport is not None:
+        http.transport.close()
+    return Taken()

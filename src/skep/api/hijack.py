@@ -2,25 +2,31 @@
 
 The transport is given a protocol of our own. The aiohttp protocol beneath must still hear that the
 connection was lost: it then cancels the handler, which is how a client that hangs up ends things.
-A client must hear the answer before it speaks (HTTP's rule for upgrades, which docker's clients
-keep): what it said earlier was still read as HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 from typing import TYPE_CHECKING
 
 from aiohttp.web import BaseRequest, StreamResponse
 
+from skep.api.protocol import ApiProtocol
 from skep.api.request import Request
-from skep.api.streams import RAW_STREAM, frame, stream_type
+from skep.api.streams import RAW_STREAM, STDERR, SYSTEM_ERROR, frame, stream_type
 from skep.api.versions import HEADERS
 
 if TYPE_CHECKING:
     from skep.engine import AttachedStream
 
+log = logging.getLogger(__name__)
+
+ATTACH_PATIENCE_S = 60.0
+"""A client that is attached to a container and takes nothing for so long is let go: the container
+cannot go on before its output is taken. (Docker's waits for ever.) Buffers have it that a client
+which takes less than a KiB a second counts as one that takes nothing."""
 _READ_BYTES = 64 * 1024
 _HANG_UP_CHECK_S = 2.0
 
@@ -42,6 +48,8 @@ class Connection:
         protocol.connection_made(transport)
         if not transport.is_reading():
             transport.resume_reading()
+        if isinstance(http.protocol, ApiProtocol):
+            http.protocol.hand_over(self._reader)
 
     async def read(self) -> bytes:
         """What the client sent; empty when it will send no more."""
@@ -52,8 +60,9 @@ class Connection:
         self._writer.write(data)
         await self._writer.drain()
 
-    def finish(self) -> None:
+    def finish(self, last_word: bytes = b"") -> None:
         """Close as soon as everything was sent."""
+        self._writer.write(last_word)
         self._writer.close()
 
     async def hung_up(self) -> None:
@@ -79,7 +88,7 @@ class _Taken(asyncio.StreamReaderProtocol):
         self._before = http.protocol
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        super().connection_lost(None)  # the reason is for nobody, and would be logged for that
         self._before.connection_lost(exc)
 
 
@@ -98,13 +107,21 @@ class Taken(StreamResponse):
 
 
 async def converse(
-    request: Request, stream: AttachedStream, *, stdin: bool, terminal: bool
+    request: Request,
+    stream: AttachedStream,
+    *,
+    stdin: bool,
+    terminal: bool,
+    patience_s: float | None = None,
 ) -> StreamResponse:
     """Join a client with a process until the process has no more output or the client is gone.
 
     Output goes out in frames, or plain from a terminal. The client's half-close ends the process's
-    stdin and nothing else.
+    stdin and nothing else. A client that takes nothing for `patience_s` (None: for ever) holds up
+    the process no longer, and reads why behind what it was sent already: twice, as docker's client
+    shows nobody the error that the protocol has for it.
     """
+    path = request.http.path
     try:
         connection = Connection(request.http)
         await connection.write(_head(request, terminal))
@@ -112,8 +129,13 @@ async def converse(
         try:
             while chunk := await stream.read():
                 data = chunk.data
-                await connection.write(data if terminal else frame(chunk.stream, data))
+                async with asyncio.timeout(patience_s):
+                    await connection.write(data if terminal else frame(chunk.stream, data))
             connection.finish()
+        except TimeoutError:
+            log.warning("%s: let go of a client that took nothing for %g s", path, patience_s)
+            text = b"skep: output was cut here: nothing was read for %g s\r\n" % (patience_s or 0)
+            connection.finish(text if terminal else frame(STDERR, text) + frame(SYSTEM_ERROR, text))
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)

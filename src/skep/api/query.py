@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 
-from skep.kit.clock import NS_PER_S, parse_duration_ns, parse_rfc3339_ns
+from skep.kit.clock import parse_moment_ns
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import INT64_MAX, INT64_MIN, parse_int, shortened
 from skep.model.image import Platform
 
 _FALSE = frozenset({"", "0", "no", "false", "none"})
-_UNIX = re.compile(r"(-?\d+)(?:\.(\d{1,9})\d*)?")
 
 
 def parse_flag(text: str) -> bool:
@@ -19,11 +18,12 @@ def parse_flag(text: str) -> bool:
     return text.strip().lower() not in _FALSE
 
 
-def parse_integer(text: str, name: str) -> int:
+def parse_integer(text: str, name: str, low: int = INT64_MIN, high: int = INT64_MAX) -> int:
     """A whole number, in ASCII digits; raises InvalidArgument that names the parameter."""
-    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
-        raise InvalidArgument(f'invalid value for {name}: "{text}" is not a whole number')
-    return int(text)
+    try:
+        return parse_int(text, low, high)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid value for {name}: {error}") from None
 
 
 def parse_tail(text: str) -> int | None:
@@ -41,15 +41,11 @@ def parse_time_ns(text: str, name: str, now_ns: int) -> int | None:
     """
     if text in {"", "0"}:
         return None
-    if unix := _UNIX.fullmatch(text):
-        fraction = int((unix[2] or "").ljust(9, "0"))
-        seconds = int(unix[1])
-        return seconds * NS_PER_S + (-fraction if text.startswith("-") else fraction) or None
     try:
-        return parse_rfc3339_ns(text) if "T" in text else now_ns - parse_duration_ns(text)
+        return parse_moment_ns(text, now_ns) or None
     except ValueError:
         raise InvalidArgument(
-            f'invalid value for {name}: "{text}" is neither seconds since 1970, '
+            f'invalid value for {name}: "{shortened(text)}" is neither seconds since 1970, '
             "nor a time such as 2026-01-31T10:00:00Z, nor a duration such as 10m"
         ) from None
 

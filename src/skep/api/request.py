@@ -14,6 +14,7 @@ from skep.api.node import Node
 from skep.api.versions import ApiVersion
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, SkepError, Unavailable
+from skep.kit.numbers import INT64_MAX, INT64_MIN
 from skep.manager.control.filters import Filters, parse_filters
 from skep.model.base import decode_json
 from skep.model.image import RegistryAuth
@@ -43,6 +44,10 @@ _NO_MANAGER_ADVICE = {
 
 class BodyTooLarge(SkepError):
     http_status = 413
+
+
+class BodyTooSlow(SkepError):
+    http_status = 408
 
 
 class Request:
@@ -81,11 +86,17 @@ class Request:
         text = self.http.rel_url.query.get(name)
         return default if text is None else query.parse_flag(text)
 
-    def integer(self, name: str, default: int | None = None) -> int:
+    def integer(
+        self,
+        name: str,
+        default: int | None = None,
+        low: int = INT64_MIN,
+        high: int = INT64_MAX,
+    ) -> int:
         """A whole number; raises InvalidArgument when it is missing and there is no default."""
         text = self.text(name)
         if text:
-            return query.parse_integer(text, name)
+            return query.parse_integer(text, name, low, high)
         if default is None:
             raise InvalidArgument(f"{name} is required: add ?{name}=<number> to the request")
         return default
@@ -124,13 +135,18 @@ class Request:
     async def _json_body(self) -> bytes:
         content = self.http.content
         body = bytearray()
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            while chunk := await content.readany():
-                body += chunk
-                if len(body) > MAX_JSON_BYTES:
-                    raise BodyTooLarge(
-                        f"request body too large: at most {MAX_JSON_BYTES} bytes of JSON"
-                    )
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT_S):
+                while chunk := await content.readany():
+                    body += chunk
+                    if len(body) > MAX_JSON_BYTES:
+                        raise BodyTooLarge(
+                            f"request body too large: at most {MAX_JSON_BYTES} bytes of JSON"
+                        )
+        except TimeoutError:
+            raise BodyTooSlow(
+                f"the request body did not come within {_BODY_TIMEOUT_S:g} s"
+            ) from None
         if body:
             self._check_json_type()
         return bytes(body)
@@ -158,6 +174,11 @@ class Request:
             return None
         auth = decode_json(query.decode_base64(text, _AUTH_HEADER), RegistryAuth, _AUTH_HEADER)
         return auth if auth != RegistryAuth() else None
+
+
+def terminal_size(request: Request) -> tuple[int, int]:
+    """Rows and columns of a client's terminal: the kernel has 16 bits for each."""
+    return request.integer("h", None, 0, 65535), request.integer("w", None, 0, 65535)
 
 
 def no_manager(swarm: SwarmInfo) -> Unavailable:

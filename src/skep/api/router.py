@@ -20,13 +20,15 @@ class Route(NamedTuple):
     """One line of the table.
 
     A `streams` route ends when its caller hangs up. All others that change something are finished
-    whether or not the caller is still there to hear of it.
+    whether or not the caller is still there to hear of it. A `takes_over` route may make the
+    connection one that speaks no HTTP any more.
     """
 
     method: str
     pattern: str
     handler: Handler
     streams: bool = False
+    takes_over: bool = False
 
 
 class Match(NamedTuple):

@@ -12,10 +12,9 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from aiohttp.web import Server as HttpServer
-
 from skep.api.dispatch import Dispatcher
 from skep.api.node import Node
+from skep.api.protocol import ApiServer
 from skep.api.router import Router
 from skep.kit.errors import Conflict, InvalidArgument, Unavailable
 
@@ -39,7 +38,7 @@ class Server:
     def __init__(self, node: Node, listeners: Sequence[str]) -> None:
         self._dispatcher = Dispatcher(node, _router())
         self._listeners = listeners
-        self._http: HttpServer | None = None
+        self._http: ApiServer | None = None
         self._servers: list[asyncio.Server] = []
         self._paths: list[Path] = []
 
@@ -50,7 +49,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen on all, or on none: raises Conflict, Unavailable or InvalidArgument."""
-        self._http = HttpServer(
+        self._http = ApiServer(
             self._dispatcher,
             handler_cancellation=True,
             access_log=None,
@@ -93,6 +92,11 @@ class Server:
             server = await loop.create_unix_server(self._http, sock=sock, backlog=_BACKLOG)
         elif scheme == "tcp":
             server = await self._listen_tcp(place)
+            log.warning(
+                "the API listens on %s without encryption and without asking who is there:"
+                " whoever reaches it is root on this host. Prefer the unix socket, over ssh from"
+                " elsewhere (docker -H ssh://…)", listener,
+            )  # fmt: skip
         else:
             raise InvalidArgument(
                 f'invalid listener "{listener}": write unix:///path/to.sock or tcp://host:port'

@@ -7,7 +7,7 @@ buffer), and is closed as soon as the client is gone.
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -50,8 +50,8 @@ async def begin(request: Request, content_type: str) -> StreamResponse:
 
 async def json_lines(request: Request, items: AsyncIterator[Any]) -> StreamResponse:
     """One JSON value a line, the headers at once: for streams that may long be silent."""
-    answer = await begin(request, "application/json")
     async with closing(items) as source:
+        answer = await begin(request, "application/json")
         async for item in source:
             await answer.write(encode_json(item) + b"\n")
     return answer
@@ -81,8 +81,8 @@ async def octets(
     request: Request, chunks: AsyncIterator[bytes], content_type: str
 ) -> StreamResponse:
     """Bytes as they come."""
-    answer = await begin(request, content_type)
     async with closing(chunks) as source:
+        answer = await begin(request, content_type)
         async for chunk in source:
             await answer.write(chunk)
     return answer
@@ -95,8 +95,8 @@ async def frames(
 
     A SkepError from `pieces` is told within the stream: its headers are long gone.
     """
-    answer = await begin(request, stream_type(request.version, terminal))
     async with closing(pieces) as source:
+        answer = await begin(request, stream_type(request.version, terminal))
         try:
             async for stream, data in source:
                 await answer.write(data if terminal else frame(stream, data))
@@ -108,9 +108,9 @@ async def frames(
 
 @asynccontextmanager
 async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Close a generator when its reader is done, which an iterator need not support."""
+    """Close a source when its reader is done, also one that it never began to read."""
     try:
         yield items
     finally:
-        if isinstance(items, AsyncGenerator):
-            await items.aclose()
+        if (aclose := getattr(items, "aclose", None)) is not None:
+            await aclose()

@@ -23,7 +23,7 @@ HEADERS = {
 }
 
 _PREFIX = re.compile(r"/v([0-9.]+)(?=/)")
-_NUMBER = re.compile(r"(\d+)\.(\d+)")
+_NUMBER = re.compile(r"(\d{1,4})\.(\d{1,4})", re.ASCII)
 
 
 def split_version(path: str) -> tuple[str, str]:

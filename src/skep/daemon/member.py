@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from skep.kit.addresses import split_host_port
-from skep.kit.errors import Unavailable
-from skep.kit.files import DRAFTS, UNDECODABLE, reason_of, remove_trees, write_atomically
+from skep.kit.errors import UNDECODABLE, Unavailable
+from skep.kit.files import DRAFTS, reason_of, remove_trees, write_atomically
 from skep.model.node import Role
 from skep.protocol.tls import PORT
 

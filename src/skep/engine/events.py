@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from skep.engine.filters import Filters, check_filters, has_labels
 from skep.model.event import Event, make_event
@@ -24,7 +24,7 @@ class Events:
 
     def __init__(self, history: int = 1024) -> None:
         self._past: deque[Event] = deque(maxlen=history)
-        self._subscribers: set[_Subscriber] = set()
+        self._subscribers: set[EventStream] = set()
 
     def emit(
         self,
@@ -46,57 +46,71 @@ class Events:
         *,
         since: float | None = None,
         until: float | None = None,
-    ) -> AsyncIterator[Event]:
+    ) -> EventStream:
         """Events from `since` on (seconds since 1970; None: from now), until `until` (None: for
         ever). Filters: container, daemon, event, image, label, network, node, scope, service, type,
-        volume… Subscribed when this returns. InvalidArgument for a filter that is unknown.
+        volume… Subscribed when this returns, until its `aclose`. InvalidArgument for a filter that
+        is unknown.
         """
         wanted = check_filters(filters, _KNOWN)
-        subscriber = _Subscriber(self._past if since is not None else ())
-        self._subscribers.add(subscriber)
-        return self._follow(subscriber, wanted, since or 0.0, until)
+        past = () if since is None else self._past
+        stream = EventStream(past, wanted, since or 0.0, until, self._subscribers.discard)
+        self._subscribers.add(stream)
+        return stream
 
-    async def _follow(
+
+class EventStream:
+    """What one asker hears, from now on; whoever asked closes it, read or not."""
+
+    def __init__(
         self,
-        subscriber: _Subscriber,
+        past: Collection[Event],
         wanted: Mapping[str, Collection[str]],
         since: float,
         until: float | None,
-    ) -> AsyncIterator[Event]:
-        try:
-            async for event in subscriber.read(until):
-                if event.time_nano >= since * 1e9 and matches(event, wanted):
-                    yield event
-        finally:
-            self._subscribers.discard(subscriber)
-
-
-class _Subscriber:
-    def __init__(self, past: Collection[Event]) -> None:
+        forget: Callable[[EventStream], None],
+    ) -> None:
         self._waiting = deque(past, maxlen=_QUEUE_LENGTH)
         self._news = asyncio.Event()
+        self._wanted = wanted
+        self._since = since
+        self._until = until
+        self._forget = forget
 
     def put(self, event: Event) -> None:
         self._waiting.append(event)
         self._news.set()
 
-    async def read(self, until: float | None) -> AsyncIterator[Event]:
-        """Ends when the wall clock reaches `until`."""
-        while True:
-            self._news.clear()
-            while self._waiting:
-                event = self._waiting.popleft()
-                if until is not None and event.time_nano > until * 1e9:
-                    return
-                yield event
-            left_s = None if until is None else until - time.time()
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> Event:
+        while event := await self._next():
+            if event.time_nano >= self._since * 1e9 and matches(event, self._wanted):
+                return event
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def _next(self) -> Event | None:
+        """None when the wall clock has reached the end that was asked for."""
+        while not self._waiting:
+            left_s = None if self._until is None else self._until - time.time()
             if left_s is not None and left_s <= 0:
-                return
+                return None
+            self._news.clear()
             try:
                 async with asyncio.timeout(left_s):
                     await self._news.wait()
             except TimeoutError:
-                return
+                return None
+        event = self._waiting.popleft()
+        is_late = self._until is not None and event.time_nano > self._until * 1e9
+        return None if is_late else event
+
+    async def aclose(self) -> None:
+        """Hear nothing more."""
+        self._forget(self)
+        self._waiting.clear()
 
 
 def matches(event: Event, wanted: Mapping[str, Collection[str]]) -> bool:

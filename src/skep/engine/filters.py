@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from skep.kit.clock import parse_duration_ns, parse_rfc3339_ns
+from skep.kit.clock import NS_PER_S, parse_moment_ns
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import shortened
 
 Filters = Mapping[str, Collection[str]]
 """Decoded: key -> wanted values. Values of one key are alternatives; all keys must match."""
@@ -51,6 +52,7 @@ def passes_labels(labels: Mapping[str, str], filters: Mapping[str, Collection[st
 
 def until_moment(filters: Mapping[str, Collection[str]], now: datetime) -> datetime | None:
     """`until`: a duration before now ("24h"), seconds since 1970, or a date. None: not given.
+    Seconds may have a fraction, dates a time; one without a zone is UTC's.
 
     Raises InvalidArgument.
     """
@@ -60,15 +62,7 @@ def until_moment(filters: Mapping[str, Collection[str]], now: datetime) -> datet
     if len(values) > 1:
         raise InvalidArgument("more than one until filter specified")
     try:
-        return parse_moment(values[0], now)
+        moment_ns = parse_moment_ns(values[0], round(now.timestamp() * NS_PER_S))
     except ValueError as error:
-        raise InvalidArgument(f"invalid until filter {values[0]!r}: {error}") from None
-
-
-def parse_moment(text: str, now: datetime) -> datetime:
-    """A duration before `now`, seconds since 1970, or RFC 3339. Raises ValueError."""
-    if text.replace(".", "", 1).isdigit():
-        return datetime.fromtimestamp(float(text), UTC)
-    if "T" in text:
-        return datetime.fromtimestamp(parse_rfc3339_ns(text) / 1e9, UTC)
-    return now - timedelta(microseconds=parse_duration_ns(text) / 1000)
+        raise InvalidArgument(f"invalid until filter {shortened(values[0])!r}: {error}") from None
+    return datetime.fromtimestamp(moment_ns / NS_PER_S, UTC)

@@ -22,10 +22,16 @@ from msgspec.structs import replace
 from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels
 from skep.kit.clock import utc_now
-from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, Unimplemented
+from skep.kit.errors import (
+    UNDECODABLE,
+    Conflict,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Unimplemented,
+)
 from skep.kit.files import (
     DRAFTS,
-    UNDECODABLE,
     close_folder,
     disk_usage_bytes,
     reason_of,
@@ -43,6 +49,8 @@ _log = logging.getLogger(__name__)
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_MOST_LETTERS = 255
+"""Of a folder's name."""
 _GONE = ".gone."
 _FILE = "volume.json"
 _OPTIONS = frozenset({"type", "o", "device"})
@@ -319,6 +327,8 @@ def _never_finished(folder: Path) -> bool:
 
 def check_volume_name(name: str) -> None:
     """Raises InvalidArgument in docker's words."""
+    if len(name) > _MOST_LETTERS:
+        raise InvalidArgument(f"the volume's name has more than {_MOST_LETTERS} letters")
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
             f'"{name}" includes invalid characters for a local volume name, only'

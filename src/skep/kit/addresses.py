@@ -6,6 +6,7 @@ import ipaddress
 import socket
 
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import parse_int, shortened
 
 
 def default_address() -> str:
@@ -34,9 +35,12 @@ def split_host_port(text: str, default_port: int) -> tuple[str, int]:
         host, _, port = text.partition(":")
     if not port:
         return host, default_port
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidArgument(f'invalid address "{text}": the port must be 1 to 65535')
-    return host, int(port)
+    try:
+        return host, parse_int(port, 1, 65535)
+    except ValueError:
+        raise InvalidArgument(
+            f'invalid address "{shortened(text)}": the port must be 1 to 65535'
+        ) from None
 
 
 def is_address(text: str) -> bool:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from skep.kit.numbers import INT64_MAX, INT64_MIN, parse_int
+
 NS_PER_S = 1_000_000_000
 ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 """Go's zero time, which the Engine API shows for "never"."""
@@ -22,8 +24,9 @@ _UNITS_NS = {
     "m": 60 * NS_PER_S,
     "h": 3600 * NS_PER_S,
 }
-_DURATION = re.compile(r"([+-])?((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"([+-])?((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_UNIX = re.compile(r"(-?\d+)(?:\.(\d*))?", re.ASCII)
 
 
 def utc_now() -> datetime:
@@ -78,7 +81,7 @@ def rfc3339(moment: datetime) -> str:
 
 
 def parse_duration_ns(text: str) -> int:
-    """Go's duration notation (`1m30s`, `1.5h`, `300ms`, `0`) in nanoseconds.
+    """Go's duration notation (`1m30s`, `1.5h`, `300ms`, `0`) in nanoseconds, of 64 bits.
 
     Raises ValueError with a sentence for people when `text` is not a duration.
     """
@@ -89,10 +92,34 @@ def parse_duration_ns(text: str) -> int:
             f'invalid duration "{text}": write a number and a unit, such as 10s or 1m30s'
         )
     total = sum(float(n) * _UNITS_NS[unit] for n, unit in _DURATION_PART.findall(text))
+    if total >= INT64_MAX:
+        raise ValueError("invalid duration: at most 292 years can be said")
     return round(-total if text.startswith("-") else total)
 
 
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+def parse_moment_ns(text: str, now_ns: int) -> int:
+    """`1700000000[.5]`, a date and time, or how long before now (`10m`), as ns since 1970.
+
+    What 64 bits do not hold is the nearest that they do (the years 1677 and 2262). Raises
+    ValueError.
+    """
+    if unix := _UNIX.fullmatch(text):
+        fraction = int((unix[2] or "")[:9].ljust(9, "0"))
+        moment = parse_int(unix[1]) * NS_PER_S + (-fraction if text[0] == "-" else fraction)
+    elif _RFC3339.fullmatch(text):
+        moment = parse_rfc3339_ns(text)
+    elif text[:4].isdigit() and text[4:5] == "-":
+        local = datetime.fromisoformat(text)
+        whole = local if local.tzinfo else local.replace(tzinfo=UTC)
+        moment = int(whole.timestamp()) * NS_PER_S + whole.microsecond * 1000
+    else:
+        moment = now_ns - parse_duration_ns(text)
+    return min(max(moment, INT64_MIN), INT64_MAX)
+
+
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
 
 
 def parse_rfc3339_ns(text: str) -> int:

@@ -68,3 +68,7 @@ class Unavailable(SkepError):
 
 class Internal(SkepError):
     pass
+
+
+UNDECODABLE = (ValueError, OverflowError, RecursionError)
+"""What msgspec raises for bytes that it cannot read as what they should be, or cannot write."""

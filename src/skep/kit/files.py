@@ -12,9 +12,6 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-UNDECODABLE = (ValueError, OverflowError, RecursionError)
-"""What the codec raises for what it cannot read, or write."""
-
 DRAFTS = ".*.????????"
 """What `write_atomically` leaves in a folder when it is killed: their names, as a glob pattern."""
 

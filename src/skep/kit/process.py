@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
+_collecting: set[asyncio.Task[int]] = set()
+"""The event loop alone would let go of a task that it runs."""
+
 
 def spawn(
     argv: Sequence[str],
@@ -54,6 +57,14 @@ async def reaped(pid: int) -> int:
         await ended(pid)
         code = _collected(pid)
     return code
+
+
+def collected(pid: int) -> asyncio.Task[int]:
+    """`reaped` that goes on when nobody waits any more, so that no zombie is left. Shield it."""
+    task = asyncio.create_task(reaped(pid), name="collect-child")
+    _collecting.add(task)
+    task.add_done_callback(_collecting.discard)
+    return task
 
 
 async def ended(pid: int) -> None:

@@ -32,11 +32,12 @@ _VALUE = re.compile(r"[a-z0-9:\-_\s.*()?+\[\]\\^$|/]+", re.IGNORECASE)
 _SHAPES = (
     re.compile(r"(?P<key>.*?)(?P<operator>==)(?P<value>.*)", re.DOTALL),
     re.compile(r"(?P<key>.*?)(?P<operator>!=)(?P<value>.*)", re.DOTALL),
-    re.compile(r"(?P<key>.*?)\s+(?P<operator>in|notin)\s*\((?P<value>.*)\)\s*"),
+    re.compile(r"(?P<key>.*?\S)\s+(?P<operator>in|notin)\s*\((?P<value>.*)\)\s*"),
     re.compile(r"(?P<key>.*?)(?P<operator>[<>])(?P<value>.*)"),
-    re.compile(r"(?P<key>.*?)\s+(?P<operator>!?exists)\s*(?P<value>)"),
+    re.compile(r"(?P<key>.*?\S)\s+(?P<operator>!?exists)\s*(?P<value>)"),
 )
 _LONGEST = 1000
+_MOST = 256
 _NODE_LABELS = "node.labels."
 _ENGINE_LABELS = "engine.labels."
 
@@ -51,6 +52,8 @@ class Constraint(msgspec.Struct, frozen=True):
 
 def parse(expressions: Sequence[str]) -> tuple[Constraint, ...]:
     """Read constraints; all of them must be met. Raises InvalidArgument in Swarm's words."""
+    if len(expressions) > _MOST:
+        raise InvalidArgument(f"a service has at most {_MOST} constraints")
     return _parse_all(tuple(expressions))
 
 

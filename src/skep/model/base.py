@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from skep.kit.clock import ZERO_TIME
-from skep.kit.errors import InvalidArgument
+from skep.kit.errors import UNDECODABLE, InvalidArgument
 from skep.model.bounds import Count, Moment
 from skep.model.spelling import respelled
 
@@ -61,14 +61,26 @@ def decode_json(body: bytes, kind: type[T], what: str = "request body") -> T:
     """Read JSON into `kind`; raises InvalidArgument with the path of the wrong field.
 
     A null means "not given", as Go clients write their nil maps, slices and pointers; keys may be
-    written in any case, as Go servers read them.
+    written in any case, as Go servers read them. A text with a NUL is refused: no program, path or
+    variable can have one.
     """
     try:
-        return msgspec.convert(respelled(msgspec.json.decode(body), kind), type=kind)
+        value = msgspec.json.decode(body)
+        if b"\\u0000" in body and _has_nul(value):
+            raise InvalidArgument(f"invalid {what}: a text in it has a NUL character")
+        return msgspec.convert(respelled(value, kind), type=kind)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"invalid {what}: {error}") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise InvalidArgument(f"invalid JSON in {what}: {error}") from None
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def encode_json(value: Any) -> bytes:

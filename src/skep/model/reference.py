@@ -25,10 +25,16 @@ _NAME_MAX_CHARS = 255
 _DOMAIN_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _PATH_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_REGISTRY = re.compile(_DOMAIN, re.ASCII)
 _NAME = re.compile(rf"(?P<domain>{_DOMAIN})/(?P<path>{_PATH_PART}(?:/{_PATH_PART})*)", re.ASCII)
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def is_registry(text: str) -> bool:
+    """Whether it can be the address of a registry: a host, and perhaps a port."""
+    return len(text) <= _NAME_MAX_CHARS and _REGISTRY.fullmatch(text) is not None
 
 
 class Reference(msgspec.Struct, frozen=True, order=True):

@@ -15,7 +15,6 @@ from skep.kit.errors import InvalidArgument
 from skep.model.node import Node
 from skep.model.task import Task, task_name
 
-_ACTION = re.compile(r"\{\{(.*?)\}\}")
 _LABEL = re.compile(r'index\s+\.(Service|Node)\.Labels\s+"([^"]*)"')
 _FIELDS = (
     ".Service.ID", ".Service.Name",
@@ -56,12 +55,14 @@ def context_of(task: Task, node: Node) -> Context:
 
 def expand(text: str, context: Context) -> str:
     """`text` with every `{{…}}` replaced. Raises InvalidArgument naming what is not known."""
-    if "{{" not in text:
-        return text
-    expanded = _ACTION.sub(lambda found: _value(found[1].strip(), context), text)
-    if "{{" in _ACTION.sub("", text):
-        raise InvalidArgument(f'template "{text}" has a {{{{ without its }}}}')
-    return expanded
+    plain, *rest = text.split("{{")
+    expanded = [plain]
+    for piece in rest:
+        action, closed, plain = piece.partition("}}")
+        if not closed:
+            raise InvalidArgument(f'template "{text}" has a {{{{ without its }}}}')
+        expanded += [_value(action.strip(), context), plain]
+    return "".join(expanded)
 
 
 def check(text: str) -> None:

@@ -10,6 +10,7 @@ Source: conmon's conmon.c and ctr_exit.c, version 2.1; the way Podman and CRI-O 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -115,16 +116,18 @@ class Conmon:
             "--log-level", "error",
         ]  # fmt: skip
 
-    def _spawn(self, argv: list[str], pipes: dict[str, int]) -> int:
+    def _spawn(self, argv: list[str], pipes: dict[str, int]) -> asyncio.Task[int]:
+        """The exit code to come of conmon's first process."""
         names = {name: str(descriptor) for name, descriptor in pipes.items()}
-        return process.spawn(argv, {**self._runc.environment, **names}, keep_fds=pipes.values())
+        environment = {**self._runc.environment, **names}
+        return process.collected(process.spawn(argv, environment, keep_fds=pipes.values()))
 
-    async def _told_pid(self, verb: str, child: int, sync: int) -> int:
+    async def _told_pid(self, verb: str, child: asyncio.Task[int], sync: int) -> int:
         """conmon's first process ends as soon as its pid file is written; its child tells.
 
         A quick exec's exit code may follow on a second line; the exit file has it too.
         """
-        code = await process.reaped(child)
+        code = await asyncio.shield(child)
         lines = await process.read_until(sync, b"\n")
         try:
             told = msgspec.json.decode(lines.partition(b"\n")[0], type=_Told)

@@ -6,8 +6,7 @@ import logging
 
 import msgspec
 
-from skep.kit.errors import InvalidArgument
-from skep.kit.files import UNDECODABLE
+from skep.kit.errors import UNDECODABLE, InvalidArgument
 from skep.model.fitting import fitted
 from skep.model.task import Task, settled
 from skep.store.change import KINDS, Stored

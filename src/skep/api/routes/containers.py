@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp.web import Response, StreamResponse
 
-from skep.api import streams
+from skep.api import hijack, streams
 from skep.api.answers import empty, json_answer
 from skep.api.hijack import converse
 from skep.api.query import parse_tail
-from skep.api.request import Request
+from skep.api.request import Request, terminal_size
 from skep.api.router import Route
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.base import encode_json
@@ -192,13 +192,17 @@ async def attach(request: Request) -> StreamResponse:
         stream=request.flag("stream"),
         detach_keys=request.text("detachKeys"),
     )
-    return await converse(request, stream, stdin=stdin, terminal=container.config.tty)
+    return await converse(
+        request,
+        stream,
+        stdin=stdin,
+        terminal=container.config.tty,
+        patience_s=hijack.ATTACH_PATIENCE_S,
+    )
 
 
 async def resize(request: Request) -> Response:
-    await request.node.engine.containers.resize(
-        request.params["id"], request.integer("h"), request.integer("w")
-    )
+    await request.node.engine.containers.resize(request.params["id"], *terminal_size(request))
     return empty(200)
 
 
@@ -220,6 +224,6 @@ ROUTES = (
     Route("GET", "/containers/{id}/stats", stats, streams=True),
     Route("POST", "/containers/{id}/wait", wait, streams=True),
     Route("GET", "/containers/{id}/logs", logs, streams=True),
-    Route("POST", "/containers/{id}/attach", attach, streams=True),
+    Route("POST", "/containers/{id}/attach", attach, streams=True, takes_over=True),
     Route("POST", "/containers/{id}/resize", resize),
 )

@@ -6,7 +6,7 @@ from aiohttp.web import Response, StreamResponse
 
 from skep.api.answers import empty, json_answer
 from skep.api.hijack import converse, say
-from skep.api.request import Request
+from skep.api.request import Request, terminal_size
 from skep.api.router import Route
 from skep.api.streams import STDOUT
 from skep.kit.errors import SkepError
@@ -44,15 +44,13 @@ async def inspect(request: Request) -> Response:
 
 
 async def resize(request: Request) -> Response:
-    await request.node.engine.containers.exec_resize(
-        request.params["id"], request.integer("h"), request.integer("w")
-    )
+    await request.node.engine.containers.exec_resize(request.params["id"], *terminal_size(request))
     return empty(200)
 
 
 ROUTES = (
     Route("POST", "/containers/{id}/exec", create),
-    Route("POST", "/exec/{id}/start", start, streams=True),
+    Route("POST", "/exec/{id}/start", start, streams=True, takes_over=True),
     Route("GET", "/exec/{id}/json", inspect),
     Route("POST", "/exec/{id}/resize", resize),
 )

@@ -13,15 +13,21 @@ _CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 
 class PendingLine:
-    """The container's side: `connect` when it is about to start, `give_up` when it never will."""
+    """The container's side: `connect` when it is about to start, `give_up` when it never will.
 
-    def __init__(self) -> None:
+    It stands among `others` until it is closed.
+    """
+
+    def __init__(self, others: list[PendingLine] | None = None) -> None:
+        self._others = others
+        if others is not None:
+            others.append(self)
         self._stream: asyncio.Future[Stream | None] = asyncio.get_running_loop().create_future()
         self._half_closed = False
 
     def connect(self, stream: Stream) -> bool:
         """False when the client hung up meanwhile: the stream is not wanted."""
-        if self._stream.done():
+        if not self.waits:
             return False
         self._stream.set_result(stream)
         if self._half_closed:
@@ -29,8 +35,16 @@ class PendingLine:
         return True
 
     def give_up(self) -> None:
-        if not self._stream.done():
+        if self.waits:
             self._stream.set_result(None)
+
+    def close(self) -> None:
+        """The client hung up."""
+        if (stream := self.now) is not None:
+            stream.close()
+        self.give_up()
+        if self._others is not None and self in self._others:
+            self._others.remove(self)
 
     def half_close(self) -> None:
         """No more input, now or as soon as there is somebody to tell."""
@@ -41,6 +55,10 @@ class PendingLine:
     async def stream(self) -> Stream | None:
         """None when there is nothing to read from: it never started, or we hung up."""
         return await asyncio.shield(self._stream)
+
+    @property
+    def waits(self) -> bool:
+        return not self._stream.done()
 
     @property
     def now(self) -> Stream | None:
@@ -108,9 +126,7 @@ class AttachedLine:
 
     def close(self) -> None:
         """Hang up; the process is not touched."""
-        if (stream := self._line.now) is not None:
-            stream.close()
-        self._line.give_up()
+        self._line.close()
 
 
 class DetachKeys:

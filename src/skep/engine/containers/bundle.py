@@ -114,7 +114,8 @@ def _rlimits(asked: Sequence[Ulimit], facts: HostFacts) -> tuple[Rlimit, ...]:
 
 def console_size(size: Sequence[int] | None) -> tuple[int, int] | None:
     """Rows and columns; docker's zeroes are "not known"."""
-    return (size[0], size[1]) if size and len(size) == 2 and all(size) else None
+    is_known = size and len(size) == 2 and all(0 < length < 1 << 16 for length in size)
+    return (size[0], size[1]) if size and is_known else None
 
 
 def capability_set(host: HostConfig, facts: HostFacts) -> frozenset[str]:

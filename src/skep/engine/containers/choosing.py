@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from skep.engine.containers.container import Container
 from skep.engine.containers.ports import parse_port
+from skep.engine.exposed import sound_ports
 from skep.engine.filters import flag, passes_labels
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import parse_int
+from skep.kit.patterns import Test, searching
 
 KNOWN = frozenset({
     "ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "label!", "name",
@@ -28,8 +30,10 @@ def check_values(wanted: Wanted) -> None:
             if value not in known:
                 raise InvalidArgument(f"invalid filter '{key}={value}'")
     for value in wanted.get("exited", ()):
-        if not value.lstrip("-").isdigit():
-            raise InvalidArgument(f"invalid filter 'exited={value}'")
+        try:
+            parse_int(value)
+        except ValueError:
+            raise InvalidArgument(f"invalid filter 'exited={value}'") from None
 
 
 def choose(
@@ -49,19 +53,21 @@ def choose(
     everything = everything or "status" in wanted or "exited" in wanted
     latest = min((c.record.created_at for c in before), default=None)
     earliest = max((c.record.created_at for c in since), default=None)
+    is_named = searching(wanted["name"]) if "name" in wanted else None
     chosen = [
         container
         for container in containers
         if (everything or container.running or container.restarting)
         and (latest is None or container.record.created_at < latest)
         and (earliest is None or container.record.created_at > earliest)
+        and (is_named is None or _passes_by_name(container, is_named))
         and passes(container, wanted, image_ids)
     ]
     return sorted(chosen, key=lambda container: container.record.created_at, reverse=True)
 
 
 def passes(container: Container, wanted: Wanted, image_ids: Collection[str]) -> bool:
-    """All filters but before and since."""
+    """All filters but before, name and since."""
     record = container.record
     is_task = flag(wanted, "is-task")
     if is_task is not None and is_task != (_TASK_LABEL in record.config.labels):
@@ -70,7 +76,6 @@ def passes(container: Container, wanted: Wanted, image_ids: Collection[str]) -> 
         return False
     tests: dict[str, Callable[[str], bool]] = {
         "id": lambda value: record.id.startswith(value),
-        "name": lambda value: _matches(value, record.name),
         "status": lambda value: container.state == value,
         "exited": lambda value: container.state == "exited" and record.exit_code == int(value),
         "health": lambda value: _health(container) == value,
@@ -78,17 +83,16 @@ def passes(container: Container, wanted: Wanted, image_ids: Collection[str]) -> 
         "network": lambda value: _is_on(container, value),
         "volume": lambda value: any(value in (m.source, m.destination) for m in record.mounts),
         "publish": lambda value: _opens(_published(container), value),
-        "expose": lambda value: _opens(map(parse_port, record.config.exposed_ports), value),
+        "expose": lambda value: _opens(
+            map(parse_port, sound_ports(record.config.exposed_ports)), value
+        ),
     }
     return all(any(map(test, wanted[key])) for key, test in tests.items() if key in wanted)
 
 
-def _matches(pattern: str, name: str) -> bool:
-    try:
-        expression = re.compile(pattern)
-    except re.error:
-        return pattern in name
-    return bool(expression.search(name) or expression.search(f"/{name}"))
+def _passes_by_name(container: Container, is_named: Test) -> bool:
+    """With and without the slash that docker's names begin with."""
+    return is_named(container.name) or is_named(f"/{container.name}")
 
 
 def _health(container: Container) -> str:

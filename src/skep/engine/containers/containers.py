@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -48,6 +50,8 @@ from skep.model.container import (
     WaitResult,
 )
 from skep.runtime.door import Chunk, Runtime
+
+_log = logging.getLogger(__name__)
 
 WaitCondition = Literal["", "not-running", "next-exit", "removed"]
 
@@ -106,6 +110,7 @@ class Containers:
         self._execs = execs
         self._logs = logs
         self._tell = tell
+        self._unshown: set[str] = set()
 
     # Life
 
@@ -305,13 +310,14 @@ class Containers:
         past = None
         if logs:
             past = self._logs.read(container, LogWish(stdout=stdout, stderr=stderr))
-        line = PendingLine()
         if not stream:
+            line = PendingLine()
             line.give_up()
         elif container.running:
+            line = PendingLine()
             line.connect(await self._runtime.attach(container.id))
         else:
-            container.lines.append(line)
+            line = PendingLine(container.lines)
         self._tell(container, "attach")
         return AttachedLine(
             line,
@@ -420,11 +426,17 @@ class Containers:
         )
         now = utc_now()
         return [
-            show.summarised(
-                container,
-                now,
-                self._volume_folders(container),
-                await self._sizes(container) if size else show.Sizes(),
-            )
+            await self._summary(container, now, size)
             for container in chosen[: limit if limit > 0 else None]
         ]
+
+    async def _summary(self, container: Container, now: datetime, size: bool) -> ContainerSummary:
+        """A row of the list. One container that cannot be shown must not hide the others."""
+        try:
+            sizes = await self._sizes(container) if size else show.Sizes()
+            return show.summarised(container, now, self._volume_folders(container), sizes)
+        except Exception:
+            if container.id not in self._unshown:
+                self._unshown.add(container.id)
+                _log.exception("container %s cannot be listed whole", container.id)
+            return show.outlined(container)

@@ -26,6 +26,7 @@ from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.security import parse_security
 from skep.engine.containers.signals import parse_signal
 from skep.engine.containers.wishes import check_config, check_host_config
+from skep.engine.exposed import all_ports
 from skep.engine.images import ImageStore
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.engine.networks.networks import Networks
@@ -126,6 +127,8 @@ class Creation:
     ) -> Record:
         host = _settled_host_config(wish.host_config, wish)
         config = merge(wish, image.config, labels)
+        exposed = all_ports(config.exposed_ports)
+        config = replace(config, exposed_ports={port: {} for port in exposed})
         if not config.hostname:
             config = replace(config, hostname=_default_hostname(host, container_id))
         mounts = wanted_mounts(config, host, new_container_id)
@@ -145,6 +148,9 @@ class Creation:
     def _check(self, record: Record) -> None:
         """Words that would only fail at the start otherwise."""
         config, host = record.config, record.host_config
+        words = (*record.argv, *config.env, *config.volumes, config.working_dir, config.user)
+        if any("\0" in word for word in words):
+            raise InvalidArgument("the image's command, variables or paths have a NUL character")
         wanted_ports(config, host, ())
         parse_hosts(host.extra_hosts, _ANY_ADDRESS)
         parse_security(host.security_opt)

@@ -15,7 +15,7 @@ from skep.kit.errors import InvalidArgument
 from skep.model.container import DeviceMapping
 from skep.runtime.bundle import Device, DeviceRule
 
-_RULE = re.compile(r"([acb]) (\d+|\*):(\d+|\*) ([rwm]{1,3})")
+_RULE = re.compile(r"([acb]) (\d{1,10}|\*):(\d{1,10}|\*) ([rwm]{1,3})", re.ASCII)
 _ACCESS = re.compile(r"[rwm]{1,3}")
 _MOST = 4096
 _NOT_DEVICES = frozenset({"pts", "shm", "fd", "mqueue", "console", "lxc", "lxd-fuse", ".udev"})

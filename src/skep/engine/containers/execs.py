@@ -121,8 +121,8 @@ class Execs:
             session.exit_code = 127 if "not found" in str(error) else 126
             raise
         session.watch = asyncio.create_task(self._watch(session), name="exec-watch")
-        if wish.console_size and any(wish.console_size):
-            await session.process.resize(wish.console_size[0], wish.console_size[1])
+        if size := console_size(wish.console_size):
+            await session.process.resize(*size)
         return self._line(session) if attached else None
 
     def _line(self, session: _Session) -> AttachedLine:

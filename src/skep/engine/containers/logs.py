@@ -12,6 +12,7 @@ import msgspec
 
 from skep.engine.containers.container import Container, Places, Registry
 from skep.kit.errors import InvalidArgument, SkepError, Unimplemented
+from skep.kit.numbers import INT64_MAX, parse_int, shortened
 from skep.model.container import LogConfig
 from skep.runtime.door import STDERR, STDOUT, Chunk, Runtime
 from skep.runtime.log_files import Pulse, Rotation, keep_small, read_log
@@ -118,13 +119,15 @@ def rotation_of(config: LogConfig) -> Rotation | None:
     local = config.type == "local"
     size = config.config.get("max-size", "20m" if local else "")
     files = config.config.get("max-file", "5" if local else "1")
-    if not (files.isascii() and files.isdigit() and int(files) > 0):
-        raise InvalidArgument(f"invalid value for 'max-file': {files}")
+    try:
+        max_files = parse_int(files, 1)
+    except ValueError:
+        raise InvalidArgument(f"invalid value for 'max-file': {shortened(files)}") from None
     if not size or size == "-1":
-        if "max-file" in config.config and int(files) > 1:
+        if "max-file" in config.config and max_files > 1:
             raise InvalidArgument("max-file cannot be greater than 1 when max-size is not set")
         return None
-    return Rotation(max_size_bytes=parse_size(size), max_files=int(files))
+    return Rotation(max_size_bytes=parse_size(size), max_files=max_files)
 
 
 def parse_size(text: str) -> int:
@@ -132,6 +135,7 @@ def parse_size(text: str) -> int:
     lower = text.lower().removesuffix("b") if text[-1:].lower() == "b" else text.lower()
     number = lower.rstrip("kmgt")
     unit = lower[len(number) :]
-    if unit not in _UNITS or not number.isdigit() or int(number) == 0:
-        raise InvalidArgument(f"invalid value for 'max-size': {text}")
-    return int(number) * _UNITS[unit]
+    try:
+        return parse_int(number, 1, INT64_MAX // _UNITS[unit]) * _UNITS[unit]
+    except (KeyError, ValueError):
+        raise InvalidArgument(f"invalid value for 'max-size': {shortened(text)}") from None

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable
 from typing import cast
 
+from skep.engine.exposed import MAX_PORT, sound_ports
 from skep.kit.errors import InvalidArgument
 from skep.model.container import ContainerConfig, HostConfig, PortBinding
 from skep.network import words
 from skep.network.values import Backend, PublishedPort, Transport
 
-_PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp|sctp))?")
-_HOST_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
-MAX_PORT = 65535
+_PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp|sctp))?", re.ASCII)
+_HOST_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 
 
 def parse_port(text: str) -> tuple[int, Transport]:
@@ -50,7 +50,7 @@ def wanted_ports(
     targets = tuple(addresses)
     bindings = dict(host.port_bindings)
     if host.publish_all_ports:
-        for exposed in config.exposed_ports:
+        for exposed in sound_ports(config.exposed_ports):
             bindings.setdefault(exposed, [PortBinding()])
     wanted = []
     for key, places in bindings.items():
@@ -71,5 +71,5 @@ def wanted_ports(
 
 def exposed_keys(config: ContainerConfig, host: HostConfig) -> list[str]:
     """Every port that the container opens, `80/tcp`, once."""
-    keys = {port_key(*parse_port(key)) for key in (*config.exposed_ports, *host.port_bindings)}
+    keys = {*sound_ports(config.exposed_ports), *sound_ports(host.port_bindings)}
     return sorted(keys, key=lambda key: (int(key.partition("/")[0]), key))

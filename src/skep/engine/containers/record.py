@@ -26,10 +26,9 @@ import msgspec
 
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.kit.clock import ZERO_TIME
-from skep.kit.errors import Conflict, Internal, InvalidArgument
+from skep.kit.errors import UNDECODABLE, Conflict, Internal, InvalidArgument
 from skep.kit.files import (
     DRAFTS,
-    UNDECODABLE,
     close_folder,
     reason_of,
     remove_trees,

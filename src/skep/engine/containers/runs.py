@@ -128,11 +128,11 @@ class Runs:
 
     async def _connect_lines(self, container: Container) -> None:
         """Clients that attached before the start miss nothing."""
-        lines, container.lines = container.lines, []
-        for line in lines:
+        for line in list(container.lines):
             stream = await self._runtime.attach(container.id)
             if not line.connect(stream):
                 stream.close()
+        container.lines[:] = [line for line in container.lines if line.waits]
 
     def _is_running(self, container: Container, pid: int) -> None:
         container.pid = pid
@@ -146,7 +146,7 @@ class Runs:
         attempted = container.record
         for line in container.lines:
             line.give_up()
-        container.lines = []
+        container.lines.clear()
         await asyncio.shield(self.let_go(attempted))
         message = str(error)
         container.record = replace(

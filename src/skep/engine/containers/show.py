@@ -209,6 +209,22 @@ def summarised(
     )
 
 
+def outlined(container: Container) -> ContainerSummary:
+    """The least that must be known of a container: what is it called, and does it run."""
+    record = container.record
+    return ContainerSummary(
+        id=record.id,
+        names=[f"/{record.name}"],
+        image=record.config.image,
+        image_id=record.image_id,
+        command=" ".join(record.argv),
+        created=int(record.created_at.timestamp()),
+        state=container.state,
+        status=container.state.capitalize(),
+        host_config=SummaryHostConfig(network_mode=record.host_config.network_mode),
+    )
+
+
 def listed_ports(container: Container) -> list[Port]:
     """Nothing while it does not run, as docker."""
     if not container.running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import parse_int, shortened
 
 DEFAULT_STOP = "SIGTERM"
 _RT = {"RTMIN": int(signal.SIGRTMIN), "RTMAX": int(signal.SIGRTMAX)}
@@ -12,17 +13,15 @@ _RT = {"RTMIN": int(signal.SIGRTMIN), "RTMAX": int(signal.SIGRTMAX)}
 
 def parse_signal(text: str) -> int:
     """ "KILL", "SIGKILL", "sigkill", "9", "RTMIN+3". Raises InvalidArgument in docker's words."""
-    if text.isascii() and text.isdigit():
-        if 0 < int(text) < signal.NSIG:
-            return int(text)
-        raise InvalidArgument(f"invalid signal: {text}")
     name = text.upper().removeprefix("SIG")
-    for base, number in _RT.items():
-        offset = name.removeprefix(base)
-        if offset != name and (not offset or (offset[0] in "+-" and offset[1:].isdigit())):
-            number += int(offset or 0)
-            if _RT["RTMIN"] <= number <= _RT["RTMAX"]:
-                return number
-    if name in signal.Signals.__members__ or f"SIG{name}" in signal.Signals.__members__:
+    try:
+        if text[:1].isdigit():
+            return parse_int(text, 1, signal.NSIG - 1)
+        for base, number in _RT.items():
+            offset = name.removeprefix(base)
+            if offset != name and offset[:1] in ("", "+", "-"):
+                low, high = _RT["RTMIN"] - number, _RT["RTMAX"] - number
+                return number + parse_int(offset or "0", low, high)
         return int(signal.Signals[f"SIG{name}"])
-    raise InvalidArgument(f"invalid signal: {text}")
+    except (KeyError, ValueError):
+        raise InvalidArgument(f"invalid signal: {shortened(text)}") from None

@@ -16,6 +16,8 @@ async def top_of(pids: Collection[int], ps_args: str) -> TopResult:
 
     Raises InvalidArgument when ps refuses its arguments or shows no pids, Internal without a ps.
     """
+    if "\0" in ps_args:
+        raise InvalidArgument("ps: its arguments cannot have a NUL in them")
     program = find_program("ps")
     if program is None:
         raise Internal("ps is not installed on this host (Debian: apt install procps)")

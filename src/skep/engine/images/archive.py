@@ -17,6 +17,7 @@ from typing import IO, cast
 import msgspec
 
 from skep.engine.images.compression import CHUNK_BYTES
+from skep.engine.images.documents import parse_document
 from skep.engine.images.manifests import (
     MAX_LAYERS,
     Manifest,
@@ -25,8 +26,7 @@ from skep.engine.images.manifests import (
     host_platform,
     parse_manifest,
 )
-from skep.engine.images.records import parse_document
-from skep.kit.errors import InvalidArgument
+from skep.kit.errors import UNDECODABLE, InvalidArgument
 from skep.model.image import Descriptor
 from skep.model.reference import Reference, parse_reference
 
@@ -183,6 +183,8 @@ def _index(path: Path) -> dict[str, tuple[int, int] | str]:
                 for count, member in enumerate(archive):
                     if count >= _MAX_MEMBERS:
                         raise InvalidArgument(f"archive has more than {_MAX_MEMBERS} files")
+                    if member.size < 0 or member.offset_data < 0:
+                        raise InvalidArgument("invalid archive: a size in it is negative")
                     _add_member(members, member)
     except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
         raise InvalidArgument(f"invalid archive: {error}") from None
@@ -229,5 +231,5 @@ def _blob_name(digest: str) -> str:
 def _docker_entries(content: bytes) -> list[_DockerEntry]:
     try:
         return _ENTRIES.decode(content)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise InvalidArgument(f"invalid manifest.json: {error}") from None

@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
+from skep.engine.exposed import all_ports
 from skep.kit.clock import parse_duration_ns
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import parse_int
 from skep.model.image import ImageConfig, ImageHealthcheck
 
 _SHELL = ("/bin/sh", "-c")
-_PORT = re.compile(r"\d{1,5}(-\d{1,5})?(/(tcp|udp|sctp))?")
 _HEALTH_FLAGS = {
     "interval": "interval",
     "timeout": "timeout",
@@ -52,12 +53,8 @@ def _env(config: ImageConfig, text: str) -> ImageConfig:
 
 
 def _expose(config: ImageConfig, text: str) -> ImageConfig:
-    ports = dict(config.exposed_ports or {})
-    for port in text.split():
-        if not _PORT.fullmatch(port):
-            raise InvalidArgument(f"invalid containerPort: {port}")
-        ports[port if "/" in port else f"{port}/tcp"] = {}
-    return msgspec.structs.replace(config, exposed_ports=ports)
+    ports = all_ports([*(config.exposed_ports or ()), *text.split()])
+    return msgspec.structs.replace(config, exposed_ports={port: {} for port in ports})
 
 
 def _label(config: ImageConfig, text: str) -> ImageConfig:
@@ -152,6 +149,6 @@ def _pairs(text: str, instruction: str) -> dict[str, str]:
 
 def _number(flag: str, text: str) -> int:
     try:
-        return int(text) if flag == "retries" else parse_duration_ns(text)
+        return parse_int(text, 0, 2**31 - 1) if flag == "retries" else parse_duration_ns(text)
     except ValueError as error:
         raise InvalidArgument(f"HEALTHCHECK --{flag}: {error}") from None

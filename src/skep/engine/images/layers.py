@@ -24,11 +24,11 @@ from pathlib import Path
 import msgspec
 
 from skep.engine.images.compression import is_compressed
-from skep.engine.images.records import is_sha256
+from skep.engine.images.documents import is_sha256
 from skep.engine.images.unpack import Limits, Unpacked, unpack
 from skep.engine.images.workers import Workers
-from skep.kit.errors import Internal, InvalidArgument
-from skep.kit.files import UNDECODABLE, reason_of, remove_trees, sweep_away
+from skep.kit.errors import UNDECODABLE, Internal, InvalidArgument
+from skep.kit.files import reason_of, remove_trees, sweep_away
 from skep.kit.locks import KeyedLocks
 
 _log = logging.getLogger(__name__)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from skep.engine.filters import Filters, flag, passes_labels
-from skep.kit.clock import ZERO_TIME, parse_duration_ns
-from skep.kit.errors import InvalidArgument
+from skep.engine.filters import Filters, flag, passes_labels, until_moment
+from skep.kit.clock import ZERO_TIME
+from skep.kit.patterns import Test, globbing
 from skep.model.image import (
     GraphDriver,
     HistoryEntry,
@@ -55,8 +54,9 @@ def select(
     since: datetime | None = None,
 ) -> list[Listed]:
     """The images that match, newest first. `before` and `since` are those images' times."""
-    until = _until(filters.get("until", ()), now)
+    until = until_moment(filters, now)
     dangling = flag(filters, "dangling")
+    named = globbing(filters["reference"]) if "reference" in filters else None
     limits = [moment for moment in (before, until) if moment]
     chosen = [
         item
@@ -65,7 +65,7 @@ def select(
         and (since is None or item.created > since)
         and _is_dangling(item, dangling)
         and passes_labels(item.image.config.labels or {}, filters)
-        and _is_named(item, filters.get("reference", ()))
+        and (named is None or _is_named(item, named))
     ]
     return sorted(chosen, key=lambda item: item.created, reverse=True)
 
@@ -141,35 +141,9 @@ def _is_dangling(item: Listed, wanted: bool | None) -> bool:
     return wanted is None or wanted == (not item.tags)
 
 
-def _is_named(item: Listed, patterns: Collection[str]) -> bool:
-    if not patterns:
-        return True
+def _is_named(item: Listed, wanted: Test) -> bool:
     shown = {text for name in item.names for text in (name.familiar, name.familiar_repository)}
-    return any(_glob(pattern).fullmatch(text) for pattern in patterns for text in shown)
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Go's path.Match: `*` and `?` stop at slashes."""
-    parts = {"*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern))
-
-
-def _until(values: Collection[str], now: datetime) -> datetime | None:
-    """The moment of `until`: a duration before now, seconds since 1970, or a date."""
-    if not values:
-        return None
-    if len(values) > 1:
-        raise InvalidArgument("more than one until filter specified")
-    (text,) = values
-    try:
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            return datetime.fromtimestamp(float(text), UTC)
-        if re.match(r"\d{4}-", text):
-            moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return now - timedelta(microseconds=parse_duration_ns(text) / 1000)
-    except (ValueError, OverflowError) as error:
-        raise InvalidArgument(f"invalid until filter {text!r}: {error}") from None
+    return any(map(wanted, shown))
 
 
 def _unix(moment: datetime | None) -> int:

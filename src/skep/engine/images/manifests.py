@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from skep.kit.errors import InvalidArgument, NotFound
+from skep.kit.errors import UNDECODABLE, InvalidArgument, NotFound
 from skep.model.image import Descriptor, Platform
 from skep.model.reference import is_digest
 
@@ -61,7 +61,7 @@ def parse_manifest(content: bytes) -> Manifest | ManifestList:
     """Raises InvalidArgument for what is neither, and for manifests of schema 1 (before 2016)."""
     try:
         shape = _SHAPE.decode(content)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise InvalidArgument(f"invalid manifest: {error}") from None
     if shape.schema_version != 2:
         raise InvalidArgument("manifests of schema version 1 are not supported: push it again")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.errors import SkepError
-from skep.kit.files import UNDECODABLE, reason_of, set_aside, write_atomically
+from skep.kit.errors import UNDECODABLE, SkepError
+from skep.kit.files import reason_of, set_aside, write_atomically
 from skep.model.bounds import Moment
 from skep.model.reference import Reference, parse_reference
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from skep.engine.images.broadcast import Report, SharedWork
+from skep.engine.images.documents import parse_document
 from skep.engine.images.manifests import (
     ManifestList,
     host_platform,
@@ -14,7 +15,6 @@ from skep.engine.images.manifests import (
     parse_manifest,
     sha256_digest,
 )
-from skep.engine.images.records import parse_document
 from skep.engine.images.registry import Registries
 from skep.engine.images.shelf import Shelf
 from skep.engine.images.transfer import Remote, fetch_document, fetch_layers, find

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.errors import Internal, InvalidArgument, NotFound, SkepError
-from skep.kit.files import UNDECODABLE, reason_of, remove_trees, set_aside, sync_folder
+from skep.engine.images.documents import is_sha256, parse_document
+from skep.kit.errors import UNDECODABLE, Internal, NotFound, SkepError
+from skep.kit.files import reason_of, remove_trees, set_aside, sync_folder
 from skep.kit.linux import sync_disk
 from skep.model.bounds import Moment
-from skep.model.image import Image, ImageDocument
+from skep.model.image import Image
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +36,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
 
 
 _RECORD = msgspec.json.Decoder(ImageRecord)
-_DOCUMENT = msgspec.json.Decoder(ImageDocument)
-"""Made once, before threads read with them: see containers/record.py."""
+"""Made once, before threads read with it: see containers/record.py."""
 
 
 class ImageRecords:
@@ -144,7 +144,9 @@ class ImageRecords:
             document = self.document(image_id)
             if _id_of(document) != image_id:
                 raise ValueError("config.json is not what the image's id says")
-            parsed = parse_document(document)
+            parsed = parse_document(
+                document, lambda oddity: _log.warning("image %s: left out: %s", image_id, oddity)
+            )
         except (OSError, SkepError, *UNDECODABLE) as error:
             raise Internal(
                 f"image {image_id} cannot be read ({reason_of(error)}): load or pull it again, or"
@@ -190,23 +192,5 @@ class ImageRecords:
         return self._folders / image_id.removeprefix("sha256:")
 
 
-def parse_document(document: bytes) -> ImageDocument:
-    """Read a config document; raises InvalidArgument when it is none or names impossible layers."""
-    try:
-        parsed = _DOCUMENT.decode(document)
-    except msgspec.MsgspecError as error:
-        raise InvalidArgument(f"invalid image config: {error}") from None
-    for diff_id in parsed.diff_ids:
-        if not is_sha256(diff_id):
-            raise InvalidArgument(f"invalid image config: {diff_id!r} is no layer digest")
-    return parsed
-
-
 def _id_of(document: bytes) -> str:
     return f"sha256:{hashlib.sha256(document).hexdigest()}"
-
-
-def is_sha256(digest: str) -> bool:
-    """Whether it is one, in full."""
-    algorithm, _, value = digest.partition(":")
-    return algorithm == "sha256" and len(value) == 64 and set(value) <= set("0123456789abcdef")

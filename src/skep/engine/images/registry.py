@@ -26,12 +26,14 @@ from skep.kit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from skep.kit.numbers import shortened
 from skep.kit.process import find_program, reaped, spawn
 from skep.model.image import RegistryAuth
-from skep.model.reference import DEFAULT_DOMAIN, Reference
+from skep.model.reference import DEFAULT_DOMAIN, Reference, is_registry
 
 _REQUEST_TIMEOUT_S = 60
 _MAX_DOCUMENT_BYTES = 8 << 20
+_MAX_NAME_CHARS = 1024
 _MAX_COMPLAINT_BYTES = 16 << 10
 _HUB_AUTH_KEYS = (DEFAULT_DOMAIN, "https://index.docker.io/v1/")
 _HUB_HOSTS = ("", DEFAULT_DOMAIN, "index.docker.io")
@@ -62,7 +64,11 @@ class Registries:
         credentials. Raises Unauthenticated when not, RegistryError when it cannot be asked."""
         host = re.sub(r"^https?://|/.*$", "", auth.server_address)
         domain = DEFAULT_DOMAIN if host in _HUB_HOSTS else host
+        if not is_registry(domain):  # it could be an option of skopeo's
+            raise InvalidArgument(f"invalid registry address: {shortened(auth.server_address)}")
         name, password = _name_and_password(auth)
+        if len(name) > _MAX_NAME_CHARS:
+            raise InvalidArgument(f"the user's name has more than {_MAX_NAME_CHARS} letters")
         with (
             tempfile.TemporaryDirectory(dir=_IN_MEMORY) as folder,  # skopeo insists on a file
             _memory_file(password.encode()) as said,
@@ -70,7 +76,7 @@ class Registries:
             os.lseek(said, 0, os.SEEK_SET)
             arguments = [
                 "login", f"--tls-verify={self._tls(domain)}", f"--authfile={folder}/auth.json",
-                "--username", name, "--password-stdin", domain,
+                f"--username={name}", "--password-stdin", "--", domain,
             ]  # fmt: skip
             async with self._answering(domain), _running(arguments, _explain_login, said) as skopeo:
                 await skopeo.success()

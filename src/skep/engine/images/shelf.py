@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+from skep.engine.images.documents import parse_document
 from skep.engine.images.layers import LayerStore
 from skep.engine.images.listing import Listed
 from skep.engine.images.names import NameTable
-from skep.engine.images.records import ImageRecords, parse_document
+from skep.engine.images.records import ImageRecords
 from skep.engine.images.unpack import Limits
 from skep.engine.images.workers import Workers
 from skep.kit.clock import utc_now

@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from skep.kit.files import UNDECODABLE, close_folder, reason_of, set_aside, write_atomically
+from skep.kit.errors import UNDECODABLE
+from skep.kit.files import close_folder, reason_of, set_aside, write_atomically
 from skep.model.bounds import Moment
 from skep.model.network import (
     IPAM,

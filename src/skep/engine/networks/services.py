@@ -8,8 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.errors import Conflict
-from skep.kit.files import UNDECODABLE
+from skep.kit.errors import UNDECODABLE, Conflict
 from skep.model.service import Protocol
 from skep.network.host import HostNetwork
 from skep.network.values import Backend, PublishedPort

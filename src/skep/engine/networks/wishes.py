@@ -18,6 +18,7 @@ from skep.engine.networks.record import (
 )
 from skep.engine.settings import AddressPool
 from skep.kit.errors import Forbidden, InvalidArgument, NotFound, Unimplemented
+from skep.kit.numbers import parse_int
 from skep.kit.pools import AddressRange, first_free_subnet, overlap, parse_subnet
 from skep.model.network import IPAM, IPAMConfig, NetworkCreate
 from skep.network.words import link_name
@@ -79,8 +80,16 @@ def check_create(wish: NetworkCreate) -> None:
             raise Unimplemented(f'network option "{option}" is not supported by this engine')
         if option == BRIDGE_NAME and value:
             link_name(value)
-        if option == DRIVER_MTU and not (value.isdigit() and 68 <= int(value) <= 65535):
+        if option == DRIVER_MTU and not _is_mtu(value):
             raise InvalidArgument(f'invalid MTU "{value}": a number from 68 to 65535')
+
+
+def _is_mtu(text: str) -> bool:
+    try:
+        parse_int(text, 68, 65535)
+    except ValueError:
+        return False
+    return True
 
 
 def settle_ipam(

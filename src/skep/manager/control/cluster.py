@@ -64,7 +64,8 @@ def init_changes(birth: Birth) -> list[Create]:
         raise Unimplemented(
             "a cluster is born with a root of its own: bring yours with skep swarm ca --rotate"
         )
-    check_pools(birth.default_addr_pool, birth.subnet_size)
+    pools = birth.default_addr_pool or ["10.0.0.0/8"]
+    check_pools(pools, birth.subnet_size)
     if birth.data_path_port not in _DATA_PATH_PORTS:
         raise InvalidArgument(
             f"invalid data path port {birth.data_path_port}: it must be from "
@@ -75,7 +76,7 @@ def init_changes(birth: Birth) -> list[Create]:
         spec=spec,
         tls_info=birth.first_node.description.tls_info,
         data_path_port=birth.data_path_port,
-        default_addr_pool=birth.default_addr_pool or ["10.0.0.0/8"],
+        default_addr_pool=pools,
         subnet_size=birth.subnet_size,
     )
     ingress_id, *own_ids = birth.network_ids

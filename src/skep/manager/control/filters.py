@@ -6,11 +6,13 @@ must be there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from skep.kit.errors import InvalidArgument
+import msgspec
+
+from skep.kit.errors import UNDECODABLE, InvalidArgument
+from skep.kit.numbers import shortened
 
 Filters = Mapping[str, frozenset[str]]
 NO_FILTERS: Filters = {}
@@ -24,9 +26,9 @@ def parse_filters(text: str) -> Filters:
     if not text:
         return NO_FILTERS
     try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError):
-        raise InvalidArgument(f"invalid filters: not JSON: {text}") from None
+        raw = msgspec.json.decode(text)
+    except (*UNDECODABLE, UnicodeEncodeError):
+        raise InvalidArgument(f"invalid filters: not JSON: {shortened(text)}") from None
     if not isinstance(raw, dict):
         raise InvalidArgument('invalid filters: write a map such as {"name": ["web"]}')
     return {key: _values(key, value) for key, value in raw.items()}

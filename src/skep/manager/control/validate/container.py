@@ -6,6 +6,7 @@ import signal
 from ipaddress import ip_address
 
 from skep.kit.errors import InvalidArgument, Unimplemented
+from skep.kit.numbers import parse_int
 from skep.model import template
 from skep.model.reference import parse_reference
 from skep.model.service import ContainerSpec, HealthConfig, Mount, Privileges
@@ -118,11 +119,14 @@ def _check_templates(spec: ContainerSpec) -> None:
 
 def _is_signal(text: str) -> bool:
     """`SIGTERM`, `TERM`, `SIGRTMIN+3` or `15`."""
-    if text.isdigit():
-        return 0 < int(text) < signal.NSIG
     name = text.upper().removeprefix("SIG")
-    if name.startswith(("RTMIN+", "RTMAX-")):
-        return name[6:].isdigit() and int(name[6:]) <= signal.SIGRTMAX - signal.SIGRTMIN
+    try:
+        if text[:1].isdigit():
+            return parse_int(text, 1, signal.NSIG - 1) > 0
+        if name.startswith(("RTMIN+", "RTMAX-")):
+            return parse_int(name[6:], 0, signal.SIGRTMAX - signal.SIGRTMIN) >= 0
+    except ValueError:
+        return False
     return f"SIG{name}" in signal.Signals.__members__
 
 
