@@ -29,6 +29,7 @@ from skep.engine.images import ImageStore, ImageUser
 from skep.engine.networks.networks import Networks
 from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
+from skep.kit.threads import Outside
 from skep.network.host import HostNetwork
 from skep.runtime import apparmor, capabilities
 from skep.runtime.door import Runtime
@@ -62,7 +63,10 @@ class Engine:
             users=self._image_users,
             on_event=self._tell_image,
         )
-        self.volumes = Volumes(settings.data_root / "volumes", self.events, self._volume_users)
+        self._outside = outside = Outside(answer_s=settings.answer_s)
+        self.volumes = Volumes(
+            settings.data_root / "volumes", self.events, self._volume_users, outside
+        )
         self.networks = Networks(settings, self._host, self.events)
         self._wire()
 
@@ -82,7 +86,7 @@ class Engine:
             places=places,
             folder=folder,
             runtime=runtime,
-            ground=GroundWork(settings, places, folder, self.images, self.volumes),
+            ground=GroundWork(settings, places, folder, self.images, self.volumes, self._outside),
             links=links,
             health=HealthWatch(runtime, specs, tell),
             steps=self._steps,
@@ -122,8 +126,16 @@ class Engine:
             images=self.images,
             networks=self.networks,
             volumes=self.volumes,
+            outside=self._outside,
             creation=Creation(
-                facts, folder, registry, self.images, self.networks, self.volumes, random.Random()
+                facts,
+                folder,
+                registry,
+                self.images,
+                self.networks,
+                self.volumes,
+                self._outside,
+                random.Random(),
             ),
             lifecycle=lifecycle,
             links=links,
@@ -146,6 +158,12 @@ class Engine:
         await self.networks.load()
         await self._discovery.run()
         self._logs.open()
+
+    async def answers(self) -> None:
+        """Return when a thread of ours has looked at our own folders: while they hang, or all
+        threads hang in something else, it does not."""
+        for folder in (self.settings.data_root, self.settings.exec_root):
+            await asyncio.to_thread(folder.stat)
 
     async def power_off(self, grace_s: float) -> None:
         """The machine goes down: end every container; `stop` comes after this."""

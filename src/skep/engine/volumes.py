@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import socket
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,17 +23,28 @@ from msgspec.structs import replace
 from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels
 from skep.kit.clock import utc_now
-from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, Unimplemented
+from skep.kit.errors import (
+    Conflict,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    Unimplemented,
+)
 from skep.kit.files import disk_usage_bytes, remove_trees, write_atomically
 from skep.kit.ids import new_container_id
 from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
+from skep.kit.threads import Outside
 from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, VolumeUsage
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _OPTIONS = frozenset({"type", "o", "device"})
+_WALK_S = 60.0
+"""For the size of a volume that others serve."""
+_UNKNOWN_BYTES = -1
 
 
 class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,10 +62,17 @@ class Volumes:
     `users(name)` gives the ids of the containers that have a volume mounted, running or not.
     """
 
-    def __init__(self, root: Path, events: Events, users: Callable[[str], Collection[str]]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        events: Events,
+        users: Callable[[str], Collection[str]],
+        outside: Outside,
+    ) -> None:
         self._root = root
         self._events = events
         self._users = users
+        self._outside = outside
         self._records: dict[str, VolumeRecord] = {}
         self._mounted_by: dict[str, set[str]] = {}
         self._turns = KeyedLocks()
@@ -93,18 +114,18 @@ class Volumes:
             async with self._turns.hold(record.name):
                 if record.name not in self._records or self._users(record.name):
                     continue
-                freed += await asyncio.to_thread(disk_usage_bytes, self.folder(record.name))
+                freed += max(await self._size_bytes(record), 0)
                 await self._delete(record)
             removed.append(record.name)
         return VolumesPruned(volumes_deleted=removed, space_reclaimed=freed)
 
     async def disk_usage(self) -> list[Volume]:
-        """With `usage_data`: walks every volume's files."""
+        """With `usage_data`: walks every volume's files (size -1: it does not answer)."""
         return [
             replace(
                 self._shown(record),
                 usage_data=VolumeUsage(
-                    size=await asyncio.to_thread(disk_usage_bytes, self.folder(record.name)),
+                    size=await self._size_bytes(record),
                     ref_count=len(self._users(record.name)),
                 ),
             )
@@ -147,12 +168,13 @@ class Volumes:
     async def mount(self, name: str, container_id: str) -> Path:
         """Where a container finds the volume's files; `unmount` gives it back.
 
-        Raises NotFound, or Internal with the kernel's reason when it cannot be mounted.
+        Raises NotFound, Internal with the kernel's reason when it cannot be mounted, Unavailable
+        when what should be mounted does not answer.
         """
         record = self._known(name)
         async with self._turns.hold(name):
             if record.options:
-                await asyncio.to_thread(self._mount, record)
+                await self._outside.call(str(self.folder(name)), partial(self._mount, record))
             self._mounted_by.setdefault(name, set()).add(container_id)
         return self.folder(name)
 
@@ -170,7 +192,9 @@ class Volumes:
             self._mounted_by.pop(name, None)
             record = self._records.get(name)
             if record and record.options:
-                await asyncio.to_thread(unmount, self.folder(name))
+                await self._outside.call(
+                    str(self._root / name), partial(unmount, self.folder(name))
+                )
 
     async def remove_anonymous(self, names: Collection[str]) -> None:
         """With their container: those that nobody else uses."""
@@ -206,9 +230,20 @@ class Volumes:
         folder.parent.chmod(0o701)
         write_atomically(folder.parent / "volume.json", msgspec.json.encode(record))
 
+    async def _size_bytes(self, record: VolumeRecord) -> int:
+        folder = self.folder(record.name)
+        walk = partial(disk_usage_bytes, folder)
+        try:
+            return await self._outside.call(
+                str(folder), walk, _WALK_S if record.options else math.inf
+            )
+        except Unavailable:
+            return _UNKNOWN_BYTES
+
     async def _delete(self, record: VolumeRecord) -> None:
         del self._records[record.name]
-        await asyncio.to_thread(self._delete_now, record.name)
+        delete = partial(self._delete_now, record.name)
+        await self._outside.call(str(self._root / record.name), delete, math.inf)
         self._tell(record, "destroy")
 
     def _delete_now(self, name: str) -> None:
@@ -219,8 +254,12 @@ class Volumes:
 
     def _mount(self, record: VolumeRecord) -> None:
         folder = self.folder(record.name)
-        if is_mount_point(folder):
-            return
+        if not is_mount_point(folder):
+            self._mount_now(record, folder)
+        with suppress(OSError):
+            folder.stat()  # if it hangs that is known now, not when runc hangs on it
+
+    def _mount_now(self, record: VolumeRecord, folder: Path) -> None:
         kind, device = record.options.get("type", "none"), record.options.get("device", "")
         flags, data = split_options(_resolved(record.options.get("o", "").split(",")))
         try:

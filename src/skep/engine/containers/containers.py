@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -31,6 +33,7 @@ from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, InvalidArgument, NotFound
 from skep.kit.files import disk_usage_bytes
+from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerCreate,
     ContainerCreated,
@@ -85,6 +88,7 @@ class Containers:
         images: ImageStore,
         networks: Networks,
         volumes: Volumes,
+        outside: Outside,
         creation: Creation,
         lifecycle: Lifecycle,
         links: ContainerLinks,
@@ -100,6 +104,7 @@ class Containers:
         self._images = images
         self._networks = networks
         self._volumes = volumes
+        self._outside = outside
         self._creation = creation
         self._lifecycle = lifecycle
         self._links = links
@@ -209,7 +214,7 @@ class Containers:
                 continue
             if until is not None and record.created_at >= until:
                 continue
-            freed += await asyncio.to_thread(disk_usage_bytes, self._places.upper(record.id))
+            freed += await self._own_bytes(record.id)
             try:
                 await self._lifecycle.remove(container, force=False, volumes=False)
             except Conflict:
@@ -375,12 +380,17 @@ class Containers:
         return self._images.layers(image)
 
     async def _sizes(self, container: Container) -> show.Sizes:
-        own = await asyncio.to_thread(disk_usage_bytes, self._places.upper(container.id))
+        own = await self._own_bytes(container.id)
         try:
             image = await self._images.resolve(container.record.image_id)
         except NotFound:
             return show.Sizes(own, own)
         return show.Sizes(own, own + image.size_bytes)
+
+    async def _own_bytes(self, container_id: str) -> int:
+        """What a container changed. A walk may be long: it has a thread of its own."""
+        walk = partial(disk_usage_bytes, self._places.upper(container_id))
+        return await self._outside.call(str(self._places.records), walk, math.inf)
 
     async def _image_ids(self, names: Collection[str]) -> set[str]:
         """What `ancestor` names stand for now; one that is gone stands for nothing."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from skep.kit.errors import InvalidArgument
+from skep.kit.threads import Outside
 from skep.model.container import DeviceMapping
 from skep.runtime.bundle import Device, DeviceRule
 
@@ -20,21 +22,32 @@ _ACCESS = re.compile(r"[rwm]{1,3}")
 _NOT_DEVICES = frozenset({"pts", "shm", "fd", "mqueue", "console", "lxc", "lxd-fuse", ".udev"})
 
 
-def mapped_devices(mappings: Iterable[DeviceMapping]) -> Iterator[tuple[Device, DeviceRule]]:
-    """Each device, or every one in a folder, with its rule. Raises InvalidArgument."""
+MappedDevice = tuple[Device, DeviceRule]
+
+
+async def find_devices(
+    outside: Outside, mappings: Iterable[DeviceMapping]
+) -> Sequence[MappedDevice]:
+    """Each device, or every one in a folder, with its rule. Raises InvalidArgument, or Unavailable
+    when a path does not answer."""
+    found: list[MappedDevice] = []
     for mapping in mappings:
-        inside = mapping.path_in_container or mapping.path_on_host
-        access = mapping.cgroup_permissions or "rwm"
-        if not _ACCESS.fullmatch(access):
-            raise InvalidArgument(f"invalid device mode: {access}")
-        found = list(_devices_at(mapping.path_on_host, inside))
-        if not found:
-            raise InvalidArgument(
-                "error gathering device information while adding custom device"
-                f' "{mapping.path_on_host}": no such file or directory, or not a device node'
-            )
-        for device in found:
-            yield device, _rule_of(device, access)
+        found += await outside.call(mapping.path_on_host, partial(_mapped, mapping))
+    return found
+
+
+def _mapped(mapping: DeviceMapping) -> list[MappedDevice]:
+    inside = mapping.path_in_container or mapping.path_on_host
+    access = mapping.cgroup_permissions or "rwm"
+    if not _ACCESS.fullmatch(access):
+        raise InvalidArgument(f"invalid device mode: {access}")
+    found = list(_devices_at(mapping.path_on_host, inside))
+    if not found:
+        raise InvalidArgument(
+            "error gathering device information while adding custom device"
+            f' "{mapping.path_on_host}": no such file or directory, or not a device node'
+        )
+    return [(device, _rule_of(device, access)) for device in found]
 
 
 def all_devices() -> list[Device]:

@@ -24,9 +24,12 @@ from skep.engine.containers.restart import next_delay_s, wants_restart
 from skep.engine.containers.steps import Steps
 from skep.kit.clock import utc_now
 from skep.kit.errors import NotFound, SkepError
+from skep.kit.locks import Turns
 from skep.runtime.door import Exit, Io, Runtime
 
 _log = logging.getLogger(__name__)
+_TURN_S = 5.0
+"""A start that takes longer waits for a disk, and not for the processor."""
 T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
@@ -61,7 +64,7 @@ class Runs:
         self._health = health
         self._steps = steps
         self._tell = tell
-        self._runc_turns = asyncio.Semaphore(live_starts)
+        self._runc_turns = Turns(live_starts, _TURN_S)
         self.going_down = False
         """The machine is: what ends now starts again with it, not before."""
         self.auto_remove: Callable[[Container], Coroutine[Any, Any, None]]
@@ -108,7 +111,7 @@ class Runs:
     async def _run(self, container: Container, ground: Ground) -> int:
         record = container.record
         bundle = bundle_of(record, ground, self._facts)
-        async with self._runc_turns:
+        async with self._runc_turns.hold():
             created = await self._runtime.create(bundle, self._io(record))
             await self._connect_lines(container)
             await self._runtime.start(container.id)
