@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _CREATE_TIMEOUT_S = 120.0
 _START_TIMEOUT_S = 30.0
+_EXEC_TIMEOUT_S = 60.0
 _KILL_TIMEOUT_S = 20.0
 _FREEZE_TIMEOUT_S = 10.0
 
@@ -176,7 +177,14 @@ class ConmonRuntime:
         watched = self._require(container_id)
         if watched.ended.done() or self._fifo(container_id).exists():
             raise Conflict(f"container {container_id} is not running")
-        session = await start_exec(self._conmon, self._place(container_id), spec)
+        try:
+            async with asyncio.timeout(_EXEC_TIMEOUT_S):
+                session = await start_exec(self._conmon, self._place(container_id), spec)
+        except TimeoutError:
+            raise Internal(
+                f"the process was not started within {_EXEC_TIMEOUT_S:g} s: the container is out"
+                " of processor time, or stops what enters it"
+            ) from None
         self._execs.add(session)
         session.ended.add_done_callback(lambda _: self._execs.discard(session))
         return session

@@ -18,7 +18,7 @@ from skep.runtime import attach
 from skep.runtime.door import ExecSpec, Exit, Stream
 from skep.runtime.oci import oci_exec_process
 from skep.runtime.places import Place
-from skep.runtime.processes import send
+from skep.runtime.processes import makers_of_exec, send, with_children
 from skep.runtime.spawn import Conmon
 from skep.runtime.watch import Watch
 
@@ -83,9 +83,9 @@ async def start_exec(conmon: Conmon, container: Place, spec: ExecSpec) -> ExecSe
 
 
 def _abandon(place: Place) -> None:
-    for pid in (place.pid(), place.conmon_pid()):
-        if pid:
-            send(pid, signal.SIGKILL)
+    """End who still makes it: conmon, runc, and runc's own child inside, which may be stopped."""
+    for pid in with_children(makers_of_exec(place.pidfile)):
+        send(pid, signal.SIGKILL)
     shutil.rmtree(place.folder, ignore_errors=True)
 
 

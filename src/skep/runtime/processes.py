@@ -45,13 +45,32 @@ def makers_of(container_id: str, root: Path) -> list[int]:
     Looks at every process of the machine: for repairs, when no pid file tells.
     """
     name, place = container_id.encode(), str(root).encode()
-    pids = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            words = _cmdline(int(entry.name))
-            if name in words and any(word.endswith(place) for word in words):
-                pids.append(int(entry.name))
-    return pids
+    return _with_words(lambda words: name in words and any(word.endswith(place) for word in words))
+
+
+def makers_of_exec(pidfile: Path) -> list[int]:
+    """The same of one exec, which its pid file names."""
+    name = str(pidfile).encode()
+    return _with_words(lambda words: name in words)
+
+
+def _with_words(wanted: Callable[[list[bytes]], bool]) -> list[int]:
+    return [
+        int(entry.name)
+        for entry in os.scandir("/proc")
+        if entry.name.isdecimal() and wanted(_cmdline(int(entry.name)))
+    ]
+
+
+def with_children(pids: list[int]) -> list[int]:
+    """The pids and those of their children, which come after them."""
+    parents = set(pids)
+    found = [
+        int(entry.name)
+        for entry in os.scandir("/proc")
+        if entry.name.isdecimal() and _parent(int(entry.name)) in parents
+    ]
+    return [*pids, *(pid for pid in found if pid not in parents)]
 
 
 async def until(done: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
@@ -71,6 +90,14 @@ def _is_zombie(pid: int) -> bool:
     except OSError:
         return True
     return stat.rpartition(")")[2].split()[0] in "ZX"
+
+
+def _parent(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def _cmdline(pid: int) -> list[bytes]:

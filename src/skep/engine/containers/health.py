@@ -127,16 +127,20 @@ class HealthWatch:
         return HealthcheckResult(start=start, end=utc_now(), exit_code=code, output=output)
 
     async def _run(self, container: Container, probe: Probe) -> tuple[int, str]:
+        try:
+            async with asyncio.timeout(probe.timeout_s):
+                return await self._run_to_its_end(container, probe)
+        except TimeoutError:
+            return _TIMED_OUT, f"Health check exceeded timeout ({probe.timeout_s:g}s)"
+
+    async def _run_to_its_end(self, container: Container, probe: Probe) -> tuple[int, str]:
         spec = await self._specs.spec(container, ExecCreate(cmd=list(probe.argv)), attach=True)
         running = await self._runtime.exec(container.id, spec)
         output = bytearray()
         try:
-            async with asyncio.timeout(probe.timeout_s):
-                while running.stream and (chunk := await running.stream.read()) is not None:
-                    output += chunk.data[: _OUTPUT_BYTES - len(output)]
-                end = await running.wait()
-        except TimeoutError:
-            return _TIMED_OUT, f"Health check exceeded timeout ({probe.timeout_s:g}s)"
+            while running.stream and (chunk := await running.stream.read()) is not None:
+                output += chunk.data[: _OUTPUT_BYTES - len(output)]
+            end = await running.wait()
         finally:
             if running.stream:
                 running.stream.close()
