@@ -1,4 +1,4 @@
-"""M12: a container may stop (SIGSTOP) the process that runc makes inside it before the program runs.
+"""M12: a container may stop (SIGSTOP) what runc makes inside it, before the program runs.
 Its probes then hung for ever, so it never got unhealthy, and so did `docker exec`."""
 
 from __future__ import annotations

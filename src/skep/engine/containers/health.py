@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from skep.model.container import ExecCreate, Health, HealthcheckResult
 from skep.model.service import HealthConfig
 from skep.runtime.door import Runtime
 
+_log = logging.getLogger(__name__)
 _LOG_LENGTH = 5
 _OUTPUT_BYTES = 4096
 _TIMED_OUT = -1
@@ -124,6 +126,9 @@ class HealthWatch:
             code, output = await self._run(container, probe)
         except SkepError as error:
             code, output = _TIMED_OUT, str(error)
+        except Exception as error:
+            _log.exception("container %s: its health cannot be asked for", container.short_id)
+            code, output = _TIMED_OUT, f"internal error: {error}"
         return HealthcheckResult(start=start, end=utc_now(), exit_code=code, output=output)
 
     async def _run(self, container: Container, probe: Probe) -> tuple[int, str]:

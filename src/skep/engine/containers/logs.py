@@ -92,6 +92,8 @@ class Logs:
                     )
                 except (SkepError, OSError) as error:
                     _log.warning("container %s: log rotation: %s", container.id[:12], error)
+                except Exception:
+                    _log.exception("container %s: log rotation", container.id[:12])
 
 
 def _goes_on(container: Container, wish: LogWish) -> bool:
