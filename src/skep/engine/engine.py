@@ -32,6 +32,7 @@ from skep.engine.volumes import Volumes
 from skep.kit.threads import Outside
 from skep.network.host import HostNetwork
 from skep.runtime import apparmor, capabilities
+from skep.runtime.bundle import masked_paths
 from skep.runtime.door import Runtime
 
 
@@ -214,5 +215,6 @@ def _host_facts(settings: EngineSettings) -> HostFacts:
         apparmor=apparmor.of_this_host(),
         init_path=init if Path(init).exists() else "",
         default_shm_bytes=settings.default_shm_bytes,
+        masked_paths=masked_paths(),
         open_files=settings.open_files or resource.getrlimit(resource.RLIMIT_NOFILE),
     )

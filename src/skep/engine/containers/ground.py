@@ -43,7 +43,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     netns: str | None = None
-    pid_namespace: str | None = None
+    pid_namespace_of: str | None = None
     names_resolved: bool = False
     addresses: tuple[str, ...] = ()
     host_gateway: str = ""
@@ -138,7 +138,7 @@ class GroundWork:
             devices=[*others, *(device for device, _ in mapped)],
             device_rules=[rule for _, rule in mapped],
             netns=around.netns,
-            pid_namespace=around.pid_namespace,
+            pid_namespace_of=around.pid_namespace_of,
         )
 
     def _make_root(self, record: Record, layers: Sequence[Path]) -> None:

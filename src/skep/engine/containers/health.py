@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -58,14 +59,12 @@ def _seconds(nanoseconds: int, default_s: float) -> float:
     return nanoseconds / NS_PER_S if nanoseconds else default_s
 
 
-def after_probe(
-    health: Health, result: HealthcheckResult, probe: Probe, *, started_at: datetime
-) -> Health:
-    """The state after one more probe. Failures in the start period count for nothing. Pure."""
+def after_probe(health: Health, result: HealthcheckResult, probe: Probe, *, age_s: float) -> Health:
+    """The state after one more probe, that ended when the container was so old. Failures in the
+    start period count for nothing. Pure."""
     log = [*health.log, result][-_LOG_LENGTH:]
     if result.exit_code == 0:
         return Health(status="healthy", failing_streak=0, log=log)
-    age_s = (result.end - started_at).total_seconds()
     if health.status == "starting" and age_s < probe.start_period_s:
         return msgspec.structs.replace(health, log=log)
     streak = health.failing_streak + 1
@@ -78,6 +77,12 @@ def wait_s(health: Health, probe: Probe, *, age_s: float) -> float:
     if health.status == "starting" and age_s < probe.start_period_s:
         return probe.start_interval_s
     return probe.interval_s
+
+
+def _ages(started_at: datetime) -> Callable[[], float]:
+    """Seconds since then: the wall clock says it once, and may be set afterwards."""
+    born_s = time.monotonic() - max((utc_now() - started_at).total_seconds(), 0.0)
+    return lambda: time.monotonic() - born_s
 
 
 class HealthWatch:
@@ -108,15 +113,14 @@ class HealthWatch:
             container.health = msgspec.structs.replace(container.health, status="unhealthy")
 
     async def _keep_asking(self, container: Container, probe: Probe) -> None:
-        started_at = container.record.started_at
+        age_s = _ages(container.record.started_at)
         while True:
             health = container.health or Health(status="starting")
-            age_s = (utc_now() - started_at).total_seconds()
-            await asyncio.sleep(wait_s(health, probe, age_s=age_s))
+            await asyncio.sleep(wait_s(health, probe, age_s=age_s()))
             if container.paused:
                 continue
             result = await self._ask(container, probe)
-            container.health = after_probe(health, result, probe, started_at=started_at)
+            container.health = after_probe(health, result, probe, age_s=age_s())
             if container.health.status != health.status:
                 self._tell(container, f"health_status: {container.health.status}")
 
