@@ -3,7 +3,6 @@ be looked at while it is held: it may be a process of somebody else by now."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -63,7 +62,7 @@ async def test_a_pid_namespace_is_shared_with_a_container_that_runs(host: Engine
     partner = await host.run("sleep", "4321")
     seen = await host.output("ps -o args", host={"pid_mode": f"container:{partner}"})
     assert "sleep 4321" in seen
-    held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    held = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     assert not [name for name in held if name.startswith("pid:")]
 
 
