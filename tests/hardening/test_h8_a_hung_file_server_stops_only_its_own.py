@@ -108,6 +108,7 @@ async def test_a_node_whose_engine_does_not_answer_is_down_until_it_does(
         assert "engine of this node has not answered" in node.agent.problem
         node.executor.awake.set()
         await plane.until(lambda: plane.state_of(node) == "ready")
+        await plane.until(node.agent.connected.is_set)
         assert node.agent.problem == ""
     finally:
         await plane.close()
