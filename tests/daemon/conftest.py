@@ -20,6 +20,16 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHost]:
         assert not (found := burdens(host)), "\n".join(found)
 
 
+@pytest.fixture(autouse=True)
+def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test what its daemon says is so, and its log knows of no fault of ours."""
+    names = [name for name in ("host", "daemon") if name in request.fixturenames]
+    hosts = [host for host in map(request.getfixturevalue, names) if isinstance(host, DaemonHost)]
+    yield
+    for host in hosts[:1]:
+        assert not (found := faults(host)), "\n".join(found)
+
+
 @pytest.fixture(scope="module")
 def swarm(daemon: DaemonHost) -> DaemonHost:
     """The same, a manager of a cluster of one."""
@@ -34,13 +44,3 @@ def host(swarm: DaemonHost) -> Iterator[DaemonHost]:
         swarm.start()  # a test that failed left it killed
     yield swarm
     swarm.clear()
-
-
-@pytest.fixture(autouse=True)
-def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test what its daemon says is so, and its log knows of no fault of ours."""
-    names = [name for name in ("host", "daemon") if name in request.fixturenames]
-    hosts = [host for host in map(request.getfixturevalue, names) if isinstance(host, DaemonHost)]
-    yield
-    for host in hosts[:1]:
-        assert not (found := faults(host)), "\n".join(found)
