@@ -1,6 +1,6 @@
 """Devices of the host that a container may use (--device, --device-cgroup-rule, --privileged).
 
-Blocking: looks at the host's /dev.
+Blocking but for `find_devices`: looks at the host's /dev.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -25,29 +25,30 @@ _NOT_DEVICES = frozenset({"pts", "shm", "fd", "mqueue", "console", "lxc", "lxd-f
 MappedDevice = tuple[Device, DeviceRule]
 
 
-async def find_devices(
-    outside: Outside, mappings: Iterable[DeviceMapping]
-) -> Sequence[MappedDevice]:
-    """Each device, or every one in a folder, with its rule. Raises InvalidArgument, or Unavailable
-    when a path does not answer."""
+async def find_devices(outside: Outside, mappings: Iterable[DeviceMapping]) -> list[MappedDevice]:
+    """`mapped_devices` of paths that may not answer. Raises Unavailable, too."""
     found: list[MappedDevice] = []
     for mapping in mappings:
-        found += await outside.call(mapping.path_on_host, partial(_mapped, mapping))
+        look: Callable[[], list[MappedDevice]] = partial(list, mapped_devices([mapping]))
+        found += await outside.call(mapping.path_on_host, look)
     return found
 
 
-def _mapped(mapping: DeviceMapping) -> list[MappedDevice]:
-    inside = mapping.path_in_container or mapping.path_on_host
-    access = mapping.cgroup_permissions or "rwm"
-    if not _ACCESS.fullmatch(access):
-        raise InvalidArgument(f"invalid device mode: {access}")
-    found = list(_devices_at(mapping.path_on_host, inside))
-    if not found:
-        raise InvalidArgument(
-            "error gathering device information while adding custom device"
-            f' "{mapping.path_on_host}": no such file or directory, or not a device node'
-        )
-    return [(device, _rule_of(device, access)) for device in found]
+def mapped_devices(mappings: Iterable[DeviceMapping]) -> Iterator[tuple[Device, DeviceRule]]:
+    """Each device, or every one in a folder, with its rule. Raises InvalidArgument."""
+    for mapping in mappings:
+        inside = mapping.path_in_container or mapping.path_on_host
+        access = mapping.cgroup_permissions or "rwm"
+        if not _ACCESS.fullmatch(access):
+            raise InvalidArgument(f"invalid device mode: {access}")
+        found = list(_devices_at(mapping.path_on_host, inside))
+        if not found:
+            raise InvalidArgument(
+                "error gathering device information while adding custom device"
+                f' "{mapping.path_on_host}": no such file or directory, or not a device node'
+            )
+        for device in found:
+            yield device, _rule_of(device, access)
 
 
 def all_devices() -> list[Device]:
