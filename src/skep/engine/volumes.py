@@ -67,12 +67,12 @@ class Volumes:
         root: Path,
         events: Events,
         users: Callable[[str], Collection[str]],
-        outside: Outside,
+        outside: Outside | None = None,
     ) -> None:
         self._root = root
         self._events = events
         self._users = users
-        self._outside = outside
+        self._outside = outside or Outside()
         self._records: dict[str, VolumeRecord] = {}
         self._mounted_by: dict[str, set[str]] = {}
         self._turns = KeyedLocks()
