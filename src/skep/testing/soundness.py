@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skep.testing.modes import readable_by_others
+
 if TYPE_CHECKING:
     from skep.testing.daemon import DaemonHost
 
@@ -57,7 +59,12 @@ def faults(host: DaemonHost) -> list[str]:
     if host.process is None or host.process.poll() is not None:
         return found
     return found + _lasting(
-        lambda: [*_untrue_containers(host), *_untrue_tasks(host), *_zombies(host)]
+        lambda: [
+            *_untrue_containers(host),
+            *_untrue_tasks(host),
+            *_zombies(host),
+            *_open_doors(host),
+        ]
     )
 
 
@@ -68,6 +75,12 @@ def loud_records(log: str, expected: list[str]) -> list[str]:
         for record in _RECORD.split(log)
         if LOUD.search(record) and not any(word in record for word in expected)
     ]
+
+
+def _open_doors(host: DaemonHost) -> Iterator[str]:
+    """What another user of the machine could reach of ours."""
+    for folder in (host.data_root, host.exec_root):
+        yield from (f"open to others: {found}" for found in readable_by_others(folder))
 
 
 def burdens(host: DaemonHost) -> list[str]:
