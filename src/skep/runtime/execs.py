@@ -82,12 +82,13 @@ async def start_exec(
     except BaseException:
         if stream is not None:
             stream.close()
-        _abandon(place)
+        await asyncio.shield(asyncio.to_thread(_abandon, place))
         raise
 
 
 def _abandon(place: Place) -> None:
-    """End who still makes it: conmon, runc, and runc's own child inside, which may be stopped."""
+    """End who still makes it: conmon, runc, and runc's own child inside, which may be stopped.
+    Blocking: looks at every process of the machine."""
     maker = maker_of_exec(place.pidfile)
     for meant in (child_of(maker), maker):
         for pid in pids_of(meant):
