@@ -177,7 +177,6 @@ class Runs:
         async with container.turn:
             self._health.stop(container)
             ran_s = max((end.finished_at - container.record.started_at).total_seconds(), 0.0)
-            again = not container.removing and self._wants_restart(container, end)
             container.record = replace(
                 container.record,
                 phase="exited",
@@ -191,7 +190,7 @@ class Runs:
             container.record = unlinked(container.record)
             container.pid = 0
             container.paused = False
-            if again:
+            if self._wants_restart(container, end):  # asked last: it may be removed by now
                 self._restart_later(container, ran_s)
         if end.oom_killed:
             self._tell(container, "oom")
@@ -202,7 +201,7 @@ class Runs:
 
     def _wants_restart(self, container: Container, end: Exit) -> bool:
         record = container.record
-        return not self.going_down and wants_restart(
+        return not (self.going_down or container.removing) and wants_restart(
             record.host_config.restart_policy,
             exit_code=end.code,
             restarts=record.restart_count,
