@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
@@ -41,3 +44,31 @@ def _elsewhere(
     """conmon leaves a file in the folder that it was started in: let that not be the project's."""
     if any(room in str(request.path) for room in _ROOMS_WITH_CONTAINERS):
         monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
+class _Deaths(logging.Handler):
+    """Keeps what is logged of exceptions that nobody foresaw: with their traceback, or by asyncio,
+    which tells of tasks that died unseen."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info or record.name == "asyncio":
+            self.told.append(self.format(record))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_died(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test fails in which something of ours stumbled and was only logged. One that makes it
+    stumble on purpose is marked `logs_errors("words of the record", …)`."""
+    marker = request.node.get_closest_marker("logs_errors")
+    expected = marker.args if marker is not None else ()
+    deaths = _Deaths()
+    logging.getLogger().addHandler(deaths)
+    yield
+    gc.collect(1)  # a task tells of its exception when it goes
+    logging.getLogger().removeHandler(deaths)
+    unforeseen = [text for text in deaths.told if not any(word in text for word in expected)]
+    assert not unforeseen, "\n".join(unforeseen)

@@ -230,6 +230,7 @@ async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
     await after.stop()
 
 
+@pytest.mark.logs_errors("busy")
 async def test_a_stop_that_fails_is_tried_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

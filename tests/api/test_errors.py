@@ -65,6 +65,7 @@ async def test_what_is_so_already_is_answered_without_a_body(
     assert (answer.status, await answer.read()) == (304, b"")
 
 
+@pytest.mark.logs_errors("failed unexpectedly")
 @pytest.mark.parametrize("error", [ZeroDivisionError("1/0"), ConnectionError("x"), TimeoutError()])
 async def test_a_fault_of_ours_is_logged_with_its_trace_and_answered_without(
     node: Any, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, error: Exception

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from skep.testing.daemon import DaemonHost, daemon_host
+from skep.testing.soundness import burdens, faults
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,17 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHost]:
         host.load_server("web:1", "one")
         host.load_server("web:2", "two")
         yield host
+        assert not (found := burdens(host)), "\n".join(found)
+
+
+@pytest.fixture(autouse=True)
+def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test what its daemon says is so, and its log knows of no fault of ours."""
+    names = [name for name in ("host", "daemon") if name in request.fixturenames]
+    hosts = [host for host in map(request.getfixturevalue, names) if isinstance(host, DaemonHost)]
+    yield
+    for host in hosts[:1]:
+        assert not (found := faults(host)), "\n".join(found)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def result(code: int, after_s: float = 100) -> HealthcheckResult:
 def after(*codes: int, probe: Probe, after_s: float = 100) -> Health:
     health = Health(status="starting")
     for code in codes:
-        health = after_probe(health, result(code, after_s), probe, started_at=BIRTH)
+        health = after_probe(health, result(code, after_s), probe, age_s=after_s)
     return health
 
 

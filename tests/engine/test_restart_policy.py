@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from skep.engine.containers.ground import GroundWork
+from skep.engine.containers.record import Record
 from skep.engine.containers.restart import next_delay_s, wants_restart, wants_start_at_boot
 from skep.model.container import RestartPolicy
 from skep.testing.engine_host import EngineHost
@@ -89,6 +91,28 @@ async def test_removal_wins_over_a_restart_that_is_under_way(host: EngineHost) -
         id_ = await host.shell("exit 1", host={"restart_policy": ALWAYS})
         await asyncio.sleep(0.1 + number * 0.015)
         await host.engine.containers.remove(id_, force=True)
+    assert host.leftovers() == []
+
+
+async def test_a_removal_that_begins_while_the_end_is_cleared_away_is_followed_by_no_restart(
+    host: EngineHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear, clearing, go_on = GroundWork.clear, asyncio.Event(), asyncio.Event()
+
+    async def slow(ground: GroundWork, record: Record) -> None:
+        clearing.set()
+        await go_on.wait()
+        await clear(ground, record)
+
+    monkeypatch.setattr(GroundWork, "clear", slow)
+    id_ = await host.shell("exit 1", host={"restart_policy": ALWAYS})
+    async with asyncio.timeout(10):
+        await clearing.wait()
+        removal = asyncio.create_task(host.engine.containers.remove(id_, force=True))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await removal
+    await asyncio.sleep(0.3)  # the first restart would come after 0.1 s
     assert host.leftovers() == []
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from skep.kit.clock import utc_now
@@ -86,6 +87,7 @@ async def test_a_refused_plan_is_made_again_on_the_newer_view(tmp_path: Path) ->
     assert room.asked == [frozenset({"web"})] * 2
 
 
+@pytest.mark.logs_errors("cannot plan")
 async def test_a_key_that_cannot_be_planned_holds_up_no_other(tmp_path: Path) -> None:
     room = Recorder()
     async with driven(tmp_path, room) as store:

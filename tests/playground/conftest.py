@@ -46,3 +46,12 @@ def leave(nodes: PlaygroundHost, name: str) -> None:
     for node in nodes.get("/nodes"):
         if node["Description"].get("Hostname", "") in ("", name):
             nodes.ok("node", "rm", "--force", node["ID"])
+
+
+@pytest.fixture(autouse=True)
+def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test no node's log knows of a fault of ours."""
+    yield
+    if "playground" in request.fixturenames:
+        host: PlaygroundHost = request.getfixturevalue("playground")
+        assert not (found := host.loud_records()), "\n".join(found)

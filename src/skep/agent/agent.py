@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from skep.agent.disk import Disk
 from skep.agent.executor import Executor
 from skep.agent.identity import Expired, Identity
+from skep.agent.pulse import Pulse
 from skep.agent.reporter import Reporter
 from skep.agent.roster import Roster
 from skep.agent.session import Removed, Session
 from skep.agent.worker import Worker
 from skep.kit.backoff import Backoff
 from skep.kit.errors import SkepError
-from skep.kit.jobs import forever
+from skep.kit.jobs import forever, until_one_ends
 from skep.model.fitting import fitting
 from skep.model.node import NodeDescription
 from skep.protocol.link import AgentLink, LinkClosed
@@ -54,6 +55,7 @@ class Agent:
         self._connect = connect
         self._disk = Disk(state / "agent.db")
         self._reporter = Reporter(self._disk, self._report)
+        self._pulse = Pulse(executor.answers)
         self._session: Session | None = None
         self._problem = ""
         self._was_connected = False
@@ -66,7 +68,7 @@ class Agent:
     @property
     def problem(self) -> str:
         """Why there is no session, in words; "" while there is one."""
-        return "" if self.connected.is_set() else self._problem
+        return "" if self.connected.is_set() else self._pulse.problem or self._problem
 
     @property
     def was_connected(self) -> bool:
@@ -80,6 +82,7 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             group.create_task(forever("the agent's reporter", self._reporter.run))
             group.create_task(forever("the agent's worker", self.worker.run))
+            group.create_task(forever("the agent's look at its engine", self._pulse.run))
             group.create_task(self._sessions(), name="agent sessions")
 
     async def leave(self) -> None:
@@ -102,6 +105,7 @@ class Agent:
 
     async def _try_session(self) -> None:
         """One session to its end. Nothing that goes wrong in it ends the agent."""
+        await self._pulse.there()
         try:
             link = await self._connect()
             self.barred = False
@@ -126,7 +130,7 @@ class Agent:
             random.Random(),
         )
         try:
-            await session.run()
+            await until_one_ends(session.run(), self._pulse.lost())
         finally:
             self._session = None
             self._was_connected |= session.was_open

@@ -45,6 +45,9 @@ class ContainerExecutor:
     async def describe(self) -> NodeDescription:
         return self._describe()
 
+    async def answers(self) -> None:
+        await self._engine.answers()
+
     async def set_networks(self, networks: list[Network]) -> None:
         self._networks = {network.id: network for network in networks}
         await self._leave_networks()

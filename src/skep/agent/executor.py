@@ -48,6 +48,10 @@ class Executor(Protocol):
 
     async def describe(self) -> NodeDescription: ...
 
+    async def answers(self) -> None:
+        """Return when what runs the tasks takes work; while it hangs, so does this."""
+        ...
+
     async def set_networks(self, networks: list[Network]) -> None:
         """The cluster networks that this node's tasks use. Realised when first used."""
         ...

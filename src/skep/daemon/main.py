@@ -16,6 +16,7 @@ from skep.daemon.node import serve
 from skep.daemon.settings import DaemonSettings
 from skep.kit.errors import SkepError
 from skep.kit.files import close_folder
+from skep.kit.forms import meet_all_types
 from skep.kit.linux import (
     MS_NODEV,
     MS_NOSUID,
@@ -39,6 +40,7 @@ _LEVELS = {"warn": logging.WARNING, "fatal": logging.CRITICAL}
 def main(settings: DaemonSettings) -> int:
     _configure_log(settings)
     return_what_is_freed()
+    meet_all_types()
     try:
         memory = _into_memory(Path(settings.exec_root))
         with _sole_owner(settings), _pid_file(settings.pidfile):

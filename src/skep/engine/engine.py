@@ -31,8 +31,10 @@ from skep.engine.networks.networks import Networks
 from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
 from skep.kit.files import close_folder
+from skep.kit.threads import Outside
 from skep.network.host import HostNetwork
 from skep.runtime import apparmor, capabilities
+from skep.runtime.bundle import masked_paths
 from skep.runtime.door import Runtime
 
 
@@ -64,7 +66,10 @@ class Engine:
             users=self._image_users,
             on_event=self._tell_image,
         )
-        self.volumes = Volumes(settings.data_root / "volumes", self.events, self._registry.users_of)
+        self._outside = outside = Outside(answer_s=settings.answer_s)
+        self.volumes = Volumes(
+            settings.data_root / "volumes", self.events, self._registry.users_of, outside
+        )
         self.networks = Networks(settings, self._host, self.events)
         self._wire()
 
@@ -86,7 +91,7 @@ class Engine:
             folder=folder,
             notes=notes,
             runtime=runtime,
-            ground=GroundWork(settings, places, folder, self.images, self.volumes),
+            ground=GroundWork(settings, places, folder, self.images, self.volumes, self._outside),
             links=links,
             health=HealthWatch(runtime, specs, tell),
             steps=self._steps,
@@ -128,8 +133,16 @@ class Engine:
             images=self.images,
             networks=self.networks,
             volumes=self.volumes,
+            outside=self._outside,
             creation=Creation(
-                facts, folder, registry, self.images, self.networks, self.volumes, random.Random()
+                facts,
+                folder,
+                registry,
+                self.images,
+                self.networks,
+                self.volumes,
+                self._outside,
+                random.Random(),
             ),
             lifecycle=lifecycle,
             links=links,
@@ -152,6 +165,12 @@ class Engine:
         await self.networks.load()
         await self._discovery.run()
         self._logs.open()
+
+    async def answers(self) -> None:
+        """Return when a thread of ours has looked at our own folders: while they hang, or all
+        threads hang in something else, it does not."""
+        for folder in (self.settings.data_root, self.settings.exec_root):
+            await asyncio.to_thread(folder.stat)
 
     async def power_off(self, grace_s: float) -> None:
         """The machine goes down: end every container; `stop` comes after this."""
@@ -197,5 +216,6 @@ def _host_facts(settings: EngineSettings) -> HostFacts:
         apparmor=apparmor.of_this_host(),
         init_path=init if Path(init).exists() else "",
         default_shm_bytes=settings.default_shm_bytes,
+        masked_paths=masked_paths(),
         open_files=settings.open_files or resource.getrlimit(resource.RLIMIT_NOFILE),
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from skep.kit.threads import ANSWER_S
+
 
 class AddressPool(msgspec.Struct, frozen=True):
     """Where subnets for networks without one are cut from: `base` in pieces of `/size`."""
@@ -40,6 +42,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     bridge_link    name of the default bridge's link; empty: derived from the instance.
     open_router    the host forwards packets of others too, even if only we made it a router.
     live_starts    how many containers are put into runc's hands at a time.
+    answer_s       how long a path of somebody's (bind source, device, volume) may take to answer.
     open_files     soft and hard limit of open files for containers that ask for none; None: as
                    this process has them.
     """
@@ -63,4 +66,5 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     init_path: str = INIT
     event_history: int = 1024
     live_starts: int = 4
+    answer_s: float = ANSWER_S
     open_files: tuple[int, int] | None = None

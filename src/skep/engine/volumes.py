@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -28,6 +31,7 @@ from skep.kit.errors import (
     Internal,
     InvalidArgument,
     NotFound,
+    Unavailable,
     Unimplemented,
 )
 from skep.kit.files import (
@@ -41,6 +45,7 @@ from skep.kit.files import (
 from skep.kit.ids import new_container_id
 from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
+from skep.kit.threads import Outside
 from skep.model.bounds import Moment
 from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, VolumeUsage
 
@@ -54,6 +59,9 @@ _MOST_LETTERS = 255
 _GONE = ".gone."
 _FILE = "volume.json"
 _OPTIONS = frozenset({"type", "o", "device"})
+_WALK_S = 60.0
+"""For the size of a volume that others serve."""
+_UNKNOWN_BYTES = -1
 
 
 class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,10 +82,17 @@ class Volumes:
     `users(name)` gives the ids of the containers that have a volume mounted, running or not.
     """
 
-    def __init__(self, root: Path, events: Events, users: Callable[[str], Collection[str]]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        events: Events,
+        users: Callable[[str], Collection[str]],
+        outside: Outside | None = None,
+    ) -> None:
         self._root = root
         self._events = events
         self._users = users
+        self._outside = outside or Outside()
         self._records: dict[str, VolumeRecord] = {}
         self._unreadable: dict[str, str] = {}
         self._mounted_by: dict[str, set[str]] = {}
@@ -120,18 +135,18 @@ class Volumes:
             async with self._turns.hold(record.name):
                 if record.name not in self._records or self._users(record.name):
                     continue
-                freed += await asyncio.to_thread(disk_usage_bytes, self.folder(record.name))
+                freed += max(await self._size_bytes(record), 0)
                 await self._delete(record)
             removed.append(record.name)
         return VolumesPruned(volumes_deleted=removed, space_reclaimed=freed)
 
     async def disk_usage(self) -> list[Volume]:
-        """With `usage_data`: walks every volume's files."""
+        """With `usage_data`: walks every volume's files (size -1: it does not answer)."""
         return [
             replace(
                 self._shown(record),
                 usage_data=VolumeUsage(
-                    size=await asyncio.to_thread(disk_usage_bytes, self.folder(record.name)),
+                    size=await self._size_bytes(record),
                     ref_count=len(self._users(record.name)),
                 ),
             )
@@ -175,12 +190,13 @@ class Volumes:
     async def mount(self, name: str, container_id: str) -> Path:
         """Where a container finds the volume's files; `unmount` gives it back.
 
-        Raises NotFound, or Internal with the kernel's reason when it cannot be mounted.
+        Raises NotFound, Internal with the kernel's reason when it cannot be mounted, Unavailable
+        when what should be mounted does not answer.
         """
         record = self._known(name)
         async with self._turns.hold(name):
             if record.options:
-                await asyncio.to_thread(self._mount, record)
+                await self._outside.call(str(self.folder(name)), partial(self._mount, record))
             self._mounted_by.setdefault(name, set()).add(container_id)
         return self.folder(name)
 
@@ -198,7 +214,9 @@ class Volumes:
             self._mounted_by.pop(name, None)
             record = self._records.get(name)
             if record and record.options:
-                await asyncio.to_thread(unmount, self.folder(name))
+                await self._outside.call(
+                    str(self._root / name), partial(unmount, self.folder(name))
+                )
 
     async def remove_anonymous(self, names: Collection[str]) -> None:
         """With their container: those that nobody else uses."""
@@ -253,9 +271,20 @@ class Volumes:
         folder.mkdir(mode=0o755, exist_ok=True)
         write_atomically(folder.parent / _FILE, msgspec.json.encode(record))
 
+    async def _size_bytes(self, record: VolumeRecord) -> int:
+        folder = self.folder(record.name)
+        walk = partial(disk_usage_bytes, folder)
+        try:
+            return await self._outside.call(
+                str(folder), walk, _WALK_S if record.options else math.inf
+            )
+        except Unavailable:
+            return _UNKNOWN_BYTES
+
     async def _delete(self, record: VolumeRecord) -> None:
         del self._records[record.name]
-        await asyncio.to_thread(self._delete_now, record.name)
+        delete = partial(self._delete_now, record.name)
+        await self._outside.call(str(self._root / record.name), delete, math.inf)
         self._tell(record, "destroy")
 
     def _delete_now(self, name: str) -> None:
@@ -267,8 +296,12 @@ class Volumes:
 
     def _mount(self, record: VolumeRecord) -> None:
         folder = self.folder(record.name)
-        if is_mount_point(folder):
-            return
+        if not is_mount_point(folder):
+            self._mount_now(record, folder)
+        with suppress(OSError):
+            folder.stat()  # if it hangs that is known now, not when runc hangs on it
+
+    def _mount_now(self, record: VolumeRecord, folder: Path) -> None:
         kind, device = record.options.get("type", "none"), record.options.get("device", "")
         flags, data = split_options(_resolved(record.options.get("o", "").split(",")))
         try:

@@ -7,10 +7,14 @@ import os
 import secrets
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
+
+_DEPTH = 256
+"""Folders of one walk that are open at a time."""
 
 DRAFTS = ".*.????????"
 """What `write_atomically` leaves in a folder when it is killed: their names, as a glob pattern."""
@@ -121,19 +125,45 @@ def reason_of(error: Exception) -> str:
 
 
 def disk_usage_bytes(folder: Path) -> int:
-    """Bytes of all files below `folder`, links not followed. Blocking; what vanishes counts 0."""
-    total, waiting = 0, [str(folder)]
-    while waiting:
-        try:
-            entries = list(os.scandir(waiting.pop()))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+    """Bytes of all files below `folder`. Blocking.
+
+    Containers write there meanwhile: each step is from an open folder into one of its own, never
+    by a path. What cannot be looked at counts 0, as what lies `_DEPTH` folders deep.
+    """
+    total = 0
+    way: list[tuple[int, list[str]]] = []
+    try:
+        name, parent = str(folder), None
+        while True:
+            if len(way) < _DEPTH and (seen := _look_into(name, parent)) is not None:
+                descriptor, folders, size = seen
+                total += size
+                way.append((descriptor, folders))
+            while way and not way[-1][1]:
+                os.close(way.pop()[0])
+            if not way:
+                return total
+            parent, folders = way[-1]
+            name = folders.pop()
+    finally:
+        for descriptor, _ in way:
+            os.close(descriptor)
+
+
+def _look_into(name: str, parent: int | None) -> tuple[int, list[str], int] | None:
+    """An open folder, the names of those in it, and the bytes of its files; None: not ours to see,
+    or gone."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=parent)
+    except OSError:
+        return None
+    folders, size = [], 0
+    with suppress(OSError), os.scandir(descriptor) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
+                folders.append(entry.name)
             else:
-                try:
-                    total += entry.stat(follow_symlinks=False).st_size
-                except FileNotFoundError:
-                    continue
-    return total
+                with suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_size
+    return descriptor, folders, size

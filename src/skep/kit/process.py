@@ -10,8 +10,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_OUTPUT_BYTES = 1 << 20
+_DYING_S = 5.0
 
 _collecting: set[asyncio.Task[int]] = set()
 """The event loop alone would let go of a task that it runs."""
@@ -90,7 +93,7 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-async def read_until(descriptor: int, end: bytes | None, limit: int = 1 << 20) -> bytes:
+async def read_until(descriptor: int, end: bytes | None, limit: int = _OUTPUT_BYTES) -> bytes:
     """Read a non-blocking pipe until it gave `end` (None: until it closes) or `limit` bytes."""
     text = b""
     while len(text) < limit and (end is None or not text.endswith(end)):
@@ -105,8 +108,19 @@ async def read_until(descriptor: int, end: bytes | None, limit: int = 1 << 20) -
     return text
 
 
-async def run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> tuple[int, bytes]:
-    """Run a program to its end; its exit code, and what it wrote to stdout and stderr together.
+async def read_all(descriptor: int, limit: int) -> bytes:
+    """Read a non-blocking pipe until it closes; what comes after `limit` bytes is dropped."""
+    text = bytearray()
+    while piece := await read_until(descriptor, None, 1):
+        text += piece[: limit - len(text)]
+    return bytes(text)
+
+
+async def run(
+    argv: Sequence[str], env: Mapping[str, str], timeout_s: float, limit: int = _OUTPUT_BYTES
+) -> tuple[int, bytes]:
+    """Run a program to its end; its exit code, and what it wrote to stdout and stderr together,
+    of which the first `limit` bytes are kept.
 
     Raises TimeoutError after killing it, OSError when it cannot be executed.
     """
@@ -120,15 +134,22 @@ async def run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> 
         code = None
         try:
             async with asyncio.timeout(timeout_s):
-                output = await read_until(ours, None)
+                output = await read_all(ours, limit)
                 code = await reaped(pid)
         finally:
             if code is None:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)  # noqa: ASYNC222  (it was killed: this does not wait)
+                await _end(pid)
     finally:
         os.close(ours)
     return code, output
+
+
+async def _end(pid: int) -> None:
+    """Kill a child of ours. One that the kernel does not let go is left to itself."""
+    os.kill(pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DYING_S):
+            await reaped(pid)
 
 
 def find_program(name: str, folders: Iterable[str] = ()) -> str | None:

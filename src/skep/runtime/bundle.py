@@ -7,6 +7,7 @@ are the container's.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -18,12 +19,22 @@ MASKED_PATHS = (
     "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
     "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
 )  # fmt: skip
-"""What a container may not read of the host (Docker's list of 2026)."""
+"""What a container may not read of the host (Docker's list of 2026), on every host."""
+_MASKED_PER_CPU = "devices/system/cpu/cpu*/thermal_throttle"
 
 READONLY_PATHS = (
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 )  # fmt: skip
 """What a container may read of the host and not change (Docker's list)."""
+
+
+def masked_paths(sys: Path = Path("/sys")) -> tuple[str, ...]:
+    """`MASKED_PATHS` and what this host has of each processor: how often it was too hot tells what
+    others run on it. One that is switched off has none, and when it comes, it is not masked."""
+    return (
+        *MASKED_PATHS,
+        *sorted(f"/sys/{path.relative_to(sys)}" for path in sys.glob(_MASKED_PER_CPU)),
+    )
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -122,7 +133,9 @@ class Bundle(Value, frozen=True):
     host_ipc: bool = False
     host_uts: bool = False
     pid_namespace: str | None = None
-    """Path of a pid namespace to join (`--pid container:x`); excludes `host_pid`."""
+    """Path of a pid namespace to join; excludes `host_pid`."""
+    pid_namespace_of: str | None = None
+    """A running container whose pid namespace to join (`--pid container:x`), by its id."""
     ipc_namespace: str | None = None
     cgroup_namespace: bool | None = None
     """A private view of cgroups; None is docker's default: where the host has cgroup v2."""

@@ -16,6 +16,8 @@ import logging
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,15 @@ from skep.runtime.execs import ExecSession, start_exec
 from skep.runtime.oci import oci_config, oci_resources
 from skep.runtime.places import Place
 from skep.runtime.probe import run_probe
-from skep.runtime.processes import is_conmon_of, is_member, makers_of, send, until
+from skep.runtime.processes import (
+    Meant,
+    is_conmon_of,
+    is_member,
+    maker_of,
+    pids_of,
+    send,
+    until,
+)
 from skep.runtime.runc import Runc, located, remove_state
 from skep.runtime.spawn import Conmon
 from skep.runtime.watch import Watch
@@ -42,6 +52,7 @@ log = logging.getLogger(__name__)
 
 _CREATE_TIMEOUT_S = 120.0
 _START_TIMEOUT_S = 30.0
+_EXEC_TIMEOUT_S = 60.0
 _KILL_TIMEOUT_S = 20.0
 _FREEZE_TIMEOUT_S = 10.0
 
@@ -89,10 +100,11 @@ class ConmonRuntime:
         except FileExistsError:
             raise Conflict(f"container {bundle.id} already has a process here") from None
         try:
-            config = oci_config(bundle, unified=self._hierarchies.is_unified)
-            place.config.write_bytes(msgspec.json.encode(config))
-            async with asyncio.timeout(_CREATE_TIMEOUT_S):
-                await self._conmon.create(place, io, terminal=bundle.terminal)
+            with self._with_pid_namespace(bundle) as bundle:
+                config = oci_config(bundle, unified=self._hierarchies.is_unified)
+                place.config.write_bytes(msgspec.json.encode(config))
+                async with asyncio.timeout(_CREATE_TIMEOUT_S):
+                    await self._conmon.create(place, io, terminal=bundle.terminal)
         except BaseException as error:
             await asyncio.shield(self.repair(bundle.id))
             if isinstance(error, TimeoutError):
@@ -128,7 +140,7 @@ class ConmonRuntime:
             raise Conflict(f"Container {container_id} is not running")
         pids = self._cgroup(container_id).processes() if everyone else [watched.pid]
         for pid in pids:
-            send(pid, signum)
+            send(pid, signum, self._member(container_id))
 
     async def pause(self, container_id: str) -> None:
         await self._freeze(container_id, frozen=True)
@@ -177,7 +189,16 @@ class ConmonRuntime:
         watched = self._require(container_id)
         if watched.ended.done() or self._fifo(container_id).exists():
             raise Conflict(f"container {container_id} is not running")
-        session = await start_exec(self._conmon, self._place(container_id), spec)
+        try:
+            async with asyncio.timeout(_EXEC_TIMEOUT_S):
+                session = await start_exec(
+                    self._conmon, self._place(container_id), spec, self._member(container_id)
+                )
+        except TimeoutError:
+            raise Internal(
+                f"the process was not started within {_EXEC_TIMEOUT_S:g} s: the container is out"
+                " of processor time, or stops what enters it"
+            ) from None
         self._execs.add(session)
         session.ended.add_done_callback(lambda _: self._execs.discard(session))
         return session
@@ -252,6 +273,33 @@ class ConmonRuntime:
     def _cgroup(self, container_id: str) -> Cgroup:
         return Cgroup(self._hierarchies, self._cgroup_path(container_id))
 
+    def _member(self, container_id: str) -> Meant:
+        path = self._cgroup_path(container_id)
+        return lambda pid: is_member(pid, path)
+
+    @contextmanager
+    def _with_pid_namespace(self, bundle: Bundle) -> Iterator[Bundle]:
+        """The bundle with the path of the pid namespace that it wants to join, which is held.
+
+        Held first and checked then: the process whose it was may end, and its number be another's.
+        """
+        partner = bundle.pid_namespace_of
+        if partner is None:
+            yield bundle
+            return
+        pid = self._require(partner).pid
+        try:
+            held = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            raise _cannot_join(partner) from None
+        try:
+            if not is_member(pid, self._cgroup_path(partner)):
+                raise _cannot_join(partner)
+            path = f"/proc/{os.getpid()}/fd/{held}"
+            yield msgspec.structs.replace(bundle, pid_namespace=path)
+        finally:
+            os.close(held)
+
     def _require(self, container_id: str) -> Watch:
         try:
             return self._watched[container_id]
@@ -305,14 +353,14 @@ class ConmonRuntime:
         if not place.pid():
             await self._end_makers(container_id)
         conmon_pid = place.conmon_pid()
-        if container_id not in self._watched and is_conmon_of(conmon_pid, container_id):
-            send(conmon_pid, signal.SIGKILL)
+        if container_id not in self._watched and conmon_pid:
+            send(conmon_pid, signal.SIGKILL, lambda pid: is_conmon_of(pid, container_id))
         cgroup = self._cgroup(container_id)
 
         def killed() -> bool:
             pids = cgroup.processes()
             for pid in pids:
-                send(pid, signal.SIGKILL)
+                send(pid, signal.SIGKILL, self._member(container_id))
             if pids:
                 cgroup.freeze(False)  # the frozen cannot die (v1)
             return not pids
@@ -323,14 +371,19 @@ class ConmonRuntime:
 
     async def _end_makers(self, container_id: str) -> None:
         """A create that was cut off: its conmon may have no pid file yet, its runc has none."""
+        maker = maker_of(container_id, self._runc.root)
 
         def killed() -> bool:
-            pids = makers_of(container_id, self._runc.root)
+            pids = pids_of(maker)
             for pid in pids:
-                send(pid, signal.SIGKILL)
+                send(pid, signal.SIGKILL, maker)
             return not pids
 
         await until(killed, _KILL_TIMEOUT_S, "conmon or the runtime does not die")
+
+
+def _cannot_join(container_id: str) -> Conflict:
+    return Conflict(f"cannot join PID namespace of a non running container: {container_id}")
 
 
 async def _first_byte(descriptor: int, ended: asyncio.Future[Exit]) -> bool:

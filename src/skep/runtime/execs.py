@@ -18,7 +18,7 @@ from skep.runtime import attach
 from skep.runtime.door import ExecSpec, Exit, Stream
 from skep.runtime.oci import oci_exec_process
 from skep.runtime.places import Place
-from skep.runtime.processes import send
+from skep.runtime.processes import Meant, child_of, maker_of_exec, pids_of, send
 from skep.runtime.spawn import Conmon
 from skep.runtime.watch import Watch
 
@@ -26,8 +26,9 @@ from skep.runtime.watch import Watch
 class ExecSession:
     """A `door.Exec`."""
 
-    def __init__(self, place: Place, stream: Stream | None) -> None:
+    def __init__(self, place: Place, stream: Stream | None, member: Meant) -> None:
         self._place = place
+        self._member = member
         self._watch = Watch(place, self._at_end)
         self.pid = self._watch.pid
         self.conmon_pid = self._watch.conmon_pid
@@ -45,7 +46,7 @@ class ExecSession:
 
     async def kill(self, signum: int) -> None:
         if not self._watch.ended.done():
-            send(self.pid, signum)
+            send(self.pid, signum, self._member)
 
     def release(self) -> None:
         """Stop watching; the process runs on."""
@@ -56,8 +57,11 @@ class ExecSession:
         return end
 
 
-async def start_exec(conmon: Conmon, container: Place, spec: ExecSpec) -> ExecSession:
-    """Run `spec` in the container at `container`. On failure nothing of it is left."""
+async def start_exec(
+    conmon: Conmon, container: Place, spec: ExecSpec, member: Meant
+) -> ExecSession:
+    """Run `spec` in the container at `container`, whose processes are `member`s of it. On failure
+    nothing of it is left."""
     place = container.exec(spec.exec_id)
     place.folder.parent.mkdir(exist_ok=True)
     try:
@@ -74,18 +78,21 @@ async def start_exec(conmon: Conmon, container: Place, spec: ExecSpec) -> ExecSe
         own = msgspec.json.decode(container.config.read_bytes(), type=_Config).process
         place.process.write_bytes(msgspec.json.encode(oci_exec_process(spec, own)))
         await conmon.exec(place, spec, attached)
-        return ExecSession(place, stream)
+        return ExecSession(place, stream, member)
     except BaseException:
         if stream is not None:
             stream.close()
-        _abandon(place)
+        await asyncio.shield(asyncio.to_thread(_abandon, place))
         raise
 
 
 def _abandon(place: Place) -> None:
-    for pid in (place.pid(), place.conmon_pid()):
-        if pid:
-            send(pid, signal.SIGKILL)
+    """End who still makes it: conmon, runc, and runc's own child inside, which may be stopped.
+    Blocking: looks at every process of the machine."""
+    maker = maker_of_exec(place.pidfile)
+    for meant in (child_of(maker), maker):
+        for pid in pids_of(meant):
+            send(pid, signal.SIGKILL, meant)
     shutil.rmtree(place.folder, ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from skep.runtime.bundle import Value
@@ -215,9 +216,10 @@ def _records_backwards(descriptor: int, size: int) -> Iterator[tuple[int, bytes]
 
 
 def _numbered(path: Path) -> dict[int, Path]:
+    """None when the folder is gone, with its container."""
     found = {}
     prefix = f"{path.name}."
-    with os.scandir(path.parent) as entries:
+    with suppress(FileNotFoundError), os.scandir(path.parent) as entries:
         for entry in entries:
             suffix = entry.name.removeprefix(prefix)
             if entry.name.startswith(prefix) and suffix.isdecimal():

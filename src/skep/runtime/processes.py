@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +14,26 @@ _FIRST_RETRY_S = 0.002
 _LAST_RETRY_S = 0.2
 
 
-def send(pid: int, signal: int) -> None:
-    """Signal a process; one that is gone needs none."""
+Meant = Callable[[int], bool]
+"""Whether a pid is (still) the process that is meant: numbers are given again."""
+
+
+def send(pid: int, signum: int, meant: Meant) -> None:
+    """Signal a process if it is the one that is meant; one that is gone needs none.
+
+    It is held first and looked at then: the signal reaches whoever was looked at.
+    """
     try:
-        os.kill(pid, signal)
+        held = os.pidfd_open(pid)
     except ProcessLookupError:
         return
+    try:
+        if meant(pid):
+            signal.pidfd_send_signal(held, signum)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(held)
 
 
 def is_conmon_of(pid: int, container_id: str) -> bool:
@@ -38,19 +53,32 @@ def is_member(pid: int, cgroup_path: str) -> bool:
     return inside and not _is_zombie(pid)
 
 
-def makers_of(container_id: str, root: Path) -> list[int]:
-    """conmon and runc processes that work on the container below `root`, by their command lines.
-
-    Looks at every process of the machine: for repairs, when no pid file tells.
-    """
+def maker_of(container_id: str, root: Path) -> Meant:
+    """conmon and runc processes that work on the container below `root`, by their command lines."""
     name, place = container_id.encode(), str(root).encode()
-    pids = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            words = _cmdline(int(entry.name))
-            if name in words and any(word.endswith(place) for word in words):
-                pids.append(int(entry.name))
-    return pids
+
+    def meant(pid: int) -> bool:
+        words = _cmdline(pid)
+        return name in words and any(word.endswith(place) for word in words)
+
+    return meant
+
+
+def maker_of_exec(pidfile: Path) -> Meant:
+    """The same of one exec, which its pid file names."""
+    name = str(pidfile).encode()
+    return lambda pid: name in _cmdline(pid)
+
+
+def child_of(meant: Meant) -> Meant:
+    return lambda pid: meant(_parent(pid))
+
+
+def pids_of(meant: Meant) -> list[int]:
+    """Looks at every process of the machine: for repairs, when no pid file tells."""
+    with os.scandir("/proc") as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdecimal()]
+    return [pid for pid in pids if meant(pid)]
 
 
 async def until(done: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
@@ -71,6 +99,14 @@ def _is_zombie(pid: int) -> bool:
     except OSError:
         return True
     return stat.rpartition(b")")[2].split()[0] in b"ZX"
+
+
+def _parent(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def _cmdline(pid: int) -> list[bytes]:

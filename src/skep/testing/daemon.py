@@ -29,6 +29,7 @@ from skep.kit.linux import mounts_below, unmount
 from skep.network import netns
 from skep.testing.images import make_image
 from skep.testing.netlab import two_machines
+from skep.testing.soundness import GrowingLog, faults
 
 PATIENCE_S = 30.0
 """How long anything may take on a busy machine before a test gives up."""
@@ -101,6 +102,9 @@ class DaemonHost:
         self.socket = folder / "skep.sock"
         self.log_path = folder / "daemon.log"
         self.flags: tuple[str, ...] = ()
+        self.expected_in_log: list[str] = []
+        """Words of records that a test provokes on purpose: see `testing.soundness`."""
+        self.log = GrowingLog(self.log_path)
         self.process: subprocess.Popen[bytes] | None = None
         self.host_ns = -1
         self.neighbour_ns = -1
@@ -444,6 +448,7 @@ def daemon_host(folder: Path, *flags: str) -> Iterator[DaemonHost]:
     try:
         host.start()
         yield host
+        assert not (found := faults(host)), "\n".join(found)
     finally:
         host.power_off()
         shutil.rmtree(exec_root)

@@ -27,6 +27,8 @@ class FakeExecutor:
         self.refuse: dict[str, str] = {}
         self.lines: dict[str, list[LogFrame]] = {}
         self.stop_s = 0.0
+        self.awake = asyncio.Event()
+        self.awake.set()
 
     async def describe(self) -> NodeDescription:
         return NodeDescription(
@@ -34,6 +36,9 @@ class FakeExecutor:
             platform=Platform(architecture="x86_64", os="linux"),
             resources=Resources(nano_cpus=8 * 10**9, memory_bytes=2**34),
         )
+
+    async def answers(self) -> None:
+        await self.awake.wait()
 
     async def set_networks(self, networks: list[Network]) -> None:
         self.networks = networks

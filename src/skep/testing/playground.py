@@ -23,6 +23,7 @@ from skep.playground import machine
 from skep.playground.places import MachinePlace, places
 from skep.testing.daemon import PATIENCE_S, SERVER, Printed, until
 from skep.testing.images import make_image
+from skep.testing.soundness import GrowingLog, loud_records
 
 Task = dict[str, Any]
 TASK_ID = "com.docker.swarm.task.id"
@@ -43,6 +44,9 @@ class PlaygroundHost:
         self.folder = folder
         self.places = places(self.name)
         self.count = 0
+        self.expected_in_log: list[str] = []
+        """Words of records that a test provokes on purpose: see `testing.soundness`."""
+        self._logs: dict[str, GrowingLog] = {}
 
     # -- its command line ----------------------------------------------------------------------
 
@@ -275,6 +279,14 @@ class PlaygroundHost:
                     return pid
         raise AssertionError(f"no daemon runs in {node}:\n{self.log_tail(node)}")
 
+    def loud_records(self) -> list[str]:
+        """What the nodes' logs tell, since this was asked last, of faults of ours."""
+        found = []
+        for name in self.names:
+            log = self._logs.setdefault(name, GrowingLog(self.place(name).log))
+            found += [f"{name}: {loud}" for loud in loud_records(log.new(), self.expected_in_log)]
+        return found
+
     def log_tail(self, node: str) -> str:
         lines = self.place(node).log.read_text(errors="replace").splitlines()
         return "\n".join([f"-- {node}", *lines[-15:]])
@@ -308,6 +320,7 @@ class PlaygroundHost:
     def renew(self) -> None:
         """Another one in its place."""
         self.down()
+        self._logs = {}
         self.up(self.count)
         self.load_server()
 

@@ -17,7 +17,6 @@ from skep.model.container import HostConfig, Resources
 from skep.model.service import Ulimit
 from skep.runtime import apparmor, capabilities, seccomp
 from skep.runtime.bundle import (
-    MASKED_PATHS,
     READONLY_PATHS,
     Bundle,
     Device,
@@ -35,6 +34,7 @@ class HostFacts(msgspec.Struct, frozen=True):
     apparmor: apparmor.Support
     init_path: str
     default_shm_bytes: int
+    masked_paths: tuple[str, ...]
     open_files: tuple[int, int]
     """Soft and hard limit of containers that ask for none."""
 
@@ -54,7 +54,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     devices: Sequence[Device] = ()
     device_rules: Sequence[DeviceRule] = ()
     netns: str | None = None
-    pid_namespace: str | None = None
+    pid_namespace_of: str | None = None
 
 
 def bundle_of(record: Record, ground: Ground, facts: HostFacts) -> Bundle:
@@ -78,7 +78,7 @@ def bundle_of(record: Record, ground: Ground, facts: HostFacts) -> Bundle:
         host_pid=host.pid_mode == "host",
         host_ipc=host.ipc_mode == "host",
         host_uts=host.uts_mode == "host",
-        pid_namespace=ground.pid_namespace,
+        pid_namespace_of=ground.pid_namespace_of,
         cgroup_namespace=host.cgroupns_mode != "host",
         mounts=(
             *(_mount(mount, folder) for mount, folder in ground.mounts),
@@ -91,7 +91,7 @@ def bundle_of(record: Record, ground: Ground, facts: HostFacts) -> Bundle:
         seccomp=_seccomp(host, security, granted),
         no_new_privileges=security.no_new_privileges,
         apparmor_profile=apparmor_profile(host, facts),
-        masked_paths=_paths(host.masked_paths, MASKED_PATHS, security),
+        masked_paths=_paths(host.masked_paths, facts.masked_paths, security),
         readonly_paths=_paths(host.readonly_paths, READONLY_PATHS, security),
         devices=tuple(ground.devices),
         device_rules=(*ground.device_rules, *map(parse_rule, host.device_cgroup_rules)),

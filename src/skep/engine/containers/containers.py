@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -33,6 +35,7 @@ from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
 from skep.kit.files import disk_usage_bytes
+from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerCreate,
     ContainerCreated,
@@ -89,6 +92,7 @@ class Containers:
         images: ImageStore,
         networks: Networks,
         volumes: Volumes,
+        outside: Outside,
         creation: Creation,
         lifecycle: Lifecycle,
         links: ContainerLinks,
@@ -104,6 +108,7 @@ class Containers:
         self._images = images
         self._networks = networks
         self._volumes = volumes
+        self._outside = outside
         self._creation = creation
         self._lifecycle = lifecycle
         self._links = links
@@ -220,7 +225,7 @@ class Containers:
                 continue
             if until is not None and record.created_at >= until:
                 continue
-            freed += await asyncio.to_thread(disk_usage_bytes, self._places.upper(record.id))
+            freed += await self._own_bytes(record.id)
             try:
                 await self._lifecycle.remove(container, force=False, volumes=False)
             except Conflict:
@@ -387,12 +392,17 @@ class Containers:
             return []
 
     async def _sizes(self, container: Container) -> show.Sizes:
-        own = await asyncio.to_thread(disk_usage_bytes, self._places.upper(container.id))
+        own = await self._own_bytes(container.id)
         try:
             image = await self._images.resolve(container.record.image_id)
         except SkepError:
             return show.Sizes(own, own)
         return show.Sizes(own, own + image.size_bytes)
+
+    async def _own_bytes(self, container_id: str) -> int:
+        """What a container changed. A walk may be long: it has a thread of its own."""
+        walk = partial(disk_usage_bytes, self._places.upper(container_id))
+        return await self._outside.call(str(self._places.records), walk, math.inf)
 
     async def _image_ids(self, names: Collection[str]) -> set[str]:
         """What `ancestor` names stand for now; one that is gone stands for nothing."""

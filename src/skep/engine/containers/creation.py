@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from skep.engine.containers.bundle import HostFacts, capability_set
 from skep.engine.containers.config import argv, image_health, merge
 from skep.engine.containers.container import Container, Registry
-from skep.engine.containers.devices import mapped_devices, parse_rule
+from skep.engine.containers.devices import find_devices, parse_rule
 from skep.engine.containers.etc import parse_hosts
 from skep.engine.containers.ground import check_sources
 from skep.engine.containers.links import CONTAINER_MODE
@@ -35,6 +35,7 @@ from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, NotFound, Unavailable, Unimplemented
 from skep.kit.ids import new_container_id
+from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerConfig,
     ContainerCreate,
@@ -58,6 +59,7 @@ class Creation:
         images: ImageStore,
         networks: Networks,
         volumes: Volumes,
+        outside: Outside,
         dice: random.Random,
     ) -> None:
         self._facts = facts
@@ -66,6 +68,7 @@ class Creation:
         self._images = images
         self._networks = networks
         self._volumes = volumes
+        self._outside = outside
         self._dice = dice
 
     async def create(
@@ -101,6 +104,8 @@ class Creation:
         with self._images.hold(image.id):
             record = self._record(wish, container_id, name, labels, image, utc_now())
             self._check(record)
+            await check_sources(self._outside, record.mounts)
+            await find_devices(self._outside, record.host_config.devices)
             await asyncio.to_thread(self._make_folder, record, promised=labels is None)
             container = Container(record)
             self._registry.add(container)
@@ -167,9 +172,7 @@ class Creation:
             raise Unavailable("no init is installed on this host for --init: install tini")
 
     def _make_folder(self, record: Record, *, promised: bool) -> None:
-        """Check what the container wants of the host, then make its folder. Blocking."""
-        check_sources(record.mounts)
-        list(mapped_devices(record.host_config.devices))
+        """Check what else the container wants of the host, then make its folder. Blocking."""
         check_profile(
             parse_security(record.host_config.security_opt).apparmor, self._facts.apparmor
         )

@@ -1,6 +1,6 @@
 """Devices of the host that a container may use (--device, --device-cgroup-rule, --privileged).
 
-Blocking: looks at the host's /dev.
+Blocking but for `find_devices`: looks at the host's /dev.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from skep.kit.errors import InvalidArgument
+from skep.kit.threads import Outside
 from skep.model.container import DeviceMapping
 from skep.runtime.bundle import Device, DeviceRule
 
@@ -19,6 +21,18 @@ _RULE = re.compile(r"([acb]) (\d{1,10}|\*):(\d{1,10}|\*) ([rwm]{1,3})", re.ASCII
 _ACCESS = re.compile(r"[rwm]{1,3}")
 _MOST = 4096
 _NOT_DEVICES = frozenset({"pts", "shm", "fd", "mqueue", "console", "lxc", "lxd-fuse", ".udev"})
+
+
+MappedDevice = tuple[Device, DeviceRule]
+
+
+async def find_devices(outside: Outside, mappings: Iterable[DeviceMapping]) -> list[MappedDevice]:
+    """`mapped_devices` of paths that may not answer. Raises Unavailable, too."""
+    found: list[MappedDevice] = []
+    for mapping in mappings:
+        look: Callable[[], list[MappedDevice]] = partial(list, mapped_devices([mapping]))
+        found += await outside.call(mapping.path_on_host, look)
+    return found
 
 
 def mapped_devices(mappings: Iterable[DeviceMapping]) -> Iterator[tuple[Device, DeviceRule]]:

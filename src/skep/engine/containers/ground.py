@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from skep.engine.containers import etc
 from skep.engine.containers.bundle import Ground
 from skep.engine.containers.container import Places
-from skep.engine.containers.devices import all_devices, mapped_devices
+from skep.engine.containers.devices import MappedDevice, all_devices, find_devices
 from skep.engine.containers.mounts import volumes_to_make
 from skep.engine.containers.record import MountRecord, Record, RecordFolder
 from skep.engine.containers.rootfs import mount_overlay, read_in_rootfs, remove_place
@@ -28,6 +29,9 @@ from skep.engine.volumes import Volumes
 from skep.kit.copying import copy_tree
 from skep.kit.errors import Internal, InvalidArgument
 from skep.kit.linux import open_in_root
+from skep.kit.threads import Outside
+
+_COPY_TIMEOUT_S = 600
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +44,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     netns: str | None = None
-    pid_namespace: str | None = None
+    pid_namespace_of: str | None = None
     names_resolved: bool = False
     addresses: tuple[str, ...] = ()
     host_gateway: str = ""
@@ -55,23 +59,38 @@ class GroundWork:
         folder: RecordFolder,
         images: ImageStore,
         volumes: Volumes,
+        outside: Outside,
     ) -> None:
         self._settings = settings
         self._places = places
         self._folder = folder
         self._images = images
         self._volumes = volumes
+        self._outside = outside
 
     async def prepare(self, record: Record, around: Surroundings) -> Ground:
         """Write down the intent, and make everything that the process needs on this host.
 
-        Raises NotFound (image), InvalidArgument (user, device, bind source), Internal (mounts).
+        Raises NotFound (image), InvalidArgument (user, device, bind source), Internal (mounts),
+        Unavailable (a source, device or volume does not answer).
         """
         image = await self._images.resolve(record.image_id)
+        layers = self._images.layers(image)
         folders = await self._mount_volumes(record)
-        return await asyncio.to_thread(
-            self._prepare, record, around, self._images.layers(image), folders
-        )
+        await check_sources(self._outside, record.mounts)
+        devices = await find_devices(self._outside, record.host_config.devices)
+        if not record.populated:
+            await asyncio.to_thread(self._make_root, record, layers)
+            await self._populate(record, folders)
+            return await asyncio.to_thread(self._furnish, record, around, folders, devices)
+        return await asyncio.to_thread(self._prepare, record, around, layers, folders, devices)
+
+    async def _populate(self, record: Record, folders: Mapping[str, Path]) -> None:
+        rootfs = self._places.rootfs(record.id)
+        for mount in record.mounts:
+            if mount.type == "volume":
+                fill = partial(populate_volumes, [mount], rootfs, folders)
+                await self._outside.call(str(folders[mount.source]), fill, _COPY_TIMEOUT_S)
 
     async def _mount_volumes(self, record: Record) -> dict[str, Path]:
         """Volume -> folder. A volume that was removed meanwhile is made again, as docker does."""
@@ -90,19 +109,19 @@ class GroundWork:
         around: Surroundings,
         layers: Sequence[Path],
         volumes: Mapping[str, Path],
+        mapped: Sequence[MappedDevice],
+    ) -> Ground:
+        self._make_root(record, layers)
+        return self._furnish(record, around, volumes, mapped)
+
+    def _furnish(
+        self,
+        record: Record,
+        around: Surroundings,
+        volumes: Mapping[str, Path],
+        mapped: Sequence[MappedDevice],
     ) -> Ground:
         rootfs = self._places.rootfs(record.id)
-        rootfs.parent.mkdir(mode=0o700)  # before the intent: see discovery.verdict
-        rootfs.mkdir()
-        self._folder.note(record)
-        mount_overlay(
-            (*layers, self._places.skeleton),
-            self._places.upper(record.id),
-            self._places.work(record.id),
-            rootfs,
-        )
-        if not record.populated:
-            populate_volumes(record.mounts, rootfs, volumes)
         hostname = record.config.hostname or socket.gethostname()
         identity = resolve_user(
             record.config.user,
@@ -110,7 +129,6 @@ class GroundWork:
             read_in_rootfs(rootfs, "/etc/group"),
             record.host_config.group_add,
         )
-        mapped = list(mapped_devices(record.host_config.devices))
         others = all_devices() if record.host_config.privileged else []
         return Ground(
             rootfs=rootfs,
@@ -121,7 +139,19 @@ class GroundWork:
             devices=[*others, *(device for device, _ in mapped)],
             device_rules=[rule for _, rule in mapped],
             netns=around.netns,
-            pid_namespace=around.pid_namespace,
+            pid_namespace_of=around.pid_namespace_of,
+        )
+
+    def _make_root(self, record: Record, layers: Sequence[Path]) -> None:
+        rootfs = self._places.rootfs(record.id)
+        rootfs.parent.mkdir(mode=0o700)  # before the intent: see discovery.verdict
+        rootfs.mkdir()
+        self._folder.note(record)
+        mount_overlay(
+            (*layers, self._places.skeleton),
+            self._places.upper(record.id),
+            self._places.work(record.id),
+            rootfs,
         )
 
     def _files(self, record: Record, around: Surroundings, hostname: str) -> list[tuple[str, str]]:
@@ -170,17 +200,17 @@ class GroundWork:
                 await self._volumes.unmount(mount.source, record.id)
 
 
-def check_sources(mounts: Sequence[MountRecord]) -> None:
+async def check_sources(outside: Outside, mounts: Sequence[MountRecord]) -> None:
     """Make the folders that -v wants made. Raises InvalidArgument for a bind source that is
-    missing. Blocking."""
+    missing, Unavailable for one that does not answer."""
     for mount in mounts:
         if mount.type == "bind":
-            _check_source(mount)
+            await outside.call(mount.source, partial(_check_source, mount))
 
 
 def _check_source(mount: MountRecord) -> None:
-    if os.path.lexists(mount.source):
-        return
+    if Path(mount.source).exists() or os.path.lexists(mount.source):
+        return  # looked through links first: runc will, and might hang where they lead
     if not mount.create_source:
         raise InvalidArgument(
             f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
@@ -195,7 +225,6 @@ def _check_source(mount: MountRecord) -> None:
 
 def _source(mount: MountRecord, volumes: Mapping[str, Path]) -> str:
     if mount.type == "bind":
-        _check_source(mount)
         return mount.source
     return str(volumes[mount.source]) if mount.type == "volume" else ""
 

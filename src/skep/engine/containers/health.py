@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -16,6 +18,7 @@ from skep.model.container import ExecCreate, Health, HealthcheckResult
 from skep.model.service import HealthConfig
 from skep.runtime.door import Runtime
 
+_log = logging.getLogger(__name__)
 _LOG_LENGTH = 5
 _OUTPUT_BYTES = 4096
 _TIMED_OUT = -1
@@ -56,14 +59,12 @@ def _seconds(nanoseconds: int, default_s: float) -> float:
     return nanoseconds / NS_PER_S if nanoseconds else default_s
 
 
-def after_probe(
-    health: Health, result: HealthcheckResult, probe: Probe, *, started_at: datetime
-) -> Health:
-    """The state after one more probe. Failures in the start period count for nothing. Pure."""
+def after_probe(health: Health, result: HealthcheckResult, probe: Probe, *, age_s: float) -> Health:
+    """The state after one more probe, that ended when the container was so old. Failures in the
+    start period count for nothing. Pure."""
     log = [*health.log, result][-_LOG_LENGTH:]
     if result.exit_code == 0:
         return Health(status="healthy", failing_streak=0, log=log)
-    age_s = (result.end - started_at).total_seconds()
     if health.status == "starting" and age_s < probe.start_period_s:
         return msgspec.structs.replace(health, log=log)
     streak = health.failing_streak + 1
@@ -76,6 +77,12 @@ def wait_s(health: Health, probe: Probe, *, age_s: float) -> float:
     if health.status == "starting" and age_s < probe.start_period_s:
         return probe.start_interval_s
     return probe.interval_s
+
+
+def _ages(started_at: datetime) -> Callable[[], float]:
+    """Seconds since then: the wall clock says it once, and may be set afterwards."""
+    born_s = time.monotonic() - max((utc_now() - started_at).total_seconds(), 0.0)
+    return lambda: time.monotonic() - born_s
 
 
 class HealthWatch:
@@ -106,15 +113,14 @@ class HealthWatch:
             container.health = msgspec.structs.replace(container.health, status="unhealthy")
 
     async def _keep_asking(self, container: Container, probe: Probe) -> None:
-        started_at = container.record.started_at
+        age_s = _ages(container.record.started_at)
         while True:
             health = container.health or Health(status="starting")
-            age_s = (utc_now() - started_at).total_seconds()
-            await asyncio.sleep(wait_s(health, probe, age_s=age_s))
+            await asyncio.sleep(wait_s(health, probe, age_s=age_s()))
             if container.paused:
                 continue
             result = await self._ask(container, probe)
-            container.health = after_probe(health, result, probe, started_at=started_at)
+            container.health = after_probe(health, result, probe, age_s=age_s())
             if container.health.status != health.status:
                 self._tell(container, f"health_status: {container.health.status}")
 
@@ -124,19 +130,26 @@ class HealthWatch:
             code, output = await self._run(container, probe)
         except SkepError as error:
             code, output = _TIMED_OUT, str(error)
+        except Exception as error:
+            _log.exception("container %s: its health cannot be asked for", container.short_id)
+            code, output = _TIMED_OUT, f"internal error: {error}"
         return HealthcheckResult(start=start, end=utc_now(), exit_code=code, output=output)
 
     async def _run(self, container: Container, probe: Probe) -> tuple[int, str]:
+        try:
+            async with asyncio.timeout(probe.timeout_s):
+                return await self._run_to_its_end(container, probe)
+        except TimeoutError:
+            return _TIMED_OUT, f"Health check exceeded timeout ({probe.timeout_s:g}s)"
+
+    async def _run_to_its_end(self, container: Container, probe: Probe) -> tuple[int, str]:
         spec = await self._specs.spec(container, ExecCreate(cmd=list(probe.argv)), attach=True)
         running = await self._runtime.exec(container.id, spec)
         output = bytearray()
         try:
-            async with asyncio.timeout(probe.timeout_s):
-                while running.stream and (chunk := await running.stream.read()) is not None:
-                    output += chunk.data[: _OUTPUT_BYTES - len(output)]
-                end = await running.wait()
-        except TimeoutError:
-            return _TIMED_OUT, f"Health check exceeded timeout ({probe.timeout_s:g}s)"
+            while running.stream and (chunk := await running.stream.read()) is not None:
+                output += chunk.data[: _OUTPUT_BYTES - len(output)]
+            end = await running.wait()
         finally:
             if running.stream:
                 running.stream.close()

@@ -66,19 +66,19 @@ class ContainerLinks:
     def surroundings(self, record: Record) -> Surroundings:
         """Raises Conflict when a container whose namespaces are to be shared does not run."""
         mode, pid_mode = record.host_config.network_mode, record.host_config.pid_mode
-        pid_namespace = None
+        pid_namespace_of = None
         if pid_mode.startswith(CONTAINER_MODE):
-            pid_namespace = f"/proc/{self._partner(pid_mode, 'PID').pid}/ns/pid"
+            pid_namespace_of = self._partner(pid_mode, "PID").id
         if mode.startswith(CONTAINER_MODE):
             partner = self._partner(mode, "network")
             return Surroundings(
                 netns=self._netns(partner.record),
-                pid_namespace=pid_namespace,
+                pid_namespace_of=pid_namespace_of,
                 files_of=partner.id,
             )
         return Surroundings(
             netns=self._netns(record),
-            pid_namespace=pid_namespace,
+            pid_namespace_of=pid_namespace_of,
             names_resolved=self._resolves(record),
             addresses=addresses_of(record),
             host_gateway=self._host_gateway(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from skep.engine.containers.container import Container, Places, Registry
+from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, SkepError, Unimplemented
 from skep.kit.numbers import INT64_MAX, parse_int, shortened
 from skep.model.container import LogConfig
@@ -54,12 +56,13 @@ class Logs:
 
     async def _lines(self, container: Container, wish: LogWish) -> AsyncIterator[Chunk]:
         wanted = {"stdout": wish.stdout, "stderr": wish.stderr}
+        last_s = _moment_s(wish.until_ns)
         batches = read_log(
             self._places.log(container.id),
             since_ns=wish.since_ns or 0,
             until_ns=wish.until_ns,
             tail=wish.tail,
-            alive=(lambda: _goes_on(container, wish)) if wish.follow else None,
+            alive=(lambda: _goes_on(container, last_s)) if wish.follow else None,
             pulse=self._pulse,
         )
         async for batch in batches:
@@ -93,10 +96,19 @@ class Logs:
                     )
                 except (SkepError, OSError) as error:
                     _log.warning("container %s: log rotation: %s", container.id[:12], error)
+                except Exception:
+                    _log.exception("container %s: log rotation", container.id[:12])
 
 
-def _goes_on(container: Container, wish: LogWish) -> bool:
-    if wish.until_ns is not None and time.time_ns() > wish.until_ns:
+def _moment_s(until_ns: int | None) -> float:
+    """A moment of the wall clock on the one that nobody sets."""
+    if until_ns is None:
+        return math.inf
+    return time.monotonic() + (until_ns - time.time_ns()) / NS_PER_S
+
+
+def _goes_on(container: Container, last_s: float) -> bool:
+    if time.monotonic() > last_s:
         return False
     return container.running or container.restarting
 

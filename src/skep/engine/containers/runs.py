@@ -26,9 +26,12 @@ from skep.engine.containers.restart import next_delay_s, wants_restart
 from skep.engine.containers.steps import Steps
 from skep.kit.clock import utc_now
 from skep.kit.errors import NotFound, SkepError
+from skep.kit.locks import Turns
 from skep.runtime.door import Exit, Io, Runtime
 
 _log = logging.getLogger(__name__)
+_TURN_S = 5.0
+"""A start that takes longer waits for a disk, and not for the processor."""
 T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
@@ -65,7 +68,7 @@ class Runs:
         self._health = health
         self._steps = steps
         self._tell = tell
-        self._runc_turns = asyncio.Semaphore(live_starts)
+        self._runc_turns = Turns(live_starts, _TURN_S)
         self.going_down = False
         """The machine is: what ends now starts again with it, not before."""
         self.auto_remove: Callable[[Container], Coroutine[Any, Any, None]]
@@ -112,7 +115,7 @@ class Runs:
     async def _run(self, container: Container, ground: Ground) -> int:
         record = container.record
         bundle = bundle_of(record, ground, self._facts)
-        async with self._runc_turns:
+        async with self._runc_turns.hold():
             created = await self._runtime.create(bundle, self._io(record))
             await self._connect_lines(container)
             await self._runtime.start(container.id)
@@ -178,7 +181,6 @@ class Runs:
         async with container.turn:
             self._health.stop(container)
             ran_s = max((end.finished_at - container.record.started_at).total_seconds(), 0.0)
-            again = not container.removing and self._wants_restart(container, end)
             container.record = replace(
                 container.record,
                 phase="exited",
@@ -192,7 +194,7 @@ class Runs:
             container.record = unlinked(container.record)
             container.pid = 0
             container.paused = False
-            if again:
+            if self._wants_restart(container, end):  # asked last: it may be removed by now
                 self._restart_later(container, ran_s)
         if end.oom_killed:
             self._tell(container, "oom")
@@ -203,7 +205,7 @@ class Runs:
 
     def _wants_restart(self, container: Container, end: Exit) -> bool:
         record = container.record
-        return not self.going_down and wants_restart(
+        return not (self.going_down or container.removing) and wants_restart(
             record.host_config.restart_policy,
             exit_code=end.code,
             restarts=record.restart_count,

@@ -7,10 +7,12 @@ a root filesystem, and it cannot be led out of it by links.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import parse_int
 from skep.runtime.bundle import User
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -58,8 +60,12 @@ def resolve_user(text: str, passwd: str, group: str, additional: Iterable[str] =
 
 
 def _account(text: str, accounts: list[_Account]) -> _Account:
+    try:
+        number = _id(text)
+    except ValueError:
+        number = None
     for account in accounts:
-        if account.name == text or (text.isascii() and text.isdigit() and account.uid == int(text)):
+        if text == account.name or number == account.uid:
             return account
     uid = _number(text)
     if uid is None:
@@ -80,21 +86,26 @@ def _gid(text: str, groups: list[_Group]) -> int:
 def _number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()):
         return None
-    if int(text) > _MAX_ID:
-        raise InvalidArgument("uids and gids must be in range 0-2147483647")
-    return int(text)
+    try:
+        return parse_int(text, 0, _MAX_ID)
+    except ValueError:
+        raise InvalidArgument("uids and gids must be in range 0-2147483647") from None
 
 
 def _accounts(passwd: str) -> Iterator[_Account]:
     for fields in _rows(passwd, 7):
-        if fields[2].isdigit() and fields[3].isdigit():
-            yield _Account(fields[0], int(fields[2]), int(fields[3]), fields[5])
+        with suppress(ValueError):
+            yield _Account(fields[0], _id(fields[2]), _id(fields[3]), fields[5])
 
 
 def _groups(group: str) -> Iterator[_Group]:
     for fields in _rows(group, 4):
-        if fields[2].isdigit():
-            yield _Group(fields[0], int(fields[2]), frozenset(filter(None, fields[3].split(","))))
+        with suppress(ValueError):
+            yield _Group(fields[0], _id(fields[2]), frozenset(filter(None, fields[3].split(","))))
+
+
+def _id(text: str) -> int:
+    return parse_int(text, 0, _MAX_ID)
 
 
 def _rows(text: str, width: int) -> Iterator[list[str]]:
