@@ -127,6 +127,7 @@ class FaultyLog(SqliteLog):
         await super().append(*what)
 
 
+@pytest.mark.logs_errors("commits cannot be written")
 async def test_the_writer_outlives_whatever_the_log_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,6 +144,7 @@ async def test_the_writer_outlives_whatever_the_log_does(
     assert sum("cannot be written" in each.message for each in caplog.records) == 2
 
 
+@pytest.mark.logs_errors("the store's writer failed")
 async def test_a_writer_that_cannot_go_on_ends_the_manager(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -180,6 +180,7 @@ class Unkept(Broken):
         return Plan(tuple(Create(b.task(f"of-{key}", WEB, slots[key])) for key in sorted(keys)))
 
 
+@pytest.mark.logs_errors("cannot plan")
 async def test_a_plan_that_cannot_be_stored_fails_for_its_own_key(tmp_path: Path) -> None:
     store = Store(SqliteLog(tmp_path / "store.db"))
     await store.start()
@@ -193,6 +194,7 @@ async def test_a_plan_that_cannot_be_stored_fails_for_its_own_key(tmp_path: Path
         await store.close()
 
 
+@pytest.mark.logs_errors("cannot plan")
 async def test_what_cannot_be_planned_is_said_once_and_tried_ever_more_seldom(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -105,6 +105,7 @@ def test_any_time_in_an_image_is_some_time(host: DaemonHost, moment: str) -> Non
     host.ok("rmi", "odd:time")
 
 
+@pytest.mark.logs_errors("cannot be listed whole")
 async def test_a_container_that_cannot_be_shown_hides_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

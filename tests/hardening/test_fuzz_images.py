@@ -31,7 +31,7 @@ from skep.engine.images import ImageStore
 from skep.engine.images.unpack import Limits
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.image import Descriptor, ImageDocument
-from skep.testing.edges import UNDECODABLE, Edges
+from skep.testing.edges import NOT_JSON, Edges
 
 COUNT = int(os.environ.get("SKEP_FUZZ", "50"))
 SEED = int(os.environ.get("SKEP_FUZZ_SEED", "7"))
@@ -81,7 +81,7 @@ class Archives:
     def _odd_json(self, sound: Any, kind: Any) -> bytes:
         luck = self.dice.random()
         if luck < 0.05:
-            return self.dice.choice(UNDECODABLE)
+            return self.dice.choice(NOT_JSON)
         if luck < 0.6 and isinstance(sound, dict):
             return self.edges.bytes_of(self.edges.spoiled(sound, kind))
         return json.dumps(sound).encode()
@@ -94,7 +94,7 @@ class Archives:
             entry[self.dice.choice(list(entry))] = self.edges.value(inspect.AnyType())
         manifest = json.dumps([entry] * self.dice.choice((1, 1, 1, 0, 2))).encode()
         if self.dice.random() < 0.05:
-            manifest = self.dice.choice(UNDECODABLE)
+            manifest = self.dice.choice(NOT_JSON)
         files = [(config_name, config), *zip(names, blobs, strict=True)]
         return [*files, ("manifest.json", manifest)]
 
