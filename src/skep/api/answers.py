@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp.web import Response
-
 from skep.api.versions import HEADERS
+from skep.api.web import Response
 from skep.model.base import encode_json
 
 _JSON = HEADERS | {"Content-Type": "application/json"}

@@ -7,8 +7,6 @@ import logging
 import socket
 import time
 
-from aiohttp.web import BaseRequest, HTTPException, StreamResponse
-
 from skep.api.answers import error_answer
 from skep.api.browsers import comes_from_another_site
 from skep.api.hijack import Taken, is_taken
@@ -17,6 +15,7 @@ from skep.api.protocol import go_on
 from skep.api.request import Request
 from skep.api.router import Route, Router
 from skep.api.versions import check_version, split_version
+from skep.api.web import BaseRequest, HTTPException, StreamResponse
 from skep.kit.errors import SkepError
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,11 @@ import logging
 import select
 from typing import TYPE_CHECKING
 
-from aiohttp.web import BaseRequest, StreamResponse
-
 from skep.api.protocol import ApiProtocol
 from skep.api.request import Request
 from skep.api.streams import RAW_STREAM, STDERR, SYSTEM_ERROR, frame, stream_type
 from skep.api.versions import HEADERS
+from skep.api.web import BaseRequest, StreamResponse
 
 if TYPE_CHECKING:
     from skep.engine import AttachedStream

@@ -7,11 +7,10 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from urllib.parse import quote_plus
 
-from aiohttp.web import StreamResponse
-
 from skep.api.query import parse_tail
 from skep.api.request import Request
 from skep.api.streams import frames
+from skep.api.web import StreamResponse
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine

@@ -12,9 +12,9 @@ from typing import Any
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
-from aiohttp.web import BaseRequest
-from aiohttp.web import Server as HttpServer
-from aiohttp.web_protocol import RequestHandler
+
+from skep.api.web import BaseRequest, RequestHandler
+from skep.api.web import Server as HttpServer
 
 log = logging.getLogger(__name__)
 

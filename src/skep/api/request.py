@@ -7,11 +7,10 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from aiohttp.web import BaseRequest
-
 from skep.api import query
 from skep.api.node import Node
 from skep.api.versions import ApiVersion
+from skep.api.web import BaseRequest
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, SkepError, Unavailable
 from skep.kit.numbers import INT64_MAX, INT64_MIN

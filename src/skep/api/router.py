@@ -7,9 +7,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
-from aiohttp.web import StreamResponse
-
 from skep.api.request import Request
+from skep.api.web import StreamResponse
 
 Handler = Callable[[Request], Awaitable[StreamResponse]]
 

@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from aiohttp.web import StreamResponse
-
 from skep.api.request import Request
 from skep.api.versions import HEADERS, ApiVersion
+from skep.api.web import StreamResponse
 from skep.kit.errors import SkepError
 from skep.model.base import encode_json
 

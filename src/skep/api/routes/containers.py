@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from aiohttp.web import Response, StreamResponse
-
 from skep.api import hijack, streams
 from skep.api.answers import empty, json_answer
 from skep.api.hijack import converse
 from skep.api.query import parse_tail
 from skep.api.request import Request, terminal_size
 from skep.api.router import Route
+from skep.api.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.base import encode_json
 from skep.model.container import ContainerCreate, ContainerUpdate, WaitError, WaitResult

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiohttp.web import Response, StreamResponse
-
 from skep.api import streams
 from skep.api.answers import empty, json_answer
 from skep.api.query import parse_platform
 from skep.api.request import Request
 from skep.api.router import Route
+from skep.api.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument, Unimplemented
 
 if TYPE_CHECKING:

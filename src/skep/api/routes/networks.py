@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 
 import msgspec
-from aiohttp.web import Response
 
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.api.router import Route
+from skep.api.web import Response
 from skep.engine.filters import passes_labels, until_moment
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, InvalidArgument, NotFound

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from aiohttp.web import Response
-
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.api.router import Route
+from skep.api.web import Response
 from skep.model.node import NodeSpec
 
 

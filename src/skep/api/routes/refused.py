@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from aiohttp.web import Response
-
 from skep.api.answers import json_answer
 from skep.api.request import Request
 from skep.api.router import Handler, Route
+from skep.api.web import Response
 from skep.kit.errors import NotFound, Unimplemented
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from aiohttp.web import Response
 
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.api.router import Route
+from skep.api.web import Response
 from skep.kit.errors import Conflict
 from skep.model.cluster import ClusterSpec
 from skep.model.system import SwarmInit, SwarmInspect, SwarmJoin
