@@ -7,9 +7,14 @@ import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+
+from skep.testing.control_plane import ControlPlane
+from skep.testing.daemon import DaemonHost, daemon_host
+from skep.testing.soundness import burdens, faults
 
 _ROOMS_WITH_CONTAINERS = ("/runtime/", "/engine/")
 _OLDEST_DOCKER = 28
@@ -72,3 +77,40 @@ def _nothing_died(request: pytest.FixtureRequest) -> Iterator[None]:
     logging.getLogger().removeHandler(deaths)
     unforeseen = [text for text in deaths.told if not any(word in text for word in expected)]
     assert not unforeseen, "\n".join(unforeseen)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHost]:
+    """A daemon in no cluster, with the images web:1 and web:2 (see `testing.daemon.SERVER`)."""
+    with daemon_host(tmp_path_factory.mktemp("daemon")) as host:
+        host.load_server("web:1", "one")
+        host.load_server("web:2", "two")
+        yield host
+        assert not (found := burdens(host)), "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def swarm(daemon: DaemonHost) -> DaemonHost:
+    """The same, a manager of a cluster of one."""
+    daemon.ok("swarm", "init")
+    return daemon
+
+
+@pytest.fixture(autouse=True)
+def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test what its daemon says is so, and its log knows of no fault of ours."""
+    daemon = request.getfixturevalue("daemon") if "daemon" in request.fixturenames else None
+    if "host" in request.fixturenames and isinstance(daemon, DaemonHost):
+        request.getfixturevalue("host")  # made before us, it is cleared after us
+    yield
+    if isinstance(daemon, DaemonHost):
+        assert not (found := faults(daemon)), "\n".join(found)
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """A manager with real TLS on loopback; agents join it with fake containers."""
+    plane = ControlPlane(tmp_path)
+    await plane.start()
+    yield plane
+    await plane.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from skep.kit.errors import InvalidArgument
@@ -18,6 +18,7 @@ SECRETS = ClusterSecrets(
     manager_secret=new_secret(),
 )
 TOKENS = join_tokens(SECRETS)
+_LETTERS = set("0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 def test_a_token_names_the_root_and_gives_a_role() -> None:
@@ -37,7 +38,8 @@ def test_a_wrong_secret_gives_no_role() -> None:
 def test_what_is_no_token_is_refused_at_the_door(text: str, at: int) -> None:
     """Letters of other scripts too: they would fail later, where secrets are compared."""
     for broken in (text, TOKENS.worker[:at] + text, TOKENS.worker[:at] + text + TOKENS.worker[at:]):
-        assume(not set(broken[-25:]) <= set("0123456789abcdefghijklmnopqrstuvwxyz"))
+        if len(broken) == len(TOKENS.worker) and set(text) <= _LETTERS:
+            continue  # that is one, perhaps of another cluster
         with pytest.raises(InvalidArgument, match="invalid join token"):
             parse(broken)
 
