@@ -94,8 +94,8 @@ class Server:
             server = await self._listen_tcp(place)
             log.warning(
                 "the API listens on %s without encryption and without asking who is there:"
-                " whoever reaches it is root on this host. Prefer the unix socket, over ssh from"
-                " elsewhere (docker -H ssh://…)", listener,
+                " whoever reaches it is root on this host. Prefer the unix socket, from elsewhere"
+                " by `ssh -L`", listener,
             )  # fmt: skip
         else:
             raise InvalidArgument(
