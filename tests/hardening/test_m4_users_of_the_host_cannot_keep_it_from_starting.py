@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from skep.runtime.cgroups import Hierarchies, parse_mountinfo
+from skep.runtime.processes import child_of, pids_of
 from skep.testing.daemon import DaemonHost
 from skep.testing.engine_host import engine_host
 
@@ -69,3 +70,15 @@ async def test_a_containers_process_may_have_any_name(tmp_path: Path) -> None:
         await host.until_log(id_, "runs\n")
         await host.restart()
         assert await host.state(id_) == "running"
+
+
+def test_who_looks_at_every_process_meets_odd_names_too() -> None:
+    """As who ends an exec that was given up does, and looks for children of its runc."""
+    with subprocess.Popen(
+        ["sh", "-c", r"printf '\377) Z 1' >/proc/$$/comm; echo named; read word"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as odd:  # fmt: skip
+        assert odd.stdout is not None
+        assert odd.stdout.readline() == b"named\n"
+        assert odd.pid in pids_of(child_of(lambda pid: pid == os.getpid()))
+        odd.kill()

@@ -116,7 +116,7 @@ def started_at(pid: int) -> int:
     """The process's start time in clock ticks since boot, 0 when it ended or never was: with the
     pid it names one process for ever."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return 0
     state, *numbers = text.rpartition(")")[2].split()

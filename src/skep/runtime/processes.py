@@ -93,20 +93,21 @@ async def until(done: Callable[[], bool], timeout_s: float, otherwise: str) -> N
 
 
 def _is_zombie(pid: int) -> bool:
-    """The line holds the process's name, which it chooses itself: any bytes."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return True
-    return stat.rpartition(b")")[2].split()[0] in b"ZX"
+    return _stat(pid)[0] in b"ZX"
 
 
 def _parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[bytes]:
+    """State, parent and so on (proc(5)); of one that is gone, dead and nobody's. Before these the
+    line holds the process's name, which it chooses itself: any bytes."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        line = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[1])
+        return [b"X", b"0"]
+    return line.rpartition(b")")[2].split()
 
 
 def _cmdline(pid: int) -> list[bytes]:
