@@ -106,7 +106,7 @@ async def test_pids_that_now_belong_to_others_are_not_touched(host: ContainerHos
     """After pids were reused, the files name strangers: here, this test's own process."""
     bundle = await host.running(host.bundle("/bin/sleep", "1000"))
     place = host.place(bundle)
-    for name in ("pidfile", "conmon.pid"):
+    for name in ("conmon.pid", "pidfile"):  # conmon first: it would write down how the other ended
         os.kill(pid_in(place / name), signal.SIGKILL)
     await gone(pid_in(place / "pidfile"))
     for name in ("pidfile", "conmon.pid"):
