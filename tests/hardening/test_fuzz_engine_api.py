@@ -259,18 +259,17 @@ class Fuzzer:
 
     def _exchange(self, route: Route, path: str, body: bytes, headers: dict[str, str]) -> Outcome:
         connection = http.client.HTTPConnection("d", timeout=SLOW_DEADLINE_S)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(SLOW_DEADLINE_S)
-        connection.sock.connect(str(self.host.socket))
+        line = connection.sock = socket.socket(socket.AF_UNIX)
+        line.settimeout(SLOW_DEADLINE_S)
+        line.connect(str(self.host.socket))
         began = time.monotonic()
         with contextlib.closing(connection):
             with contextlib.suppress(BrokenPipeError):  # answered before it was read
                 connection.request(route.method, path, body or None, headers)
             answer = connection.getresponse()
             if route.streams and answer.status in (101, 200):
-                connection_sock = connection.sock
-                if connection_sock is not None:
-                    connection_sock.settimeout(TASTE_S)
+                if line.fileno() >= 0:  # else it was all there at once
+                    line.settimeout(TASTE_S)
                 content = b""
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     content = answer.read(4096)
