@@ -29,6 +29,7 @@ from skep.network import netns
 from skep.playground.places import MachinePlace
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWPID = 0x00020000, 0x04000000, 0x20000000
+_PR_SET_PDEATHSIG = 1
 _RESTART_S = 0.3
 _BIRTH_S = 10.0
 _ENDED = ("Z", "X")
@@ -62,8 +63,10 @@ def _uninterrupted() -> Iterator[None]:
 def _fork_first(place: MachinePlace, run: Run) -> str:
     """The new node's first pid, or what went wrong, "" when nobody could say."""
     reading, writing = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        _die_with(parent)
         os.close(reading)
         _enter_and_init(place, run, writing)
     os.close(writing)
@@ -121,6 +124,14 @@ def started_at(pid: int) -> int:
         return 0
     state, *numbers = text.rpartition(")")[2].split()
     return 0 if state in _ENDED else int(numbers[18])
+
+
+def _die_with(parent: int) -> None:
+    """Until it is in its namespaces nobody would find it there, who sweeps away after a kill
+    (PR_SET_PDEATHSIG, prctl(2): the init that it forks does not inherit that)."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _await_end(child: int) -> None:
