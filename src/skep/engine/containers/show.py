@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from skep.engine.containers.container import Container, Places
 from skep.engine.containers.ports import exposed_keys, parse_port, port_key
@@ -189,21 +190,13 @@ def summarised(
     sizes: Sizes,
 ) -> ContainerSummary:
     record = container.record
-    mode = record.host_config.network_mode
-    return ContainerSummary(
-        id=record.id,
-        names=[f"/{record.name}"],
-        image=record.config.image,
-        image_id=record.image_id,
-        command=" ".join(record.argv),
-        created=int(record.created_at.timestamp()),
+    return replace(
+        outlined(container),
         ports=listed_ports(container),
         size_rw=sizes.own,
         size_root_fs=sizes.everything,
         labels=record.config.labels,
-        state=container.state,
         status=status_words(container, now),
-        host_config=SummaryHostConfig(network_mode=mode),
         network_settings=SummaryNetworks(networks=endpoint_settings(record)),
         mounts=mount_points(record, volume_folders),
     )
