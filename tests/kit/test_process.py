@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from skep.kit.process import ended, find_program, read_until, reaped, run, spawn
+from skep.kit.process import end, ended, find_program, read_until, reaped, run, spawn
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -32,6 +32,16 @@ async def test_a_program_that_takes_too_long_is_killed() -> None:
     with pytest.raises(TimeoutError):
         await run(["/bin/sleep", "1000"], ENV, 0.05)
     assert time.monotonic() - begun < 5
+
+
+async def test_a_killed_program_is_collected_though_nobody_waits_for_it() -> None:
+    pid = spawn(["/bin/sleep", "1000"], ENV)
+    ending = asyncio.create_task(end(pid))
+    await asyncio.sleep(0)
+    ending.cancel()
+    async with asyncio.timeout(10):
+        while Path(f"/proc/{pid}").exists():  # a zombie is there as well
+            await asyncio.sleep(0.01)
 
 
 async def test_a_program_that_is_not_there_cannot_be_run() -> None:

@@ -138,18 +138,19 @@ async def run(
                 code = await reaped(pid)
         finally:
             if code is None:
-                await _end(pid)
+                await end(pid)
     finally:
         os.close(ours)
     return code, output
 
 
-async def _end(pid: int) -> None:
-    """Kill a child of ours. One that the kernel does not let go is left to itself."""
+async def end(pid: int) -> None:
+    """Kill a child of ours and collect it, also when the caller is cancelled meanwhile. One that
+    the kernel does not let go is left to itself."""
     os.kill(pid, signal.SIGKILL)
     with suppress(TimeoutError):
         async with asyncio.timeout(_DYING_S):
-            await reaped(pid)
+            await asyncio.shield(collected(pid))
 
 
 def find_program(name: str, folders: Iterable[str] = ()) -> str | None:

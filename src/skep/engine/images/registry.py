@@ -10,7 +10,6 @@ import base64
 import ipaddress
 import os
 import re
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -27,7 +26,7 @@ from skep.kit.errors import (
     Unavailable,
 )
 from skep.kit.numbers import shortened
-from skep.kit.process import find_program, reaped, spawn
+from skep.kit.process import end, find_program, reaped, spawn
 from skep.model.image import RegistryAuth
 from skep.model.reference import DEFAULT_DOMAIN, Reference, is_registry
 
@@ -148,8 +147,7 @@ class Skopeo:
     async def end(self) -> None:
         """Kill it, unless it has ended."""
         if self._code is None:
-            os.kill(self._pid, signal.SIGKILL)
-            await reaped(self._pid)
+            await end(self._pid)
 
 
 @asynccontextmanager
