@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skep.model.service import RestartPolicy, UpdateConfig
@@ -221,6 +221,14 @@ RESTARTS = st.none() | st.builds(
     restart=RESTARTS,
     rebalance=st.sampled_from(["", "true"]),
     history=st.sampled_from([-1, 0, 1, 5]),
+)
+@example(  # a task that its node never got was kept for ever, and the next waited for its end
+    seed=425330,
+    steps=[("restart_manager",), ("set_image", "everywhere", "app:2")],
+    update=None,
+    restart=None,
+    rebalance="",
+    history=0,
 )
 @settings(max_examples=150, deadline=None)
 def test_whatever_happens_it_ends_as_wanted(

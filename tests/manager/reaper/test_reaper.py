@@ -82,8 +82,9 @@ def test_what_an_update_goes_by_is_kept_until_it_is_over() -> None:
     (TaskState.ASSIGNED, "n1", []),
     (SHUTDOWN, "n1", ["forget a"]),
     (TaskState.PENDING, "", ["forget a"]),
+    (TaskState.PENDING, "n1", ["forget a"]),  # of a global service
 ])  # fmt: skip
-def test_a_removed_task_goes_once_it_is_dead_or_if_it_never_had_a_node(
+def test_a_removed_task_goes_once_it_is_dead_or_if_it_never_got_to_a_node(
     state: TaskState, on: str, forgotten: list[str]
 ) -> None:
     tasks = task("a", WEB, state=state, desired=REMOVE, on=on)

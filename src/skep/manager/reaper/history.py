@@ -2,7 +2,7 @@
 
 Swarm's rules (swarmkit manager/orchestrator/taskreaper, dispatcher): a slot keeps its newest tasks
 up to `task_history_retention_limit` (5; negative = all), running ones counted; with `max_attempts`
-it keeps one more than those; a task to be removed goes once it is dead, or never had a node. A
+it keeps one more than those; a task to be removed goes once it is dead, or never got to a node. A
 task whose node was deleted, or is down for a day, is ORPHANED: nobody will hear of it again.
 
 Unlike Swarm, the last task of a slot always stays, since it may say that the slot wants no other;
@@ -27,8 +27,10 @@ ORPHANED_AFTER = timedelta(hours=24)
 
 
 def over(task: Task) -> bool:
-    """No process of the task runs, nor ever will: it is dead, or was never given to a node."""
-    return task.status.state.dead or (not wanted(task) and not task.node_id)
+    """No process of the task runs, nor ever will: it is dead, or was never given to its node (a
+    global service's task has one from the start)."""
+    state = task.status.state
+    return state.dead or (not wanted(task) and state < TaskState.ASSIGNED)
 
 
 def to_forget(tasks: Sequence[Task], service: Service | None, limit: int) -> list[Task]:
