@@ -68,7 +68,7 @@ class SimulatedAgent:
         return [task for task in self.processes if task.id not in self._stopping]
 
     def told(self, tasks: Iterable[Task]) -> None:
-        """All tasks of this node, as a manager knows them."""
+        """All that a dispatcher tells this node of."""
         assigned = {task.id: task for task in tasks}
         self._states = {task_id: state for task_id, state in self._states.items()
                         if task_id in assigned}  # fmt: skip

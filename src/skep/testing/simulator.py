@@ -24,6 +24,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from skep.kit.errors import OutOfSequence
+from skep.manager.dispatcher.assignments import complete
 from skep.manager.dispatcher.reports import reported
 from skep.manager.loop import Agenda
 from skep.manager.manager import rooms
@@ -265,7 +266,8 @@ class SimulatedCluster:
 
     def _tell(self, node_id: str) -> None:
         if node_id in self.agents and not self.silent(node_id):
-            self.agents[node_id].told(self.view.tasks_of_node(node_id))
+            assignments, _ = complete(self.view, node_id)
+            self.agents[node_id].told(assignments.tasks)
 
     def _hear(self, node_id: str, task_id: str, status: TaskStatus) -> None:
         delay_s = self._chance.uniform(0.001, 0.01)
