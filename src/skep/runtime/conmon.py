@@ -37,9 +37,11 @@ from skep.runtime.places import Place
 from skep.runtime.probe import run_probe
 from skep.runtime.processes import (
     Meant,
+    becomes,
     is_conmon_of,
     is_member,
     maker_of,
+    one_of,
     pids_of,
     send,
     until,
@@ -372,9 +374,10 @@ class ConmonRuntime:
     async def _end_makers(self, container_id: str) -> None:
         """A create that was cut off: its conmon may have no pid file yet, its runc has none."""
         maker = maker_of(container_id, self._runc.root)
+        maybe = one_of(becomes(self._conmon.program), becomes(self._runc.program), maker)
 
         def killed() -> bool:
-            pids = pids_of(maker)
+            pids = pids_of(maybe)
             for pid in pids:
                 send(pid, signal.SIGKILL, maker)
             return not pids

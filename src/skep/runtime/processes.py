@@ -70,8 +70,27 @@ def maker_of_exec(pidfile: Path) -> Meant:
     return lambda pid: name in _cmdline(pid)
 
 
+def becomes(program: str) -> Meant:
+    """Processes that are just being executed as `program`: until the kernel has laid out their
+    arguments nothing says for whom. posix_spawn and vfork return before that. To be asked before
+    what goes by the arguments."""
+
+    def meant(pid: int) -> bool:
+        try:
+            return not _cmdline(pid) and Path(f"/proc/{pid}/exe").samefile(program)
+        except OSError:  # it is gone, or of the kernel
+            return False
+
+    return meant
+
+
 def child_of(meant: Meant) -> Meant:
     return lambda pid: meant(_parent(pid))
+
+
+def one_of(*any_of_these: Meant) -> Meant:
+    """Asked in this order."""
+    return lambda pid: any(meant(pid) for meant in any_of_these)
 
 
 def pids_of(meant: Meant) -> list[int]:

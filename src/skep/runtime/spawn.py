@@ -33,7 +33,7 @@ class Conmon:
     """The conmon program, set up for one runtime."""
 
     def __init__(self, program: str, runc: Runc) -> None:
-        self._program = program
+        self.program = program
         self._runc = runc
 
     async def create(self, place: Place, io: Io, *, terminal: bool) -> int:
@@ -101,7 +101,7 @@ class Conmon:
 
     def _common(self, place: Place) -> list[str]:
         return [
-            self._program,
+            self.program,
             "--api-version", "1",
             "--cid", place.container_id,
             "--cuuid", place.container_id,
@@ -133,7 +133,7 @@ class Conmon:
             told = msgspec.json.decode(lines.partition(b"\n")[0], type=_Told)
         except msgspec.DecodeError:
             raise Internal(
-                f"{Path(self._program).name} ended before the container was made (exit code {code})"
+                f"{Path(self.program).name} ended before the container was made (exit code {code})"
             ) from None
         if told.data <= 0:
             raise explained(verb, told.message)
