@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from skep.kit.process import end, ended, find_program, read_until, reaped, run, spawn
+from skep.kit.process import Child, end, ended, find_program, read_until, reaped, run, spawn
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -42,6 +42,21 @@ async def test_a_killed_program_is_collected_though_nobody_waits_for_it() -> Non
     async with asyncio.timeout(10):
         while Path(f"/proc/{pid}").exists():  # a zombie is there as well
             await asyncio.sleep(0.01)
+
+
+async def test_a_child_is_killed_when_the_block_about_it_raises() -> None:
+    before = {path.name for path in Path("/proc").glob("[0-9]*")}
+    with pytest.raises(LookupError):
+        async with Child(["/bin/sleep", "1000"], ENV):
+            raise LookupError
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    assert set(children) <= before
+
+
+async def test_a_child_that_ended_keeps_its_code() -> None:
+    async with Child(["/bin/sh", "-c", "exit 4"], ENV) as child:
+        assert await child.ended() == 4
+    assert await child.ended() == 4
 
 
 async def test_a_program_that_is_not_there_cannot_be_run() -> None:

@@ -62,6 +62,28 @@ async def reaped(pid: int) -> int:
     return code
 
 
+class Child:
+    """A program that was started. It runs on after an `async with` block, unless that raises: then
+    it is killed. It is collected in any case."""
+
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], keep_fds: Iterable[int] = ()
+    ) -> None:
+        self._pid = spawn(argv, env, keep_fds=keep_fds)
+        self._code = collected(self._pid)
+
+    async def __aenter__(self) -> Child:
+        return self
+
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None and not self._code.done():  # so the pid is still its own
+            await _killed(self._pid, self._code)
+
+    async def ended(self) -> int:
+        """Its exit code, once there is one."""
+        return await asyncio.shield(self._code)
+
+
 def collected(pid: int) -> asyncio.Task[int]:
     """`reaped` that goes on when nobody waits any more, so that no zombie is left. Shield it."""
     task = asyncio.create_task(reaped(pid), name="collect-child")
@@ -147,10 +169,14 @@ async def run(
 async def end(pid: int) -> None:
     """Kill a child of ours and collect it, also when the caller is cancelled meanwhile. One that
     the kernel does not let go is left to itself."""
+    await _killed(pid, collected(pid))
+
+
+async def _killed(pid: int, code: asyncio.Task[int]) -> None:
     os.kill(pid, signal.SIGKILL)
     with suppress(TimeoutError):
         async with asyncio.timeout(_DYING_S):
-            await asyncio.shield(collected(pid))
+            await asyncio.shield(code)
 
 
 def find_program(name: str, folders: Iterable[str] = ()) -> str | None:

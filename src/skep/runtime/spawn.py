@@ -10,7 +10,6 @@ Source: conmon's conmon.c and ctr_exit.c, version 2.1; the way Podman and CRI-O 
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -41,15 +40,7 @@ class Conmon:
         log = f"k8s-file:{io.log_path}" if io.log_path is not None else "none"
         argv = [*self._common(place), "--bundle", str(place.folder), "--log-path", log]
         argv += _streams(terminal=terminal, stdin=io.stdin, keep_stdin=not io.stdin_once)
-        sync, theirs = _pipe()
-        try:
-            try:
-                child = self._spawn(argv, {"_OCI_SYNCPIPE": theirs})
-            finally:
-                os.close(theirs)
-            return await self._told_pid("create", child, sync)
-        finally:
-            os.close(sync)
+        return await self._run("create", argv)
 
     async def exec(
         self, place: Place, spec: ExecSpec, attached: Callable[[], Awaitable[None]]
@@ -62,39 +53,33 @@ class Conmon:
         argv += ["--exec", "--exec-process-spec", str(place.process)]
         argv += _streams(terminal=spec.terminal, stdin=spec.stdin, keep_stdin=False)
         if not spec.attach:
-            sync, theirs = _pipe()
-            try:
-                try:
-                    child = self._spawn(argv, {"_OCI_SYNCPIPE": theirs})
-                finally:
-                    os.close(theirs)
-                return await self._told_pid("exec", child, sync)
-            finally:
-                os.close(sync)
+            return await self._run("exec", argv)
         return await self._exec_attached([*argv, "--exec-attach"], attached)
+
+    async def _run(self, verb: str, argv: list[str]) -> int:
+        sync, theirs = _pipe()
+        try:
+            async with self._spawn(argv, {"_OCI_SYNCPIPE": theirs}) as child:
+                return await self._told_pid(verb, child, sync)
+        finally:
+            os.close(sync)
 
     async def _exec_attached(self, argv: list[str], attached: Callable[[], Awaitable[None]]) -> int:
         sync, sync_theirs = _pipe()
         listening, listening_theirs = _pipe()
         start_theirs, start = os.pipe2(os.O_CLOEXEC)
         try:
-            try:
-                child = self._spawn(
-                    argv,
-                    {
-                        "_OCI_SYNCPIPE": sync_theirs,
-                        "_OCI_STARTPIPE": start_theirs,
-                        "_OCI_ATTACHPIPE": listening_theirs,
-                    },
-                )
-            finally:
-                for descriptor in (sync_theirs, start_theirs, listening_theirs):
-                    os.close(descriptor)
-            os.write(start, b"0")
-            if await process.read_until(listening, b"\n"):
-                await attached()
+            pipes = {
+                "_OCI_SYNCPIPE": sync_theirs,
+                "_OCI_STARTPIPE": start_theirs,
+                "_OCI_ATTACHPIPE": listening_theirs,
+            }
+            async with self._spawn(argv, pipes) as child:
                 os.write(start, b"0")
-            return await self._told_pid("exec", child, sync)
+                if await process.read_until(listening, b"\n"):
+                    await attached()
+                    os.write(start, b"0")
+                return await self._told_pid("exec", child, sync)
         finally:
             for descriptor in (sync, start, listening):
                 os.close(descriptor)
@@ -116,18 +101,22 @@ class Conmon:
             "--log-level", "error",
         ]  # fmt: skip
 
-    def _spawn(self, argv: list[str], pipes: dict[str, int]) -> asyncio.Task[int]:
-        """The exit code to come of conmon's first process."""
+    def _spawn(self, argv: list[str], pipes: dict[str, int]) -> process.Child:
+        """conmon's first process. Its ends of the pipes are closed here."""
         names = {name: str(descriptor) for name, descriptor in pipes.items()}
         environment = {**self._runc.environment, **names}
-        return process.collected(process.spawn(argv, environment, keep_fds=pipes.values()))
+        try:
+            return process.Child(argv, environment, keep_fds=pipes.values())
+        finally:
+            for descriptor in pipes.values():
+                os.close(descriptor)
 
-    async def _told_pid(self, verb: str, child: asyncio.Task[int], sync: int) -> int:
+    async def _told_pid(self, verb: str, child: process.Child, sync: int) -> int:
         """conmon's first process ends as soon as its pid file is written; its child tells.
 
         A quick exec's exit code may follow on a second line; the exit file has it too.
         """
-        code = await asyncio.shield(child)
+        code = await child.ended()
         lines = await process.read_until(sync, b"\n")
         try:
             told = msgspec.json.decode(lines.partition(b"\n")[0], type=_Told)
