@@ -41,6 +41,7 @@ NO_MANAGER = (
 
 _SHAPES = (
     (r"SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}", "TOKEN"),
+    (r"(?m)^[0-9a-z]{12}(?=  )", "ID"),  # one in fifty has no digit
     (r"\b[0-9a-f]{64}\b|\b[0-9a-z]{25}\b|\b(?=\w*[0-9])[0-9a-z]{12}\b", "ID"),
     (r"(?i)\b(less than a|about an?|\d+) (second|minute|hour)s?( ago)?", "AGO"),
     (rf"\b{re.escape(socket.gethostname())}\b", "HOST"),

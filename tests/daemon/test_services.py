@@ -302,7 +302,7 @@ def test_the_restart_condition(host: DaemonHost, condition: str, code: int, rest
 def test_attempts_to_restart_are_counted(host: DaemonHost) -> None:
     create(host, "--restart-max-attempts", "2", "--restart-delay", "0s", image="crash:1")
     until(lambda: states(host) == {"failed": 3})
-    assert all(task["DesiredState"] == "shutdown" for task in host.tasks("web"))
+    until(lambda: all(task["DesiredState"] == "shutdown" for task in host.tasks("web")))
 
 
 def test_a_restart_waits_for_its_delay(host: DaemonHost) -> None:

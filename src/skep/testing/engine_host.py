@@ -138,12 +138,9 @@ async def _pieces(path: Path) -> AsyncIterator[bytes]:
 async def engine_host(tmp_path: Path, **settings: Any) -> AsyncIterator[EngineHost]:
     """A started engine with BUSYBOX loaded; everything of it is gone afterwards."""
     instance = f"t{secrets.token_hex(3)}"
-    exec_root = Path(tempfile.mkdtemp(prefix="skep-", dir="/dev/shm"))
-    words: dict[str, Any] = {
-        "data_root": tmp_path / "data",
-        "exec_root": exec_root,
-        "instance": instance,
-    }
+    words: dict[str, Any] = {"data_root": tmp_path / "data", "instance": instance}
+    if "exec_root" not in settings:
+        words["exec_root"] = Path(tempfile.mkdtemp(prefix="skep-", dir="/dev/shm"))
     with two_machines(tmp_path) as (host_ns, neighbour_ns):
         host = EngineHost(EngineSettings(**words | settings), host_ns, neighbour_ns)
         await host.start()
