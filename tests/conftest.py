@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from skep.store.sqlite import SqliteLog
+from skep.store.store import Store
 from skep.testing.control_plane import ControlPlane
 from skep.testing.daemon import DaemonHost, daemon_host
 from skep.testing.soundness import burdens, faults
@@ -105,6 +107,15 @@ def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if isinstance(daemon, DaemonHost):
         assert not (found := faults(daemon)), "\n".join(found)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty one on the disk, that takes commits."""
+    store = Store(SqliteLog(tmp_path / "store.db"))
+    await store.start()
+    yield store
+    await store.close()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +83,6 @@ def test_the_daemon_refuses_and_goes_on(swarm: DaemonHost) -> None:
     assert "StopGracePeriod" in refused.message
     swarm.ok("service", "create", "--detach", "--name", "after", "--replicas", "0", "web:1")
     swarm.ok("service", "rm", "after")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(SqliteLog(tmp_path / "store.db"))
-    await store.start()
-    yield store
-    await store.close()
 
 
 def task(task_id: str, slot: int = 1) -> Task:

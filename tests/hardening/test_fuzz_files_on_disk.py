@@ -33,6 +33,7 @@ from skep.engine.networks.networks import Networks
 from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
 from skep.kit.errors import Internal, Unavailable
+from skep.kit.threads import Outside
 from skep.store.sqlite import SqliteLog
 from skep.store.store import Store
 from skep.testing.daemon import DaemonHost, daemon_host, until
@@ -96,7 +97,7 @@ async def _containers(room: Room) -> None:
 
 
 async def _volumes(room: Room) -> None:
-    volumes = Volumes(room.root / "volumes", Events(16), lambda _: ())
+    volumes = Volumes(room.root / "volumes", Events(16), lambda _: (), Outside())
     volumes.load()
     for name in ("vol-one", "vol-two"):
         assert (volumes.folder(name) / "data").read_text() == "kept\n"

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from skep.engine.containers.container import Container, Registry
-from skep.engine.containers.devices import mapped_devices
+from skep.engine.containers.devices import mapped
 from skep.engine.containers.record import MountRecord, Record
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument
@@ -31,7 +31,7 @@ async def host(tmp_path: Path) -> AsyncIterator[EngineHost]:
 def test_a_folder_that_is_none_of_devices_is_refused(path: str) -> None:
     began = time.monotonic()
     with pytest.raises(InvalidArgument, match="name the devices, or their own folder"):
-        list(mapped_devices([DeviceMapping(path_on_host=path)]))
+        mapped(DeviceMapping(path_on_host=path))
     assert time.monotonic() - began < 1
 
 
@@ -39,11 +39,11 @@ def test_a_folder_of_devices_is_taken_and_links_in_it_are_not_followed(tmp_path:
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "link").symlink_to("/dev/null")
     with pytest.raises(InvalidArgument, match="not a device node"):
-        list(mapped_devices([DeviceMapping(path_on_host=str(tmp_path))]))
+        mapped(DeviceMapping(path_on_host=str(tmp_path)))
     linked = DeviceMapping(path_on_host=f"{tmp_path}/link", path_in_container="/dev/x")
-    ((device, _),) = mapped_devices([linked])
+    ((device, _),) = mapped(linked)
     assert (device.path, device.major, device.minor) == ("/dev/x", 1, 3)
-    assert {device.path for device, _ in mapped_devices([DeviceMapping(path_on_host="/dev")])} >= {
+    assert {device.path for device, _ in mapped(DeviceMapping(path_on_host="/dev"))} >= {
         "/dev/null", "/dev/tty",
     }  # fmt: skip
 

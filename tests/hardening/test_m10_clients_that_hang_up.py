@@ -18,6 +18,7 @@ from skep.engine.containers.attach import PendingLine
 from skep.engine.events import Events
 from skep.model.container import ExecCreate
 from skep.testing.engine_host import EngineHost, engine_host
+from skep.testing.soundness import zombies_of
 
 HANG_UPS = 60
 
@@ -76,21 +77,7 @@ def alive(kind: type) -> list[object]:
 
 def zombies() -> dict[int, str]:
     """Children of ours that nobody collected: their names."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, state, parent = _parts(path.read_text())
-        except OSError:
-            continue
-        if state == "Z" and parent == os.getpid():
-            found[int(path.parent.name)] = name
-    return found
-
-
-def _parts(stat: str) -> tuple[str, str, int]:
-    name, _, rest = stat.partition("(")[2].rpartition(")")
-    state, parent = rest.split()[:2]
-    return name, state, int(parent)
+    return zombies_of(os.getpid())
 
 
 @pytest.mark.parametrize("listen", [False, True])

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import pytest
 
-from skep.kit.share import Pace, Share
+from skep.kit.share import Allowance, Share
 from skep.network import dns
 from skep.network.resolver import Client, Resolvers, _Open
 from skep.network.upstream import Forwarder
@@ -170,11 +170,14 @@ def test_everybody_may_have_one() -> None:
 
 
 def test_a_pace_allows_a_burst_and_then_so_many_a_second() -> None:
-    pace = Pace(per_s=10, burst=5)
-    assert [pace.take(100.0) for _ in range(5)] == [0.0] * 5
-    assert pace.take(100.0) == pytest.approx(0.1)
-    assert pace.take(100.3) == 0.0
-    assert pace.take(1000.0) == 0.0
+    now = 100.0
+    pace = Allowance(10, 5, lambda: now)
+    assert [pace.borrow() for _ in range(5)] == [0.0] * 5
+    assert pace.borrow() == pytest.approx(0.1)
+    now = 100.3
+    assert pace.borrow() == 0.0
+    now = 1000.0
+    assert pace.borrow() == 0.0
 
 
 # -- whatever comes in -----------------------------------------------------------------------------

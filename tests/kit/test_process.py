@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from skep.kit.process import Child, end, ended, find_program, read_until, reaped, run, spawn
+from skep.kit.process import Child, ended, find_program, read_until, reaped, run, spawn
 
 ENV = {"PATH": "/usr/bin:/bin"}
+
+
+def children() -> set[str]:
+    """The pids of ours, zombies too."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
 async def test_a_program_runs_to_its_end() -> None:
@@ -35,22 +40,22 @@ async def test_a_program_that_takes_too_long_is_killed() -> None:
 
 
 async def test_a_killed_program_is_collected_though_nobody_waits_for_it() -> None:
-    pid = spawn(["/bin/sleep", "1000"], ENV)
-    ending = asyncio.create_task(end(pid))
+    before = children()
+    child = Child(["/bin/sleep", "1000"], ENV)
+    ending = asyncio.create_task(child.end())
     await asyncio.sleep(0)
     ending.cancel()
     async with asyncio.timeout(10):
-        while Path(f"/proc/{pid}").exists():  # a zombie is there as well
+        while children() - before:  # a zombie is one as well
             await asyncio.sleep(0.01)
 
 
 async def test_a_child_is_killed_when_the_block_about_it_raises() -> None:
-    before = {path.name for path in Path("/proc").glob("[0-9]*")}
+    before = children()
     with pytest.raises(LookupError):
         async with Child(["/bin/sleep", "1000"], ENV):
             raise LookupError
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    assert set(children) <= before
+    assert children() <= before
 
 
 async def test_a_child_that_ended_keeps_its_code() -> None:

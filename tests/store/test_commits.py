@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,6 @@ from skep.store.store import Lagged, Store
 from skep.testing import builders as b
 
 WEB = b.service(name="web")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(SqliteLog(tmp_path / "store.db"))
-    await store.start()
-    yield store
-    await store.close()
 
 
 async def reopened(store: Store, tmp_path: Path) -> Store:

@@ -9,7 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from skep.kit.errors import SkepError
 from skep.kit.jobs import Jobs
 from skep.protocol.link import LinkClosed
-from skep.protocol.messages import Call, Cancel, Chunk, Credit, Done, LogFrame, ReadLogs
+from skep.protocol.messages import (
+    LONGEST_ERROR,
+    Call,
+    Cancel,
+    Chunk,
+    Credit,
+    Done,
+    LogFrame,
+    ReadLogs,
+)
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +26,6 @@ _MAX_CALLS = 256
 _FRAMES = 64
 _CHUNK_BYTES = 512 * 1024
 _READ_AHEAD = 256
-_LONGEST_ERROR = 4_096
 
 Send = Callable[[Chunk | Done], Awaitable[None]]
 
@@ -75,7 +83,7 @@ class Calls:
         finally:
             del self._running[call.call_id]
         try:
-            await self._send(Done(call.call_id, error[:_LONGEST_ERROR]))
+            await self._send(Done(call.call_id, error[:LONGEST_ERROR]))
         except LinkClosed:
             pass
 

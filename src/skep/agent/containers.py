@@ -16,6 +16,7 @@ from skep.agent.container import (
 )
 from skep.agent.executor import Backend, Exit, PublishedKey, Started
 from skep.engine import Engine
+from skep.engine.events import EventStream
 from skep.engine.networks import ServiceBackend, ServicePort
 from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
@@ -97,8 +98,7 @@ class ContainerExecutor:
         container = await self._get(task)
         if not container.state.health:
             return
-        about = {"type": ["container"], "container": [container.id]}
-        async with aclosing(self._engine.events.stream(about)) as changes:
+        async with aclosing(self._events_of(container.id)) as changes:
             while (health := container.state.health) and health.status != "healthy":
                 if health.status == "unhealthy":
                     await self._kill(container.id)
@@ -244,13 +244,16 @@ class ContainerExecutor:
         """True as soon as the container is unhealthy; never returns without a health check."""
         if not container.state.health:
             await asyncio.get_running_loop().create_future()
-        about = {"type": ["container"], "container": [container.id]}
-        async with aclosing(self._engine.events.stream(about)) as changes:
+        async with aclosing(self._events_of(container.id)) as changes:
             while True:
                 now = await self._engine.containers.inspect(container.id)
                 if now.state.health and now.state.health.status == "unhealthy":
                     return True
                 await anext(changes)
+
+    def _events_of(self, container_id: str) -> EventStream:
+        about = {"type": ["container"], "container": [container_id]}
+        return self._engine.events.stream(about)
 
 
 def _first_address(container: ContainerInspect) -> str:

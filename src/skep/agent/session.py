@@ -173,7 +173,7 @@ class Session:
             await asyncio.sleep(self._heartbeat_s * (1 - early))
 
     async def _report(self, reports: list[TaskReport]) -> None:
-        for part in _in_parts(reports):
+        for part in in_parts(reports):
             await self._report_part(part)
 
     async def _report_part(self, part: list[TaskReport]) -> None:
@@ -187,7 +187,8 @@ class Session:
             await self._report_part(part[half:])
 
 
-def _in_parts(reports: list[TaskReport]) -> Iterator[list[TaskReport]]:
+def in_parts(reports: list[TaskReport]) -> Iterator[list[TaskReport]]:
+    """As many as go in one message each."""
     for start in range(0, len(reports), _REPORTS_A_PART):
         yield reports[start : start + _REPORTS_A_PART]
 

@@ -35,9 +35,9 @@ from skep.kit.errors import (
     Unimplemented,
 )
 from skep.kit.files import (
-    DRAFTS,
     close_folder,
     disk_usage_bytes,
+    is_bare,
     reason_of,
     sweep_away,
     write_atomically,
@@ -87,12 +87,12 @@ class Volumes:
         root: Path,
         events: Events,
         users: Callable[[str], Collection[str]],
-        outside: Outside | None = None,
+        outside: Outside,
     ) -> None:
         self._root = root
         self._events = events
         self._users = users
-        self._outside = outside or Outside()
+        self._outside = outside
         self._records: dict[str, VolumeRecord] = {}
         self._unreadable: dict[str, str] = {}
         self._mounted_by: dict[str, set[str]] = {}
@@ -234,10 +234,12 @@ class Volumes:
         """
         close_folder(self._root)
         for folder in sorted(self._root.iterdir()):
-            if folder.name.startswith(_GONE) or _never_finished(folder):
+            if folder.name.startswith(_GONE):
                 sweep_away([folder])
             elif not _NAME.fullmatch(folder.name) or not folder.is_dir():
                 _log.info("%s is no volume's", folder)
+            elif is_bare(folder, ("_data",)):  # a create ends with the record
+                sweep_away([folder])
             else:
                 self._load(folder)
 
@@ -348,14 +350,6 @@ class Volumes:
             and dangling in (None, not self._users(record.name))
         ]
         return VolumesList(volumes=rows)
-
-
-def _never_finished(folder: Path) -> bool:
-    """A create ends with the record, and only then somebody puts anything into the volume."""
-    if not folder.is_dir() or not _NAME.fullmatch(folder.name):
-        return False
-    made = {path for path in folder.iterdir() if not path.match(DRAFTS)}
-    return made <= {folder / "_data"} and not any(any(path.glob("*")) for path in made)
 
 
 def check_volume_name(name: str) -> None:

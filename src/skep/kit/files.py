@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -100,6 +100,13 @@ def remove_trees(paths: Iterable[Path]) -> None:
     )
     if done.returncode:
         raise OSError(done.stderr.decode(errors="replace").strip()[:500])
+
+
+def is_bare(folder: Path, made: Collection[str], drafts: Collection[str] = (DRAFTS,)) -> bool:
+    """Whether there is nothing in a folder but these folders, empty, and drafts of files: whoever
+    made it did not come to its end, and nobody used it."""
+    found = [path for path in folder.iterdir() if not any(map(path.match, drafts))]
+    return all(path.name in made and path.is_dir() and not any(path.iterdir()) for path in found)
 
 
 def sweep_away(paths: Iterable[Path]) -> None:

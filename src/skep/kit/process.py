@@ -64,32 +64,43 @@ async def reaped(pid: int) -> int:
 
 class Child:
     """A program that was started. It runs on after an `async with` block, unless that raises: then
-    it is killed. It is collected in any case."""
+    it is killed. It is collected in any case, whoever waits for it, so that no zombie is left."""
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], keep_fds: Iterable[int] = ()
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        keep_fds: Iterable[int] = (),
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
     ) -> None:
-        self._pid = spawn(argv, env, keep_fds=keep_fds)
-        self._code = collected(self._pid)
+        """As `spawn` has it."""
+        self._pid = spawn(argv, env, keep_fds=keep_fds, stdin=stdin, stdout=stdout, stderr=stderr)
+        self._code = asyncio.create_task(reaped(self._pid), name="collect-child")
+        _collecting.add(self._code)
+        self._code.add_done_callback(_collecting.discard)
 
     async def __aenter__(self) -> Child:
         return self
 
     async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is not None and not self._code.done():  # so the pid is still its own
-            await _killed(self._pid, self._code)
+        if error is not None:
+            await self.end()
 
     async def ended(self) -> int:
-        """Its exit code, once there is one."""
+        """Its exit code, once there is one; -N when signal N killed it."""
         return await asyncio.shield(self._code)
 
-
-def collected(pid: int) -> asyncio.Task[int]:
-    """`reaped` that goes on when nobody waits any more, so that no zombie is left. Shield it."""
-    task = asyncio.create_task(reaped(pid), name="collect-child")
-    _collecting.add(task)
-    task.add_done_callback(_collecting.discard)
-    return task
+    async def end(self) -> None:
+        """Kill it, unless it has ended. One that the kernel does not let go is left to itself."""
+        if self._code.done():  # else the pid is still its own
+            return
+        os.kill(self._pid, signal.SIGKILL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DYING_S):
+                await asyncio.shield(self._code)
 
 
 async def ended(pid: int) -> None:
@@ -150,33 +161,14 @@ async def run(
     os.set_blocking(ours, False)
     try:
         try:
-            pid = spawn(argv, env, stdout=theirs, stderr=theirs)
+            child = Child(argv, env, stdout=theirs, stderr=theirs)
         finally:
             os.close(theirs)
-        code = None
-        try:
-            async with asyncio.timeout(timeout_s):
-                output = await read_all(ours, limit)
-                code = await reaped(pid)
-        finally:
-            if code is None:
-                await end(pid)
+        async with child, asyncio.timeout(timeout_s):
+            output = await read_all(ours, limit)
+            return await child.ended(), output
     finally:
         os.close(ours)
-    return code, output
-
-
-async def end(pid: int) -> None:
-    """Kill a child of ours and collect it, also when the caller is cancelled meanwhile. One that
-    the kernel does not let go is left to itself."""
-    await _killed(pid, collected(pid))
-
-
-async def _killed(pid: int, code: asyncio.Task[int]) -> None:
-    os.kill(pid, signal.SIGKILL)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DYING_S):
-            await asyncio.shield(code)
 
 
 def find_program(name: str, folders: Iterable[str] = ()) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
+import time
+from collections.abc import Callable
 
 
 class Share:
@@ -24,15 +27,39 @@ def part_of_files(divisor: int, at_most: int) -> int:
     return at_most if soft == resource.RLIM_INFINITY else min(at_most, soft // divisor)
 
 
-class Pace:
-    """So many a second in the long run, and `burst` at once."""
+class Allowance:
+    """A token bucket: `burst` at once, `rate` a second in the long run."""
 
-    def __init__(self, per_s: float, burst: int) -> None:
-        self._step_s = 1 / per_s
-        self._slack_s = burst / per_s
-        self._due = 0.0
+    def __init__(
+        self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._left = burst
+        self._at = clock()
 
-    def take(self, now: float) -> float:
-        """One more, at the monotonic time `now`; how many seconds it comes too early."""
-        self._due = max(self._due, now - self._slack_s) + self._step_s
-        return max(0.0, self._due - now)
+    def take(self) -> bool:
+        return self.up_to(1) == 1
+
+    def up_to(self, wanted: int) -> int:
+        """Take as many of `wanted` as there are."""
+        taken = min(wanted, max(0, int(self._refilled())))
+        self._left -= taken
+        return taken
+
+    def borrow(self) -> float:
+        """Take one, though there may be none; how many seconds it comes too early."""
+        self._left = self._refilled() - 1
+        return max(0.0, -self._left / self._rate)
+
+    async def turn(self, look_s: float = 0.1) -> None:
+        """Take one as soon as there is one, looking so often."""
+        while not self.take():
+            await asyncio.sleep(look_s)
+
+    def _refilled(self) -> float:
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        return self._left

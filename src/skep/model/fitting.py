@@ -64,11 +64,17 @@ def _fit(value: Any, kind: inspect.Type) -> Any:
 
 def _part(value: Any, kind: inspect.Type) -> inspect.Type | None:
     """The part of `kind` that such a value belongs to."""
-    while isinstance(kind, inspect.Metadata):
-        kind = kind.type
+    kind = bare(kind)
     parts = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     wanted = _KINDS.get(type(value), ())
     return next((part for part in parts if isinstance(part, wanted)), None)
+
+
+def bare(kind: inspect.Type) -> inspect.Type:
+    """Without what is only said about it."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    return kind
 
 
 def _nearest(value: float, kind: inspect.IntType | inspect.FloatType) -> float:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skep.kit.share import Pace, Share, part_of_files
+from skep.kit.share import Allowance, Share, part_of_files
 from skep.network import dns
 from skep.network.translation import ResolverSockets
 from skep.network.upstream import Asker, Forwarder
@@ -100,7 +100,7 @@ class _Open:
     server: asyncio.Server
     waiting: set[asyncio.Task[None]] = field(default_factory=set)
     connections: set[asyncio.Task[None]] = field(default_factory=set)
-    pace: Pace = field(default_factory=lambda: Pace(_QUESTIONS_PER_S, _QUESTIONS_AT_ONCE))
+    pace: Allowance = field(default_factory=lambda: Allowance(_QUESTIONS_PER_S, _QUESTIONS_AT_ONCE))
     pause: asyncio.TimerHandle | None = None
 
 
@@ -174,7 +174,7 @@ class Resolvers:
                 _send(opened.udp, reply, sender)
             elif reply is not None:
                 self._wait_udp(opened, reply, data, sender)
-            if early_s := opened.pace.take(loop.time()):
+            if early_s := opened.pace.borrow():
                 loop.remove_reader(opened.udp)
                 opened.pause = loop.call_later(max(early_s, _PAUSE_S), self._go_on, opened)
                 return
@@ -248,7 +248,7 @@ class Resolvers:
                 async with asyncio.timeout(_TCP_IDLE_S):
                     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
                     data = await reader.readexactly(length)
-                await asyncio.sleep(opened.pace.take(asyncio.get_running_loop().time()))
+                await asyncio.sleep(opened.pace.borrow())
                 reply = self._reply_now(opened, data, udp=False)
                 if isinstance(reply, dns.Question):
                     reply = await self._forward(opened, reply, data, udp=False)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+from collections.abc import Callable
+from contextlib import suppress
 
 from skep.kit.errors import InvalidArgument
 
@@ -34,20 +36,17 @@ def link(name: str) -> str:
 @functools.lru_cache(1024)
 def address(text: str) -> str:
     """An IP address in its usual notation. Raises InvalidArgument for anything else."""
-    if "%" not in text:  # what follows it is any text at all
-        try:
-            return str(ipaddress.ip_address(text))
-        except ValueError:
-            pass
-    raise InvalidArgument(f"invalid IP address: {text}")
+    return _spelled(ipaddress.ip_address, text, "IP address")
 
 
 @functools.lru_cache(1024)
 def subnet(text: str) -> str:
     """A subnet, `172.17.0.0/16`. Raises InvalidArgument for anything else."""
-    if "%" not in text:
-        try:
-            return str(ipaddress.ip_network(text))
-        except ValueError:
-            pass
-    raise InvalidArgument(f"invalid subnet: {text}")
+    return _spelled(ipaddress.ip_network, text, "subnet")
+
+
+def _spelled(read: Callable[[str], object], text: str, what: str) -> str:
+    if "%" not in text:  # what follows it is any text at all
+        with suppress(ValueError):
+            return str(read(text))
+    raise InvalidArgument(f"invalid {what}: {text}")

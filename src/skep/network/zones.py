@@ -75,9 +75,10 @@ class Zones:
         those that DNS can carry."""
         packed = ipaddress.ip_address(address).packed
         for network_id in networks:
-            zone = self._zones.get(network_id)
-            for owner in zone.owners.get(packed, ()) if zone is not None else ():
-                name = f"{owner}.{zone.name}" if zone is not None and zone.name else owner
+            if (zone := self._zones.get(network_id)) is None:
+                continue
+            for owner in zone.owners.get(packed, ()):
+                name = f"{owner}.{zone.name}" if zone.name else owner
                 if dns.is_name(name):
                     return name
         return None

@@ -199,6 +199,10 @@ class Chunk(Message, frozen=True):
     frames: Annotated[list[LogFrame], Meta(max_length=1_024)]
 
 
+LONGEST_ERROR = 4_096
+"""Of a call, in characters, as people get to read it."""
+
+
 class Done(Message, frozen=True):
     """The last word of a call; `error` is empty when all went well."""
 

@@ -178,21 +178,17 @@ class Store:
             await self._persist(staged, accepted)
 
     async def _persist(self, staged: _Staged, accepted: Sequence[tuple[_Waiting, Commit]]) -> None:
-        problem: SkepError = Unavailable("the store was closed while it wrote")
-        written = False
         try:
             await self._log.append(staged.revision, staged.records())
-            written = True
         except SkepError as error:
-            problem = error
+            _fail_all(accepted, error)
         except Exception as error:
             log.exception("%d commits cannot be written", len(accepted))
-            problem = Internal(f"internal error: {error}")
-        finally:
-            if not written:
-                for waiting, _ in accepted:
-                    _fail(waiting, problem)
-        if written:
+            _fail_all(accepted, Internal(f"internal error: {error}"))
+        except BaseException:
+            _fail_all(accepted, Unavailable("the store was closed while it wrote"))
+            raise
+        else:
             self._publish(accepted)
 
     def _publish(self, accepted: Sequence[tuple[_Waiting, Commit]]) -> None:
@@ -204,8 +200,7 @@ class Store:
                 if not waiting.done.done():
                     waiting.done.set_result(commit.revision)
         except Exception:
-            for waiting, _ in accepted:
-                _fail(waiting, Unavailable(_WRITER_ENDED))
+            _fail_all(accepted, Unavailable(_WRITER_ENDED))
             raise
 
     def _refuse_waiting(self, error: SkepError) -> None:
@@ -217,6 +212,11 @@ def _fail(waiting: _Waiting, error: SkepError) -> None:
     if not waiting.done.done():
         waiting.done.set_exception(error)
         waiting.done.exception()  # a caller that went away must not leave a warning behind
+
+
+def _fail_all(accepted: Sequence[tuple[_Waiting, Commit]], error: SkepError) -> None:
+    for waiting, _ in accepted:
+        _fail(waiting, error)
 
 
 class _Staged:

@@ -12,6 +12,8 @@ from typing import Any
 
 from msgspec import inspect
 
+from skep.model.fitting import bare
+
 NUMBERS = (
     -1, 0, 1, 2, 59, 65535, 65536, 2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1,
     2**64, -(2**31), -(2**63), -(2**63) - 1, 10**12, 10**30, -(10**30), 0.5, -0.0, 1e308,
@@ -54,8 +56,7 @@ class Edges:
         dice = self.dice
         if depth > 5 or dice.random() < 0.08:
             return dice.choice(ODD_ITEMS)
-        while isinstance(kind, inspect.Metadata):
-            kind = kind.type
+        kind = bare(kind)
         match kind:
             case inspect.UnionType():
                 return self.value(dice.choice(kind.types), depth)
@@ -88,8 +89,7 @@ class Edges:
 
     def _spoil(self, body: dict[str, Any], kind: inspect.Type) -> None:
         """Change a field here, or below one that is a struct."""
-        while isinstance(kind, inspect.Metadata):
-            kind = kind.type
+        kind = bare(kind)
         if isinstance(kind, inspect.UnionType):
             kind = next((part for part in kind.types if isinstance(part, inspect.StructType)), kind)
         if not isinstance(kind, inspect.StructType) or not kind.fields:
@@ -115,8 +115,7 @@ class Edges:
 
 
 def _is_struct(kind: inspect.Type) -> bool:
-    while isinstance(kind, inspect.Metadata):
-        kind = kind.type
+    kind = bare(kind)
     if isinstance(kind, inspect.UnionType):
         return any(isinstance(part, inspect.StructType) for part in kind.types)
     return isinstance(kind, inspect.StructType)

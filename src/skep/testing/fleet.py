@@ -28,6 +28,7 @@ import msgspec
 from msgspec.structs import replace
 
 from skep.agent.agent import FIRST_RETRY_S, LAST_RETRY_S
+from skep.agent.session import in_parts
 from skep.kit.backoff import Backoff
 from skep.kit.clock import NS_PER_S, utc_now
 from skep.kit.errors import SkepError
@@ -58,7 +59,6 @@ _LIFE = timedelta(days=1)
 _A_COMMIT = 500
 _SAY_EACH_S = 0.1
 _UNEVEN = 0.1
-_REPORTS_A_PART = 512
 _DESCRIPTION = NodeDescription(
     platform=Platform(architecture="x86_64", os="linux"),
     resources=Resources(nano_cpus=4 * 10**9, memory_bytes=8 * 2**30),
@@ -174,8 +174,8 @@ class LightAgent:
             news = given if self.is_complete else self._statuses.keys()
             self.is_complete = True
             reports = [TaskReport(task_id, self._statuses[task_id]) for task_id in news]
-            for start in range(0, len(reports), _REPORTS_A_PART):
-                await link.send(Statuses(reports[start : start + _REPORTS_A_PART]))
+            for part in in_parts(reports):
+                await link.send(Statuses(part))
 
 
 class Fleet:

@@ -147,13 +147,21 @@ def _untrue_tasks(host: DaemonHost) -> Iterator[str]:
 
 
 def _zombies(host: DaemonHost) -> Iterator[str]:
-    """Children of the daemon that nobody reaped."""
     assert host.process is not None
+    for name in zombies_of(host.process.pid).values():
+        yield f"a child of the daemon was not reaped: {name}"
+
+
+def zombies_of(process: int) -> dict[int, str]:
+    """Children that it did not reap: their pids and names."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        name, _, rest = _read(path).rpartition(")")
+        pid, _, rest = _read(path).partition("(")
+        name, _, rest = rest.rpartition(")")
         state, parent, *_ = (*rest.split(maxsplit=2), "", "")
-        if state == "Z" and parent == str(host.process.pid):
-            yield f"a child of the daemon was not reaped: {name})"
+        if state == "Z" and parent == str(process):
+            found[int(pid)] = name
+    return found
 
 
 def _lives(pid: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -27,29 +27,26 @@ MappedDevice = tuple[Device, DeviceRule]
 
 
 async def find_devices(outside: Outside, mappings: Iterable[DeviceMapping]) -> list[MappedDevice]:
-    """`mapped_devices` of paths that may not answer. Raises Unavailable, too."""
+    """`mapped` of paths that may not answer. Raises Unavailable, too."""
     found: list[MappedDevice] = []
     for mapping in mappings:
-        look: Callable[[], list[MappedDevice]] = partial(list, mapped_devices([mapping]))
-        found += await outside.call(mapping.path_on_host, look)
+        found += await outside.call(mapping.path_on_host, partial(mapped, mapping))
     return found
 
 
-def mapped_devices(mappings: Iterable[DeviceMapping]) -> Iterator[tuple[Device, DeviceRule]]:
-    """Each device, or every one in a folder, with its rule. Raises InvalidArgument."""
-    for mapping in mappings:
-        inside = mapping.path_in_container or mapping.path_on_host
-        access = mapping.cgroup_permissions or "rwm"
-        if not _ACCESS.fullmatch(access):
-            raise InvalidArgument(f"invalid device mode: {access}")
-        found = list(_devices_at(mapping.path_on_host, inside, _Walk(mapping.path_on_host)))
-        if not found:
-            raise InvalidArgument(
-                "error gathering device information while adding custom device"
-                f' "{mapping.path_on_host}": no such file or directory, or not a device node'
-            )
-        for device in found:
-            yield device, _rule_of(device, access)
+def mapped(mapping: DeviceMapping) -> list[MappedDevice]:
+    """The device, or every one in the folder, with its rule. Raises InvalidArgument."""
+    inside = mapping.path_in_container or mapping.path_on_host
+    access = mapping.cgroup_permissions or "rwm"
+    if not _ACCESS.fullmatch(access):
+        raise InvalidArgument(f"invalid device mode: {access}")
+    found = list(_devices_at(mapping.path_on_host, inside, _Walk(mapping.path_on_host)))
+    if not found:
+        raise InvalidArgument(
+            "error gathering device information while adding custom device"
+            f' "{mapping.path_on_host}": no such file or directory, or not a device node'
+        )
+    return [(device, _rule_of(device, access)) for device in found]
 
 
 def all_devices() -> list[Device]:

@@ -30,6 +30,7 @@ from skep.kit.errors import UNDECODABLE, Conflict, Internal, InvalidArgument
 from skep.kit.files import (
     DRAFTS,
     close_folder,
+    is_bare,
     reason_of,
     remove_trees,
     replace_file,
@@ -188,7 +189,7 @@ class RecordFolder:
         for folder in sorted(self.root.iterdir()):
             if not _ID.fullmatch(folder.name) or not folder.is_dir():
                 _log.info("%s is no container's", folder)
-            elif _never_finished(folder):
+            elif is_bare(folder, ("diff", "work"), (DRAFTS, _DRAFT)):
                 remove_trees([folder])
             else:
                 yield self._read(folder)
@@ -227,13 +228,6 @@ def _check(record: Record) -> None:
         _RECORD.decode(msgspec.json.encode(record))
     except UNDECODABLE as error:
         raise InvalidArgument(f"the container's record could not be kept: {error}") from None
-
-
-def _never_finished(folder: Path) -> bool:
-    """A create ends with the record, and only then a start puts anything into the two folders."""
-    made = {path for path in folder.iterdir() if not path.match(DRAFTS) and path.name != _DRAFT}
-    empty = {folder / "diff", folder / "work"}
-    return made <= empty and all(path.is_dir() and not any(path.iterdir()) for path in made)
 
 
 def _remains(folder: Path, text: bytes, problem: str) -> Record:

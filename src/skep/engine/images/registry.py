@@ -26,7 +26,7 @@ from skep.kit.errors import (
     Unavailable,
 )
 from skep.kit.numbers import shortened
-from skep.kit.process import end, find_program, reaped, spawn
+from skep.kit.process import Child, find_program
 from skep.model.image import RegistryAuth
 from skep.model.reference import DEFAULT_DOMAIN, Reference, is_registry
 
@@ -124,18 +124,16 @@ class Skopeo:
     an error of its complaint."""
 
     def __init__(
-        self, pid: int, output: int, complaints: int, explain: Callable[[str], SkepError]
+        self, child: Child, output: int, complaints: int, explain: Callable[[str], SkepError]
     ) -> None:
-        self._pid = pid
+        self._child = child
         self._output = output
         self._complaints = complaints
         self._explain = explain
-        self._code: int | None = None
 
     async def success(self) -> None:
         """Wait for its end; raises its failure in docker's words."""
-        self._code = await reaped(self._pid)
-        if self._code:
+        if await self._child.ended():
             complaint = os.pread(self._complaints, _MAX_COMPLAINT_BYTES, 0)
             raise self._explain(complaint.decode(errors="replace"))
 
@@ -143,11 +141,6 @@ class Skopeo:
         """Wait for its end; what it printed. Registries' documents are of 4 MiB at most."""
         await self.success()
         return os.pread(self._output, _MAX_DOCUMENT_BYTES, 0)
-
-    async def end(self) -> None:
-        """Kill it, unless it has ended."""
-        if self._code is None:
-            await end(self._pid)
 
 
 @asynccontextmanager
@@ -173,7 +166,7 @@ async def _running(
     keep_fds: Sequence[int] = (),
 ) -> AsyncIterator[Skopeo]:
     with _memory_file() as output, _memory_file() as complaints:
-        pid = spawn(
+        child = Child(
             [*_skopeo(), *arguments],
             os.environ,  # proxies
             keep_fds=keep_fds,
@@ -181,11 +174,10 @@ async def _running(
             stdout=output,
             stderr=complaints,
         )
-        skopeo = Skopeo(pid, output, complaints, explained)
         try:
-            yield skopeo
+            yield Skopeo(child, output, complaints, explained)
         finally:
-            await skopeo.end()
+            await child.end()
 
 
 def _skopeo() -> list[str]:

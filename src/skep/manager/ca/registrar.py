@@ -9,7 +9,7 @@ from datetime import datetime
 from skep.kit.clock import utc_now
 from skep.kit.errors import Forbidden, InvalidArgument, SkepError, Unavailable
 from skep.kit.ids import new_id
-from skep.manager.allowance import Allowance
+from skep.kit.share import Allowance
 from skep.manager.ca import authority
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node, NodeDescription, NodeSpec, NodeStatus, Role

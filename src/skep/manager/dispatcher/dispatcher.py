@@ -12,7 +12,7 @@ from datetime import datetime
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError, Unavailable
 from skep.kit.ids import new_id
-from skep.manager.allowance import Allowance
+from skep.kit.share import Allowance
 from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.assignments import matters
@@ -44,7 +44,6 @@ _TICK_S = 0.25
 _HELLO_S = 10.0
 _STRETCHED = 1.2
 _OPENINGS_RATE, _OPENINGS_BURST = 2.0, 20.0
-_BREATH_S = 0.1
 _REMOVED = "the node was removed from the cluster"
 
 
@@ -99,7 +98,7 @@ class Dispatcher:
         inbox = Inbox(session, self._registrar, self._nodes)
         try:
             self._heartbeats.heard(node_id, self._grace_s(self._period_s))
-            await self._breathe(node_id)
+            await self._openings[node_id].turn()  # it may open sessions without end
             await self._nodes.arrived(node_id, hello.description, addr)
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.tell())
@@ -136,11 +135,6 @@ class Dispatcher:
         log.warning("session of node %s refused: %s", node_id, problem)
         await turn_away(link, problem)
         return None
-
-    async def _breathe(self, node_id: str) -> None:
-        """A node that opens sessions without end is written down a few times a second only."""
-        while not self._openings[node_id].take():
-            await asyncio.sleep(_BREATH_S)
 
     def _replace(self, session: Session) -> None:
         before = self._sessions.get(session.node_id)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from skep.kit.errors import SkepError
-from skep.manager.allowance import Allowance
+from skep.kit.share import Allowance
 from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.session import Session
@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 
 _RATE, _BURST = 2.0, 20.0
-_BREATH_S = 0.1
 
 
 class Inbox:
@@ -45,8 +44,7 @@ class Inbox:
             self._news.clear()
             while self._waiting:
                 _, message = self._waiting.popitem()
-                while not self._allowance.take():
-                    await asyncio.sleep(_BREATH_S)
+                await self._allowance.turn()
                 await self._answer(message)
 
     async def _answer(self, message: FromAgent) -> None:

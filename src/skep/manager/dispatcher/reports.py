@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from skep.kit.errors import Conflict, Internal, OutOfSequence, SkepError, Unavailable
-from skep.manager.allowance import Allowance
+from skep.kit.share import Allowance
 from skep.manager.dispatcher.heard import is_news, status_of
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, with_status
@@ -68,7 +68,7 @@ class Reports:
     def _next_batch(self) -> list[_Report]:
         """Of every node what it may have stored now."""
         return [
-            _Report(node_id, task_id, status)
+            _Report(task_id, node_id, status)
             for node_id, statuses in self._waiting.items()
             for task_id, status in islice(
                 statuses.items(),
@@ -82,7 +82,7 @@ class Reports:
         changes = [
             Update(task, why=f"node reports {report.status.state}")
             for report in batch
-            if (task := reported(self._store.view, *report.said, now)) is not None
+            if (task := reported(self._store.view, *report, now)) is not None
         ]
         try:
             await self._store.commit(changes)
@@ -110,13 +110,9 @@ class Reports:
 
 
 class _Report(NamedTuple):
-    node_id: str
     task_id: str
+    node_id: str
     status: TaskStatus
-
-    @property
-    def said(self) -> tuple[str, str, TaskStatus]:
-        return self.task_id, self.node_id, self.status
 
 
 def _age(status: TaskStatus) -> tuple[TaskState, datetime]:

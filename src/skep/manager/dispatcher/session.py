@@ -25,6 +25,7 @@ from skep.manager.dispatcher.assignments import (
 )
 from skep.protocol.link import LinkClosed, ManagerLink, MessageTooLarge
 from skep.protocol.messages import (
+    LONGEST_ERROR,
     Assignments,
     Call,
     Cancel,
@@ -46,7 +47,6 @@ from skep.store.change import View
 _CREDIT = 16
 _MAX_CALLS = 256
 _GOODBYE_S = 2.0
-_LONGEST_ERROR = 4_096
 
 
 class Session:
@@ -201,7 +201,7 @@ class Session:
                 if isinstance(answer, Done):
                     finished = True
                     if answer.error:
-                        raise SkepError(plain(answer.error, _LONGEST_ERROR))
+                        raise SkepError(plain(answer.error, LONGEST_ERROR))
                     return
                 yield answer.frames
                 self.say(Credit(call_id, 1))

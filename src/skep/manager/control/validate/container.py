@@ -122,12 +122,14 @@ def _is_signal(text: str) -> bool:
     name = text.upper().removeprefix("SIG")
     try:
         if text[:1].isdigit():
-            return parse_int(text, 1, signal.NSIG - 1) > 0
-        if name.startswith(("RTMIN+", "RTMAX-")):
-            return parse_int(name[6:], 0, signal.SIGRTMAX - signal.SIGRTMIN) >= 0
+            parse_int(text, 1, signal.NSIG - 1)
+        elif name.startswith(("RTMIN+", "RTMAX-")):
+            parse_int(name[6:], 0, signal.SIGRTMAX - signal.SIGRTMIN)
+        else:
+            return f"SIG{name}" in signal.Signals.__members__
     except ValueError:
         return False
-    return f"SIG{name}" in signal.Signals.__members__
+    return True
 
 
 def _check_names(spec: ContainerSpec) -> None:
