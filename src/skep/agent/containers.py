@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -190,8 +191,13 @@ class ContainerExecutor:
             if pull is None:
                 pull = asyncio.create_task(self._pull(image, registry_auth), name=f"pull {image}")
                 self._pulls[key] = pull
-                pull.add_done_callback(lambda _: self._pulls.pop(key, None))
+                pull.add_done_callback(partial(self._pulled, key))
             await asyncio.shield(pull)
+
+    def _pulled(self, key: tuple[str, str], pull: asyncio.Task[None]) -> None:
+        del self._pulls[key]
+        if not pull.cancelled():
+            pull.exception()  # every task that waited may be gone: an error for nobody is no news
 
     async def _pull(self, image: str, registry_auth: str) -> None:
         auth = decode_registry_auth(registry_auth)
