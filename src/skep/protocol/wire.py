@@ -157,7 +157,9 @@ class WireLink(asyncio.Protocol, Generic[_Out, _In]):
         while self._unread:
             take(await self.receive())
         self._take = take
-        line: socket.socket = self.transport.get_extra_info("socket")
+        line: socket.socket | None = self.transport.get_extra_info("socket")
+        if line is None:  # TLS knows of the end, and has yet to tell us
+            raise LinkClosed()
         with patient_with(line.fileno()):
             while self._end is None:
                 self._arrived.clear()
