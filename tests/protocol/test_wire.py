@@ -157,10 +157,13 @@ async def test_a_line_that_ended_before_messages_are_taken_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """TLS lets go of its socket a moment before it says so: the session failed with a traceback."""
-    _, manager = await pair()
+    agent, manager = await pair()
     monkeypatch.setattr(manager.transport, "get_extra_info", lambda _: None)
     with pytest.raises(LinkClosed):
         await manager.each(lambda _: None)
+    agent.close()
+    manager.close()
+    await asyncio.sleep(0.05)
 
 
 async def test_a_line_inside_the_process_is_bounded_too() -> None:
