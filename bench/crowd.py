@@ -16,8 +16,8 @@ from bench.figures import SKEP, Results
 from bench.progress import say
 from bench.waiting import seconds, wait_until
 from bench.workshop import Workshop
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing.fleet import Fleet, enrol
 
 AGENTS, REPLICAS = 5_000, 10_000
@@ -90,7 +90,7 @@ def _measure_return(engine: Skep, fleet: Fleet, results: Results) -> None:
 
 async def _enrol(database: Path, folder: Path) -> None:
     """While no daemon uses the store: asking to join has a rate, five thousand take minutes."""
-    store = Store(SqliteLog(database))
+    store = Primary(SqliteLog(database))
     await store.start()
     try:
         await enrol(store, folder, AGENTS)

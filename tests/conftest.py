@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing.control_plane import ControlPlane
 from skep.testing.daemon import DaemonHost, daemon_host
 from skep.testing.soundness import burdens, faults
@@ -110,9 +110,9 @@ def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(tmp_path: Path) -> AsyncIterator[Primary]:
     """An empty one on the disk, that takes commits."""
-    store = Store(SqliteLog(tmp_path / "store.db"))
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     yield store
     await store.close()

@@ -22,8 +22,8 @@ from skep.model.cluster import ClusterSpec
 from skep.model.service import ReplicatedService, ServiceMode, ServiceSpec
 from skep.model.task import Task
 from skep.store.change import Create, Update
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 from skep.testing.daemon import DaemonHost
 
@@ -89,7 +89,7 @@ def task(task_id: str, slot: int = 1) -> Task:
     return b.task(task_id, b.service(name="web"), slot)
 
 
-async def test_an_object_that_cannot_be_kept_fails_its_own_commit(store: Store) -> None:
+async def test_an_object_that_cannot_be_kept_fails_its_own_commit(store: Primary) -> None:
     """Whoever made it, and whatever came to the writer in the same batch."""
     async with asyncio.timeout(_PATIENCE_S):
         done = await asyncio.gather(
@@ -123,7 +123,7 @@ async def test_the_writer_outlives_whatever_the_log_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     faulty = FaultyLog(tmp_path / "store.db")
-    store = Store(faulty)
+    store = Primary(faulty)
     await store.start()
     faulty.faults = [OverflowError("too big"), RecursionError(), Unavailable("full")]
     async with asyncio.timeout(_PATIENCE_S):
@@ -137,7 +137,7 @@ async def test_the_writer_outlives_whatever_the_log_does(
 
 @pytest.mark.logs_errors("the store's writer failed")
 async def test_a_writer_that_cannot_go_on_ends_the_manager(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: Primary, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Memory that is not what the log holds must not be decided over."""
     standing = asyncio.create_task(store.stands())
@@ -161,7 +161,7 @@ async def test_what_an_older_skep_kept_beyond_the_bounds_keeps_no_manager_from_s
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "store.db"
-    store = Store(SqliteLog(path))
+    store = Primary(SqliteLog(path))
     await store.start()
     web = b.service(name="web")
     mode = ServiceMode(replicated=ReplicatedService(replicas=2**64 - 1))
@@ -170,7 +170,7 @@ async def test_what_an_older_skep_kept_beyond_the_bounds_keeps_no_manager_from_s
     )
     await store.commit([Create(replace(web, spec=replace(web.spec, mode=mode))), Create(naive)])
     await store.close()
-    again = Store(SqliteLog(path))
+    again = Primary(SqliteLog(path))
     await again.start()
     found = again.view.services()[0].spec.mode.replicated
     assert found is not None
@@ -183,14 +183,14 @@ async def test_what_an_older_skep_kept_beyond_the_bounds_keeps_no_manager_from_s
 
 async def test_what_cannot_be_read_at_all_is_named(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    store = Store(SqliteLog(path))
+    store = Primary(SqliteLog(path))
     await store.start()
     await store.commit([Create(task("t"))])
     await store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE objects SET body = x'ff'")
     connection.close()
-    again = Store(SqliteLog(path))
+    again = Primary(SqliteLog(path))
     with pytest.raises(Unavailable, match="cannot be used: task t cannot be read"):
         await again.start()
     await again.close()

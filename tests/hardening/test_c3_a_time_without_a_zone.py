@@ -22,16 +22,16 @@ from skep.manager.allocator import Allocator
 from skep.manager.allocator import endpoints as endpoints_module
 from skep.manager.loop import Loop
 from skep.manager.manager import rooms
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.manager.scheduler import Scheduler
 from skep.manager.scheduler.ledger import Ledger
 from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus
 from skep.protocol.messages import FromAgent, Statuses, TaskReport
-from skep.store.change import Create, Event, Plan, Update, View
+from skep.store.change import Create, Event, Update, View
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 
 PENDING = TaskState.PENDING
@@ -57,7 +57,7 @@ async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
 
 async def test_a_manager_that_stored_such_a_time_plans_on(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    store = Store(SqliteLog(path))
+    store = Primary(SqliteLog(path))
     await store.start()
     naive = TaskStatus(timestamp=datetime(2026, 11, 27), state=TaskState.FAILED)
     dead = b.task("t1", WEB, 1, desired=TaskState.SHUTDOWN, state=TaskState.FAILED)
@@ -65,7 +65,7 @@ async def test_a_manager_that_stored_such_a_time_plans_on(tmp_path: Path) -> Non
     await store.commit([Create(new) for new in made])
     await store.close()
 
-    again = Store(SqliteLog(path))
+    again = Primary(SqliteLog(path))
     await again.start()
     running = asyncio.create_task(Loop(again, rooms()).run())
     try:
@@ -182,7 +182,7 @@ class Unkept(Broken):
 
 @pytest.mark.logs_errors("cannot plan")
 async def test_a_plan_that_cannot_be_stored_fails_for_its_own_key(tmp_path: Path) -> None:
-    store = Store(SqliteLog(tmp_path / "store.db"))
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     await store.commit([Create(WEB), Create(DB)])
     running = asyncio.create_task(Loop(store, [Unkept()]).run())
@@ -200,7 +200,7 @@ async def test_what_cannot_be_planned_is_said_once_and_tried_ever_more_seldom(
 ) -> None:
     caplog.set_level(logging.INFO)
     room = Broken()
-    store = Store(SqliteLog(tmp_path / "store.db"))
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     await store.commit([Create(WEB)])
     running = asyncio.create_task(Loop(store, [room]).run())

@@ -34,8 +34,8 @@ from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
 from skep.kit.errors import Internal, Unavailable
 from skep.kit.threads import Outside
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing.daemon import DaemonHost, daemon_host, until
 from skep.testing.damage import damaged
 from skep.testing.network import FakeNetwork
@@ -177,7 +177,7 @@ async def _agents_disk(room: Room) -> None:
 
 
 async def _store(room: Room) -> None:
-    store = Store(SqliteLog(room.path))
+    store = Primary(SqliteLog(room.path))
     try:
         await store.start()
         store.view.cluster()

@@ -46,8 +46,8 @@ from skep.protocol.tls import connect, member_context
 from skep.protocol.wire import BadFrame, WireLink
 from skep.store.change import KINDS, Create
 from skep.store.form import decode, encode
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 from skep.testing.control_plane import ControlPlane
 from skep.testing.executor import FakeExecutor
@@ -70,7 +70,7 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.exc_info]
 
 
-def check_kept(store: Store) -> None:
+def check_kept(store: Primary) -> None:
     """Whatever is stored can be shown to Go's clients and be read again."""
     for stored in store.view.all():
         if not isinstance(stored, ClusterSecrets):
@@ -108,7 +108,7 @@ async def settled(reports: Reports) -> None:
 async def test_a_manager_outlives_whatever_a_worker_says(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
 ) -> None:
-    store = Store(SqliteLog(tmp_path / "store.db"))
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     states = [state for state in TaskState if TaskState.NEW <= state <= TaskState.FAILED]
     own = [b.task(f"own{n}", WEB, n + 1, state=states[n % len(states)]) for n in range(12)]

@@ -20,10 +20,11 @@ from skep.manager.control.validate import check_spec
 from skep.manager.loop import Loop
 from skep.manager.manager import rooms
 from skep.manager.orchestrator import Orchestrator, draft
+from skep.manager.room import Plan
 from skep.model.service import ServiceSpec, UpdateConfig
-from skep.store.change import Create, Plan, View
+from skep.store.change import Create, View
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 from skep.testing.simulator import SimulatedCluster
 
@@ -70,7 +71,7 @@ def test_a_billion_that_is_stored_is_planned_as_the_most_and_in_slices() -> None
 async def test_a_manager_with_a_billion_in_its_store_starts_and_serves_others(
     tmp_path: Path,
 ) -> None:
-    store = Store(SqliteLog(tmp_path / "store.db"))
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     await store.commit([Create(b.service(BILLION, name="huge")), Create(b.node())])
     running = asyncio.create_task(Loop(store, rooms()).run())

@@ -19,11 +19,11 @@ from msgspec.structs import replace
 
 from skep.kit import clock as clocks
 from skep.manager.loop import Loop
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.model.service import RestartPolicy, UpdateConfig
-from skep.store.change import Create, Event, Plan, View
+from skep.store.change import Create, Event, View
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 from skep.testing.control_plane import ControlPlane
 from skep.testing.simulated_agent import Behaviour
@@ -80,7 +80,7 @@ async def test_a_clock_that_is_set_shortens_and_stretches_no_wait(
     tmp_path: Path, wall: type[Wall], off: timedelta
 ) -> None:
     room = Waiting(after_s=0.5)
-    store = Store(SqliteLog(tmp_path / "store.db"))
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     loop = asyncio.create_task(Loop(store, [room]).run())
     try:
@@ -232,12 +232,12 @@ def test_what_an_older_skep_believed_of_a_nodes_clock_is_settled_when_it_is_read
 
     async def reread() -> datetime | None:
         path = tmp_path / "store.db"
-        store = Store(SqliteLog(path))
+        store = Primary(SqliteLog(path))
         await store.start()
         task = b.task("t", b.service(), applied_at=None, running_since=b.T0.replace(year=9999))
         await store.commit([Create(task)])
         await store.close()
-        store = Store(SqliteLog(path))
+        store = Primary(SqliteLog(path))
         await store.start()
         (task,) = store.view.tasks()
         await store.close()

@@ -9,15 +9,15 @@ import pytest
 
 from skep.kit.errors import Unavailable
 from skep.store.change import Create
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 
 
 async def test_the_error_of_a_full_disk_is_the_one_that_is_told(tmp_path: Path) -> None:
     """SQLite rolls back by itself when the disk is full (sqlite.org/lang_transaction.html)."""
     log = SqliteLog(tmp_path / "store.db")
-    store = Store(log)
+    store = Primary(log)
     await store.start()
     web = b.service(name="web")
     await store.commit([Create(web)])

@@ -30,8 +30,8 @@ from skep.protocol.messages import FromAgent, FromManager, Hello, Statuses, Task
 from skep.protocol.tls import connect, member_context
 from skep.protocol.wire import pack
 from skep.store.change import Create
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 from skep.testing.control_plane import ControlPlane, FakeNode
 
@@ -84,8 +84,8 @@ def test_frames_of_tiny_reports_end_soon() -> None:
 
 
 @asynccontextmanager
-async def reporting(tmp_path: Path, *tasks: Task) -> AsyncIterator[tuple[Store, Reports]]:
-    store = Store(SqliteLog(tmp_path / "store.db"))
+async def reporting(tmp_path: Path, *tasks: Task) -> AsyncIterator[tuple[Primary, Reports]]:
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     await store.commit([Create(task) for task in tasks])
     reports = Reports(store, utc_now)
@@ -98,7 +98,7 @@ async def reporting(tmp_path: Path, *tasks: Task) -> AsyncIterator[tuple[Store, 
         await store.close()
 
 
-async def until_state(store: Store, task_id: str, state: TaskState, within_s: float = 10) -> Task:
+async def until_state(store: Primary, task_id: str, state: TaskState, within_s: float = 10) -> Task:
     async with asyncio.timeout(within_s):
         while (task := store.view.task(task_id)) is None or task.status.state is not state:
             await asyncio.sleep(0.01)

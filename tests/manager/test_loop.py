@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from skep.kit.clock import utc_now
 from skep.manager.loop import Loop
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.model.base import Version
-from skep.store.change import Create, Event, Plan, Update, View
+from skep.store.change import Create, Event, Update, View
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 
 
@@ -50,8 +50,8 @@ class Recorder:
 
 
 @asynccontextmanager
-async def driven(tmp_path: Path, room: Recorder) -> AsyncIterator[Store]:
-    store = Store(SqliteLog(tmp_path / "store.db"))
+async def driven(tmp_path: Path, room: Recorder) -> AsyncIterator[Primary]:
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     await store.commit([Create(b.service(name="web"))])
     running = asyncio.create_task(Loop(store, [room]).run())

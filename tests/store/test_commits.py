@@ -12,21 +12,22 @@ from skep.kit.errors import Conflict, OutOfSequence, Unavailable
 from skep.model.base import Version
 from skep.model.states import TaskState
 from skep.store.change import Create, Delete, Update
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Lagged, Store
+from skep.store.watch import Lagged
 from skep.testing import builders as b
 
 WEB = b.service(name="web")
 
 
-async def reopened(store: Store, tmp_path: Path) -> Store:
+async def reopened(store: Primary, tmp_path: Path) -> Primary:
     await store.close()
-    again = Store(SqliteLog(tmp_path / "store.db"))
+    again = Primary(SqliteLog(tmp_path / "store.db"))
     await again.start()
     return again
 
 
-async def test_what_was_committed_is_there_after_a_restart(store: Store, tmp_path: Path) -> None:
+async def test_what_was_committed_is_there_after_a_restart(store: Primary, tmp_path: Path) -> None:
     await store.commit([Create(WEB), Create(b.task("t1", WEB))])
     before = list(store.view.all())
     again = await reopened(store, tmp_path)
@@ -35,7 +36,7 @@ async def test_what_was_committed_is_there_after_a_restart(store: Store, tmp_pat
     await again.close()
 
 
-async def test_a_commit_stamps_version_and_times(store: Store) -> None:
+async def test_a_commit_stamps_version_and_times(store: Primary) -> None:
     revision = await store.commit([Create(WEB)])
     web = store.view.services()[0]
     assert web.version == Version(revision)
@@ -45,7 +46,7 @@ async def test_a_commit_stamps_version_and_times(store: Store) -> None:
     assert (again.created_at, again.version) == (web.created_at, Version(revision + 1))
 
 
-async def test_a_stale_writer_is_refused_and_changes_nothing(store: Store) -> None:
+async def test_a_stale_writer_is_refused_and_changes_nothing(store: Primary) -> None:
     await store.commit([Create(WEB)])
     read = store.view.services()[0]
     await store.commit([Update(read)])
@@ -54,13 +55,13 @@ async def test_a_stale_writer_is_refused_and_changes_nothing(store: Store) -> No
     assert store.view.tasks() == []
 
 
-async def test_a_name_is_given_once(store: Store) -> None:
+async def test_a_name_is_given_once(store: Primary) -> None:
     await store.commit([Create(WEB)])
     with pytest.raises(Conflict, match="service web already exists"):
         await store.commit([Create(replace(WEB, id="another"))])
 
 
-async def test_a_name_is_free_in_the_commit_that_frees_it(store: Store) -> None:
+async def test_a_name_is_free_in_the_commit_that_frees_it(store: Primary) -> None:
     await store.commit([Create(WEB)])
     old = store.view.services()[0]
     await store.commit([Delete(old), Create(replace(WEB, id="another"))])
@@ -69,7 +70,7 @@ async def test_a_name_is_free_in_the_commit_that_frees_it(store: Store) -> None:
     assert found.id == "another"
 
 
-async def test_of_two_writers_in_one_batch_the_second_is_refused(store: Store) -> None:
+async def test_of_two_writers_in_one_batch_the_second_is_refused(store: Primary) -> None:
     await store.commit([Create(WEB)])
     read = store.view.services()[0]
     first, second = await asyncio.gather(
@@ -79,7 +80,7 @@ async def test_of_two_writers_in_one_batch_the_second_is_refused(store: Store) -
     assert isinstance(second, OutOfSequence)
 
 
-async def test_watchers_see_every_commit_in_order(store: Store) -> None:
+async def test_watchers_see_every_commit_in_order(store: Primary) -> None:
     watch = store.watch()
     await asyncio.gather(*(store.commit([Create(b.task(f"t{n}", WEB))]) for n in range(50)))
     revisions = []
@@ -90,9 +91,9 @@ async def test_watchers_see_every_commit_in_order(store: Store) -> None:
 
 
 async def test_a_watcher_that_does_not_read_is_told_to_begin_anew(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Primary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skep.store.store._MAX_UNREAD", 3)
+    monkeypatch.setattr("skep.store.watch._MAX_UNREAD", 3)
     watch = store.watch()
     for n in range(5):
         await store.commit([Create(b.task(f"t{n}", WEB))])
@@ -101,7 +102,7 @@ async def test_a_watcher_that_does_not_read_is_told_to_begin_anew(
     watch.close()
 
 
-async def test_a_closed_store_refuses(store: Store) -> None:
+async def test_a_closed_store_refuses(store: Primary) -> None:
     await store.close()
     with pytest.raises(Unavailable):
         await store.commit([Create(WEB)])
@@ -110,17 +111,17 @@ async def test_a_closed_store_refuses(store: Store) -> None:
 async def test_a_store_that_cannot_be_opened_says_which_file(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"this is no database, it is far too long to be an empty one" * 20)
-    store = Store(SqliteLog(path))
+    store = Primary(SqliteLog(path))
     with pytest.raises(Unavailable, match=r"store\.db"):
         await store.start()
     await store.close()
 
 
-async def test_the_log_file_is_for_its_owner_alone(store: Store, tmp_path: Path) -> None:
+async def test_the_log_file_is_for_its_owner_alone(store: Primary, tmp_path: Path) -> None:
     assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
 
 
-async def test_indexes_follow_a_task_to_its_node_and_out(store: Store) -> None:
+async def test_indexes_follow_a_task_to_its_node_and_out(store: Primary) -> None:
     await store.commit([Create(b.task("t1", WEB, on=""))])
     task = store.view.tasks()[0]
     await store.commit([Update(replace(task, node_id="n1"))])

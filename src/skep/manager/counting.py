@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from skep.manager.faults import Faults
-from skep.manager.room import NewId
-from skep.store.change import Event, Plan, View
+from skep.manager.room import NewId, Plan
+from skep.store.change import Event, View
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from skep.kit.ids import new_id
 from skep.manager.faults import Troubles
 from skep.manager.room import NewId, Room
 from skep.store.change import Commit
-from skep.store.store import Lagged, Store, Watch
+from skep.store.store import Store
+from skep.store.watch import Lagged, Watch
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from skep.manager.reaper import Reaper
 from skep.manager.reception import Reception
 from skep.manager.room import Room
 from skep.manager.scheduler import ConstraintEnforcer, Scheduler
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 
 
 def rooms() -> list[Room]:
@@ -49,7 +49,7 @@ class Manager:
     def __init__(self, state: Path, clock: SteadyClock | None = None) -> None:
         clock = clock or SteadyClock()
         self._clock = clock
-        self.store = Store(SqliteLog(state / "store.db"), clock)
+        self.store = Primary(SqliteLog(state / "store.db"), clock)
         self.control = Control(self.store, Authority(), clock=clock)
         self.registrar = Registrar(self.store)
         self.dispatcher = Dispatcher(self.store, self.registrar, clock)

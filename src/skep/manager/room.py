@@ -6,13 +6,29 @@ whatever it must remember stands in the objects, so a new leader plans as the ol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from skep.store.change import Event, Plan, View
+import msgspec
+
+from skep.store.change import Change, Event, View
 
 NewId = Callable[[], str]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a deciding room wants: changes to commit together, and when to look again.
+
+    `wake` maps a dirty key to the moment at which that key should be planned again though nothing
+    changed. `explanations` are sentences for the log; the causes of changes travel in `Change.why`
+    and in the objects. `faults` are what was left out because planning it went wrong, by name.
+    """
+
+    changes: tuple[Change, ...] = ()
+    explanations: tuple[str, ...] = ()
+    wake: dict[str, datetime] = {}
+    faults: Mapping[str, Exception] = {}
 
 
 class Room(Protocol):

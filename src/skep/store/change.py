@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -68,20 +67,6 @@ class Commit(msgspec.Struct, frozen=True):
 
     revision: int
     events: tuple[Event, ...]
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What a deciding room wants: changes to commit together, and when to look again.
-
-    `wake` maps a dirty key to the moment at which that key should be planned again though nothing
-    changed. `explanations` are sentences for the log; the causes of changes travel in `Change.why`
-    and in the objects. `faults` are what was left out because planning it went wrong, by name.
-    """
-
-    changes: tuple[Change, ...] = ()
-    explanations: tuple[str, ...] = ()
-    wake: dict[str, datetime] = {}
-    faults: Mapping[str, Exception] = {}
 
 
 class View(Protocol):

@@ -53,7 +53,7 @@ from skep.protocol.messages import (
 from skep.protocol.signing import new_request
 from skep.protocol.tls import BUSY_S, CertificateFiles, connect, member_context
 from skep.store.change import Create
-from skep.store.store import Store
+from skep.store.primary import Primary
 
 _LIFE = timedelta(days=1)
 _A_COMMIT = 500
@@ -74,7 +74,7 @@ class Census(msgspec.Struct, frozen=True):
     lost: int = 0
 
 
-async def enrol(store: Store, folder: Path, count: int) -> None:
+async def enrol(store: Primary, folder: Path, count: int) -> None:
     """Make `count` nodes members of the store's cluster, with their identities below `folder`.
 
     They share one key, because making thousands takes long and nobody here looks at it.

@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from skep.manager.ca import authority
 from skep.manager.ca.rotation import RootRotation
+from skep.manager.room import Plan
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node, TLSInfo
-from skep.store.change import Event, Plan, Update
+from skep.store.change import Event, Update
 from skep.store.memory import MemoryView
 from skep.testing import builders
 

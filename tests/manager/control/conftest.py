@@ -13,8 +13,8 @@ from skep.manager.control.cluster import Birth, init_changes
 from skep.model.cluster import ClusterSecrets, JoinTokens
 from skep.model.node import TLSInfo
 from skep.store.change import Create
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing.builders import ids, node
 
 
@@ -41,9 +41,9 @@ class PlainAuthority:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(tmp_path: Path) -> AsyncIterator[Primary]:
     """A cluster just initialised: manager m1, worker w1, the ingress, host and bridge networks."""
-    store = Store(SqliteLog(tmp_path / "store.db"))
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     manager = replace(node("m1"), certificate_role="manager")
     manager = replace(manager, spec=replace(manager.spec, role="manager"))
@@ -61,5 +61,5 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def control(store: Store) -> Control:
+def control(store: Primary) -> Control:
     return Control(store, PlainAuthority(), ids("id"))

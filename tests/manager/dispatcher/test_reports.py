@@ -15,8 +15,8 @@ from skep.manager.dispatcher.reports import Reports, reported
 from skep.model.states import TaskState
 from skep.model.task import TaskStatus
 from skep.store.change import Create, Update
+from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
-from skep.store.store import Store
 from skep.testing import builders as b
 
 WEB = b.service(name="web")
@@ -28,8 +28,8 @@ def status(state: TaskState, at: float = 1, err: str = "") -> TaskStatus:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(SqliteLog(tmp_path / "store.db"))
+async def store(tmp_path: Path) -> AsyncIterator[Primary]:
+    store = Primary(SqliteLog(tmp_path / "store.db"))
     await store.start()
     await store.commit([Create(ASSIGNED)])
     yield store
@@ -46,19 +46,19 @@ async def running(reports: Reports) -> AsyncIterator[None]:
         await asyncio.gather(job, return_exceptions=True)
 
 
-def state(store: Store) -> TaskState:
+def state(store: Primary) -> TaskState:
     task = store.view.task("t")
     assert task is not None
     return task.status.state
 
 
-async def settled(store: Store, wanted: TaskState) -> None:
+async def settled(store: Primary, wanted: TaskState) -> None:
     async with asyncio.timeout(5):
         while state(store) is not wanted:
             await asyncio.sleep(0.005)
 
 
-async def test_the_newest_of_several_reports_is_stored_once(store: Store) -> None:
+async def test_the_newest_of_several_reports_is_stored_once(store: Primary) -> None:
     reports = Reports(store, utc_now)
     before = store.view.revision
     for each in (TaskState.ACCEPTED, TaskState.PREPARING, TaskState.RUNNING):
@@ -68,7 +68,7 @@ async def test_the_newest_of_several_reports_is_stored_once(store: Store) -> Non
     assert store.view.revision == before + 1
 
 
-async def test_a_report_that_was_overtaken_does_not_replace_the_newer(store: Store) -> None:
+async def test_a_report_that_was_overtaken_does_not_replace_the_newer(store: Primary) -> None:
     """Both may wait at the same time: a session's first word repeats what came before it."""
     reports = Reports(store, utc_now)
     reports.take("n1", "t", status(TaskState.FAILED, 9))
@@ -77,7 +77,7 @@ async def test_a_report_that_was_overtaken_does_not_replace_the_newer(store: Sto
         await settled(store, TaskState.FAILED)
 
 
-async def test_nobody_reports_on_another_s_task(store: Store) -> None:
+async def test_nobody_reports_on_another_s_task(store: Primary) -> None:
     reports = Reports(store, utc_now)
     reports.take("n1", "t", status(TaskState.RUNNING))
     reports.take("n2", "t", status(TaskState.FAILED, 9))
@@ -88,7 +88,7 @@ async def test_nobody_reports_on_another_s_task(store: Store) -> None:
     assert state(store) is TaskState.RUNNING
 
 
-async def test_a_task_that_somebody_else_wrote_meanwhile_is_read_again(store: Store) -> None:
+async def test_a_task_that_somebody_else_wrote_meanwhile_is_read_again(store: Primary) -> None:
     reports = Reports(store, utc_now)
     async with running(reports):
         for _ in range(20):

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from skep.manager.orchestrator import Orchestrator
 from skep.manager.orchestrator.draft import A_PLAN
+from skep.manager.room import Plan
 from skep.model.service import RestartPolicy
 from skep.model.states import TaskState
 from skep.model.task import ServiceAnnotations, Task, TaskStatus
-from skep.store.change import Create, Plan, Update
+from skep.store.change import Create, Update
 from skep.testing.builders import at, ids, node, nodes, service, spec, task, view
 from skep.testing.transcript import look
 

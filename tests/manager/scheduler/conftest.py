@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from skep.manager.room import Plan
 from skep.manager.scheduler import Scheduler
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.store.change import Plan, Update
+from skep.store.change import Update
 from skep.store.memory import MemoryView
 from skep.testing.builders import at, ids
 

@@ -21,12 +21,13 @@ from skep.manager.allocator.ledger import (
 from skep.manager.allocator.refused import Refused
 from skep.manager.counting import CountingRoom
 from skep.manager.faults import Faults
+from skep.manager.room import Plan
 from skep.model.cluster import Cluster
 from skep.model.network import Network
 from skep.model.service import EndpointSpec, Service
 from skep.model.states import TaskState
 from skep.model.task import NetworkAttachment, NetworkName, NetworkRef, Task, TaskStatus, task_name
-from skep.store.change import Event, Plan, Stored, Update, View
+from skep.store.change import Event, Stored, Update, View
 
 _NO_ENDPOINT = EndpointSpec()
 

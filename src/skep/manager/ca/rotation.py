@@ -8,10 +8,10 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from skep.manager.ca import authority
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
-from skep.store.change import Event, Plan, Update, View
+from skep.store.change import Event, Update, View
 
 _KEY = "root"
 _WHY = "root rotation finished"

@@ -19,8 +19,8 @@ from skep.manager.control.networks import Networks
 from skep.manager.control.nodes import Nodes
 from skep.manager.control.services import Services
 from skep.manager.control.tasks import Tasks
-from skep.manager.control.writer import Store
 from skep.manager.room import NewId
+from skep.store.store import Store
 
 
 class Control:

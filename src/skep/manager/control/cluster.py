@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, Unavailable, Unimplemented
-from skep.manager.control.writer import Store, check_version, commit
+from skep.manager.control.writer import check_version, commit
 from skep.manager.dispatcher.liveness import LONGEST_PERIOD_NS, SHORTEST_PERIOD_NS
 from skep.model.cluster import (
     CAConfig,
@@ -24,6 +24,7 @@ from skep.model.cluster import (
 from skep.model.network import Network, NetworkSpec
 from skep.model.node import Node, TLSInfo
 from skep.store.change import Change, Create, Stored, Update
+from skep.store.store import Store
 
 PREDEFINED_NETWORKS = ("host", "bridge")
 """Each node's own; services name them, so the cluster knows them (not shown in listings)."""

@@ -10,7 +10,7 @@ from skep.manager.control import filters as by
 from skep.manager.control import resolve, words
 from skep.manager.control.cluster import PREDEFINED_NETWORKS
 from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import Store, commit, commit_latest
+from skep.manager.control.writer import commit, commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
@@ -18,6 +18,7 @@ from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task
 from skep.store.change import Create, Delete, View
+from skep.store.store import Store
 
 _FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 

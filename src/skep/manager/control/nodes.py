@@ -8,9 +8,10 @@ from skep.kit.errors import Unimplemented
 from skep.manager.control import filters as by
 from skep.manager.control import resolve, words
 from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import Store, check_version, commit, commit_latest
+from skep.manager.control.writer import check_version, commit, commit_latest
 from skep.model.node import Node, NodeSpec
 from skep.store.change import Delete, Update, View
+from skep.store.store import Store
 
 _FILTERS = ("id", "label", "membership", "name", "node.label", "role")
 

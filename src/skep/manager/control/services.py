@@ -16,12 +16,13 @@ from skep.manager.control.filters import NO_FILTERS, Filters
 from skep.manager.control.names import unused_name
 from skep.manager.control.spec import complete
 from skep.manager.control.validate import check_spec, check_update
-from skep.manager.control.writer import Store, check_version, commit, commit_latest
+from skep.manager.control.writer import check_version, commit, commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.base import Version
 from skep.model.service import Endpoint, RegistryAuth, Service, ServiceSpec, UpdateStatus
 from skep.store.change import Change, Create, Delete, Update, View
+from skep.store.store import Store
 
 Clock = Callable[[], datetime]
 AuthFrom = Literal["", "spec", "previous-spec"]

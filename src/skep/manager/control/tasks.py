@@ -10,12 +10,12 @@ from skep.kit.ids import new_id
 from skep.manager.control import filters as by
 from skep.manager.control import resolve
 from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import Store
 from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.stale import Staleness
 from skep.model.states import TaskState
 from skep.model.task import Task, task_name
 from skep.store.change import View
+from skep.store.store import Store
 
 _FILTERS = (
     "_up-to-date",

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from skep.kit.errors import OutOfSequence
 from skep.manager.control import words
 from skep.model.base import Object
 from skep.store.change import Change, View
+from skep.store.store import Store
 
 _TRIES = 10
-
-
-class Store(Protocol):
-    """What control needs of the store (`skep.store.store.Store` is one)."""
-
-    @property
-    def view(self) -> View: ...
-
-    async def commit(self, changes: Sequence[Change]) -> int:
-        """Make all the changes durable, or none; the revision they got."""
-        ...
 
 
 async def commit(store: Store, changes: Sequence[Change]) -> int:

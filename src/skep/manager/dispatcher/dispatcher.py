@@ -36,7 +36,8 @@ from skep.protocol.messages import (
     Statuses,
 )
 from skep.store.change import Event
-from skep.store.store import Lagged, Store
+from skep.store.store import Store
+from skep.store.watch import Lagged
 
 log = logging.getLogger(__name__)
 

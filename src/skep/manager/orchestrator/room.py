@@ -11,13 +11,13 @@ from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.settle import Settler
 from skep.manager.orchestrator.slots import slots_of
 from skep.manager.orchestrator.stale import Staleness
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.model import defaults
 from skep.model.node import Node, alive, eligible
 from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.store.change import Change, Event, Plan, View
+from skep.store.change import Change, Event, View
 
 
 class Orchestrator:

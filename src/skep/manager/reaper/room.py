@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from skep.manager.reaper import history
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.model.cluster import Cluster, OrchestrationConfig
 from skep.model.node import Node
 from skep.model.service import Service
 from skep.model.task import Task, with_status
-from skep.store.change import Change, Delete, Event, Plan, Update, View
+from skep.store.change import Change, Delete, Event, Update, View
 
 
 class Reaper:

@@ -14,14 +14,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from skep.manager.constraint import matches, parse
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.manager.scheduler.filters import request_of
 from skep.manager.scheduler.nodeinfo import NodeInfo
 from skep.model import defaults
 from skep.model.node import Node
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, with_status
-from skep.store.change import Event, Plan, Update, View
+from skep.store.change import Event, Update, View
 
 _REASON = "assigned node no longer meets constraints"
 

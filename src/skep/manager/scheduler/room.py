@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from skep.manager.counting import CountingRoom
 from skep.manager.faults import Faults
+from skep.manager.room import Plan
 from skep.manager.scheduler.candidates import (
     Chooser,
     Pick,
@@ -32,7 +33,7 @@ from skep.model import defaults
 from skep.model.node import Node
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, task_name
-from skep.store.change import Event, Plan, Update, View
+from skep.store.change import Event, Update, View
 
 Placements = Generator[NodeInfo, None, None]
 
