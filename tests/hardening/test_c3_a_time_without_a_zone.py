@@ -29,7 +29,7 @@ from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus
 from skep.protocol.messages import FromAgent, Statuses, TaskReport
-from skep.store.change import Create, Event, Update, View
+from skep.store.change import Create, Event, Stored, Update, View
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 from skep.testing import builders as b
@@ -61,7 +61,14 @@ async def test_a_manager_that_stored_such_a_time_plans_on(tmp_path: Path) -> Non
     await store.start()
     naive = TaskStatus(timestamp=datetime(2026, 11, 27), state=TaskState.FAILED)
     dead = b.task("t1", WEB, 1, desired=TaskState.SHUTDOWN, state=TaskState.FAILED)
-    made = [WEB, DB, b.node(), replace(dead, status=naive), waiting("t2", WEB), waiting("t3", DB)]
+    made: list[Stored] = [
+        WEB,
+        DB,
+        b.node(),
+        replace(dead, status=naive),
+        waiting("t2", WEB),
+        waiting("t3", DB),
+    ]
     await store.commit([Create(new) for new in made])
     await store.close()
 

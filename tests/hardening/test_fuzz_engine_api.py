@@ -199,7 +199,7 @@ class Fuzzer:
 
     def _sound(self, pattern: str) -> dict[str, Any]:
         name = f"odd-{self._number}"
-        return {
+        bodies: dict[str, dict[str, Any]] = {
             "/auth": {"username": "a", "password": "b", "serveraddress": "127.0.0.1:1"},
             "/containers/create": {"Image": "web:1", "HostConfig": {}, "NetworkingConfig": {}},
             "/containers/{id}/exec": {"Cmd": ["true"], "AttachStdout": True},
@@ -214,7 +214,8 @@ class Fuzzer:
             "/swarm/init": {"ListenAddr": "127.0.0.1", "AdvertiseAddr": "127.0.0.1"},
             "/swarm/join": {"RemoteAddrs": ["127.0.0.1:1"], "JoinToken": "x"},
             "/volumes/create": {"Name": name},
-        }.get(pattern, {})
+        }
+        return bodies.get(pattern, {})
 
     def _harmless(self, body: dict[str, Any]) -> dict[str, Any]:
         """Nothing names what is the host's, and no service finds a node."""

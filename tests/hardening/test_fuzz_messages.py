@@ -44,7 +44,7 @@ from skep.protocol.messages import (
 )
 from skep.protocol.tls import connect, member_context
 from skep.protocol.wire import BadFrame, WireLink
-from skep.store.change import KINDS, Create
+from skep.store.change import KINDS, Create, Stored
 from skep.store.form import decode, encode
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
@@ -113,7 +113,7 @@ async def test_a_manager_outlives_whatever_a_worker_says(
     states = [state for state in TaskState if TaskState.NEW <= state <= TaskState.FAILED]
     own = [b.task(f"own{n}", WEB, n + 1, state=states[n % len(states)]) for n in range(12)]
     others = [b.task(f"other{n}", DB, n + 1, on="n2") for n in range(3)]
-    made = [WEB, DB, b.cluster(), *b.nodes(2), *own, *others]
+    made: list[Stored] = [WEB, DB, b.cluster(), *b.nodes(2), *own, *others]
     await store.commit([Create(new) for new in made])
     clock = utc_now
     reports, nodes = Reports(store, clock), NodeStates(store, clock)

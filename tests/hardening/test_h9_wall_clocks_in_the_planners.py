@@ -139,7 +139,8 @@ async def test_a_clock_that_was_ahead_in_the_last_run_makes_nobody_wait(
         wall.off = HOUR
         await plane.start_manager()
         await is_replaced(plane, service)
-        plane.nodes[0].executor.end(*plane.running(service), 1)
+        for task_id in plane.running(service):
+            plane.nodes[0].executor.end(task_id, 1)
         await plane.until(lambda: not plane.running(service))
         await plane.stop_manager()
         newest = max(stored.updated_at for stored in plane.manager.store.view.all())

@@ -52,7 +52,7 @@ async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setattr("skep.api.hijack._HANG_UP_CHECK_S", 0.05)
     async with engine_host(tmp_path) as host:
         sock = tmp_path / "api.sock"
-        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])  # type: ignore[arg-type]
+        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])
         await server.start()
         yield Served(host, server, sock)
         await server.stop()

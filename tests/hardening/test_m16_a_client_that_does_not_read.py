@@ -25,7 +25,7 @@ WRITE = f"yes {LINE.decode().strip()} | head -n {LINES}"
 async def served(tmp_path: Path) -> AsyncIterator[tuple[EngineHost, Path]]:
     sock = tmp_path / "api.sock"
     async with engine_host(tmp_path) as host:
-        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])  # type: ignore[arg-type]
+        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])
         await server.start()
         yield host, sock
         await server.stop()
