@@ -29,7 +29,7 @@ from skep.manager.manager import Manager
 from skep.model.node import NodeDescription
 from skep.model.system import SwarmInfo, SwarmInit, SwarmJoin
 from skep.protocol.join import ask_to_join
-from skep.protocol.link import AgentLink, local_link
+from skep.protocol.link import AgentLink
 from skep.protocol.signing import new_request
 
 log = logging.getLogger(__name__)
@@ -227,6 +227,7 @@ class Swarm:
             await manager.start()
             if manager.store.view.cluster() is None:
                 raise Unavailable(_EMPTY_STORE)
+            await manager.lead()
             await manager.listen(member.listen_addr, identity.server_context)
         except BaseException:
             await manager.close()
@@ -236,12 +237,9 @@ class Swarm:
 
     async def _connect(self, member: Member, identity: Identity) -> AgentLink:
         """A line to our own manager, or to one of those that we know."""
-        if self.manager is None:
+        if self.manager is None or self.manager.leadership is None:
             return await dial(identity, self._roster)
-        near, far = local_link()
-        session = self.manager.dispatcher.serve(far, member.node_id, member.address)
-        self._jobs.start(session, "this node's own session")
-        return near
+        return self.manager.connect(member.node_id, member.address)
 
     async def _until_connected(self) -> None:
         """Raises Unavailable when it takes too long; it goes on in the background then."""

@@ -13,15 +13,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from skep.kit.errors import SkepError
-from skep.manager.dispatcher import Dispatcher
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.protocol.messages import ReadLogs
+from skep.protocol.messages import LogFrame, ReadLogs, Request
 from skep.store.change import Event
 from skep.store.store import Store
 
 _READ_AHEAD = 256
+
+Call = Callable[[str, Request], AsyncGenerator[list[LogFrame], None]]
 
 
 class Unread(SkepError):
@@ -29,9 +30,11 @@ class Unread(SkepError):
 
 
 class ServiceLogs:
-    def __init__(self, store: Store, dispatcher: Dispatcher) -> None:
+    """`call` asks a node's engine, and raises SkepError when it cannot be asked."""
+
+    def __init__(self, store: Store, call: Call) -> None:
         self._store = store
-        self._dispatcher = dispatcher
+        self._call = call
 
     async def read(
         self, selector: LogSelector, options: LogOptions
@@ -135,7 +138,7 @@ class ServiceLogs:
             tail=options.tail,
         )
         try:
-            async with aclosing(self._dispatcher.call(task.node_id, request)) as answers:
+            async with aclosing(self._call(task.node_id, request)) as answers:
                 async for frames in answers:
                     for frame in frames:
                         yield ServiceLogLine(

@@ -33,7 +33,7 @@ from skep.model.service import (
 )
 from skep.model.states import TaskState
 from skep.protocol.join import ask_to_join
-from skep.protocol.link import AgentLink, local_link
+from skep.protocol.link import AgentLink
 from skep.protocol.messages import Certificate
 from skep.protocol.signing import new_request
 from skep.testing.executor import FakeExecutor
@@ -127,10 +127,10 @@ class ControlPlane:
         await self._jobs.close()
         await self.manager.close()
 
-    async def start_manager(self) -> None:
+    async def start_manager(self, *, leads: bool = True) -> None:
         self.manager = Manager(self._folder / "manager")
         await self.manager.start()
-        await self._open()
+        await self._open(leads=leads)
 
     async def join(self, hostname: str) -> FakeNode:
         node = await self.enrol(hostname)
@@ -207,12 +207,11 @@ class ControlPlane:
                 await asyncio.sleep(0.01)
 
     async def _dial_locally(self) -> AgentLink:
-        near, far = local_link()
-        session = self.manager.dispatcher.serve(far, self.own.id, "127.0.0.1")
-        self._jobs.start(session, "the manager's own session")
-        return near
+        return self.manager.connect(self.own.id, "127.0.0.1")
 
-    async def _open(self) -> None:
+    async def _open(self, *, leads: bool = True) -> None:
+        if leads:
+            await self.manager.lead()
         await self.manager.listen(self.address, self.own.identity.server_context)
         self._jobs.start(self.manager.run(), "the manager")
 

@@ -27,7 +27,7 @@ from skep.kit.errors import OutOfSequence, SkepError
 from skep.manager.agenda import Agendas
 from skep.manager.dispatcher.assignments import complete
 from skep.manager.dispatcher.reports import reported
-from skep.manager.manager import rooms
+from skep.manager.leadership import rooms
 from skep.manager.room import Plan
 from skep.model.node import Availability, Node
 from skep.model.service import ReplicatedService, Service, ServiceMode, ServiceSpec

@@ -47,6 +47,8 @@ from skep.store.change import View
 _CREDIT = 16
 _MAX_CALLS = 256
 _GOODBYE_S = 2.0
+HELLO_S = 10.0
+"""An agent that says nothing for so long is hung up on."""
 
 
 class Session:
@@ -211,11 +213,23 @@ class Session:
                 self.say(Cancel(call_id))
 
     def close(self) -> None:
-        self._link.close()
+        """Nobody hears the agent any more: calls to it end. The line is its opener's to close."""
         for call_id, answers in self._calls.items():
             if answers.full():
                 answers.get_nowait()
             answers.put_nowait(Done(call_id, f"node {self.node_id} went away"))
+
+
+async def decline(link: ManagerLink, reason: str) -> None:
+    """There is no session for who calls. Its Hello is heard first: who is still speaking would not
+    hear why."""
+    try:
+        async with asyncio.timeout(HELLO_S):
+            await link.receive()
+    except (LinkClosed, TimeoutError):
+        link.close()
+    else:
+        await turn_away(link, reason)
 
 
 async def turn_away(link: ManagerLink, reason: str, *, removed: bool = False) -> None:
