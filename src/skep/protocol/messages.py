@@ -26,12 +26,11 @@ import msgspec
 from msgspec import Meta
 
 from skep.model.bounds import Int64, Name, Text
-from skep.model.network import Network
 from skep.model.node import Node, NodeDescription, TLSInfo
 from skep.model.system import Peer
-from skep.model.task import Task, TaskStatus
+from skep.model.task import TaskStatus
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 LONGEST_SILENCE_S = 3600.0
 """No agent may promise to be silent for longer."""
@@ -132,23 +131,42 @@ class Statuses(Message, frozen=True):
     reports: Annotated[list[TaskReport], Meta(max_length=1_024)]
 
 
+class Reference(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+    """Which thing: its kind ("task", "network", "registry-auth"), and its id within the kind."""
+
+    kind: Name
+    id: Name
+
+
+class Assigned(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that a node must know: a task, or what tasks need.
+
+    `body` is the thing in msgpack, in its kind's form (a task is a `Task`), and is another one when
+    `version` is. A task cannot be made before all that it `needs` is known. What is `volatile` is
+    never written to the node's disk.
+    """
+
+    kind: Name
+    id: Name
+    version: Int64
+    body: bytes
+    needs: list[Reference] = []
+    volatile: bool = False
+
+
 class Assignments(Message, frozen=True):
-    """Tasks this node must make true, and what they need.
+    """Tasks this node must make true, and what they need; each thing after those that it needs.
 
     The first of a session (`applies_to` 0), with those that follow while there is `more`, is the
     complete set: what it does not mention, the node must end. Later ones say what changed;
-    `removed_*` name what the node may forget. `registry_auths` maps service ids to the credentials
-    (as in X-Registry-Auth) that its image is pulled with.
+    `removed` names what the node may forget.
     """
 
     applies_to: Int64 = 0
     results_in: Int64 = 0
     more: bool = False
-    tasks: list[Task] = []
-    removed_tasks: list[str] = []
-    networks: list[Network] = []
-    removed_networks: list[str] = []
-    registry_auths: dict[str, str] = {}
+    assigned: list[Assigned] = []
+    removed: list[Reference] = []
 
 
 class ReadLogs(msgspec.Struct, frozen=True, tag=True):

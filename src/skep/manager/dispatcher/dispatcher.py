@@ -18,10 +18,12 @@ from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.assignments import matters
 from skep.manager.dispatcher.inbox import Inbox
+from skep.manager.dispatcher.kinds import concerned
 from skep.manager.dispatcher.liveness import Heartbeats
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
 from skep.manager.dispatcher.session import HELLO_S, Session, turn_away
+from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
 from skep.model.system import Peer
 from skep.model.task import Task
@@ -220,26 +222,25 @@ class Dispatcher:
                 session.everything_changed()
 
     def _route_event(self, event: Event) -> None:
-        match event.kind:
-            case "task" if matters(event):
-                self._route_task(event)
-            case "node":
-                self._route_node(event)
-            case "network" if event.new is not None:
-                for session in self._sessions.values():
-                    session.network_changed(event.new.id)
-            case "cluster" | "cluster-secrets":
+        match event.new or event.old:
+            case Task():
+                if matters(event):
+                    self._route_task(event)
+            case Node() as node:
+                self._route_node(event, node)
+            case Cluster() | ClusterSecrets():
                 for session in self._sessions.values():
                     session.standing_changed()
+        for thing in concerned(event):
+            for session in self._sessions.values():
+                session.thing_changed(thing)
 
     def _route_task(self, event: Event) -> None:
         for stored in (event.old, event.new):
             if isinstance(stored, Task) and (session := self._sessions.get(stored.node_id)):
                 session.task_changed(stored.id)
 
-    def _route_node(self, event: Event) -> None:
-        node = event.new or event.old
-        assert isinstance(node, Node)
+    def _route_node(self, event: Event, node: Node) -> None:
         if node.manager_status is not None:
             self._find_managers()
         session = self._sessions.get(node.id)

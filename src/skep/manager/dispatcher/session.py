@@ -17,16 +17,16 @@ from msgspec.structs import replace
 from skep.kit.errors import SkepError, Unavailable
 from skep.kit.text import plain
 from skep.manager.dispatcher.assignments import (
+    TASK,
+    News,
     Told,
     complete,
     difference,
-    halves,
     in_parts,
 )
-from skep.protocol.link import LinkClosed, ManagerLink, MessageTooLarge
+from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
     LONGEST_ERROR,
-    Assignments,
     Call,
     Cancel,
     Chunk,
@@ -36,6 +36,7 @@ from skep.protocol.messages import (
     FromManager,
     Goodbye,
     LogFrame,
+    Reference,
     Request,
     Standing,
     StandingChanged,
@@ -69,8 +70,7 @@ class Session:
         self._standing = standing
         self._told = Told()
         self._sequence = 0
-        self._tasks: set[str] = set()
-        self._networks: set[str] = set()
+        self._changed: set[Reference] = set()
         self._told_standing: Standing | None = None
         self._standing_dirty = False
         self._words: deque[FromManager] = deque()
@@ -82,12 +82,13 @@ class Session:
     # What is to be said
 
     def task_changed(self, task_id: str) -> None:
-        self._tasks.add(task_id)
+        self._changed.add(Reference(TASK, task_id))
         self._news.set()
 
-    def network_changed(self, network_id: str) -> None:
-        if network_id in self._told.networks:
-            self._networks.add(network_id)
+    def thing_changed(self, thing: Reference) -> None:
+        """Of what tasks need; no news where none of this node's does."""
+        if thing in self._told.uses:
+            self._changed.add(thing)
             self._news.set()
 
     def standing_changed(self) -> None:
@@ -96,9 +97,9 @@ class Session:
 
     def everything_changed(self) -> None:
         """Changes were missed: compare all that the agent knows with all that is."""
-        self._tasks.update(task.id for task in self._view().tasks_of_node(self.node_id))
-        self._tasks.update(self._told.tasks)
-        self._networks.update(self._told.networks)
+        tasks = self._view().tasks_of_node(self.node_id)
+        self._changed.update(Reference(TASK, task.id) for task in tasks)
+        self._changed.update(self._told.versions)
         self.standing_changed()
 
     def say(self, word: FromManager) -> None:
@@ -117,8 +118,8 @@ class Session:
         """Welcome the agent, then keep it informed. Raises LinkClosed at the end."""
         self._told_standing = self._standing()
         await self._link.send(Welcome(self.id, self._told_standing))
-        message, self._told = complete(self._view(), self.node_id)
-        await self._assign(message)
+        news, self._told = complete(self._view(), self.node_id)
+        await self._assign(news)
         while self._goodbye is None:
             await self._tell_news()
             await self._news.wait()
@@ -130,11 +131,10 @@ class Session:
         while self._words:
             await self._link.send(self._words.popleft())
         await self._tell_standing()
-        tasks, self._tasks = self._tasks, set()
-        networks, self._networks = self._networks, set()
-        message, self._told = difference(self._view(), self.node_id, self._told, tasks, networks)
-        if message is not None:
-            await self._assign(message)
+        changed, self._changed = self._changed, set()
+        news, self._told = difference(self._view(), self.node_id, self._told, changed)
+        if news is not None:
+            await self._assign(news)
 
     async def _tell_standing(self) -> None:
         if not self._standing_dirty:
@@ -145,21 +145,10 @@ class Session:
             self._told_standing = standing
             await self._link.send(StandingChanged(standing))
 
-    async def _assign(self, message: Assignments) -> None:
-        for part in in_parts(message):
-            await self._assign_part(part)
-
-    async def _assign_part(self, part: Assignments) -> None:
-        numbered = replace(part, applies_to=self._sequence, results_in=self._sequence + 1)
-        try:
-            await self._link.send(numbered)
-        except MessageTooLarge:
-            if len(part.tasks) + len(part.networks) < 2:
-                raise
-            for half in halves(part):
-                await self._assign_part(half)
-        else:
-            self._sequence += 1
+    async def _assign(self, news: News) -> None:
+        for part in in_parts(news):
+            applies_to, self._sequence = self._sequence, self._sequence + 1
+            await self._link.send(replace(part, applies_to=applies_to, results_in=self._sequence))
 
     # What is heard
 
