@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from skep.kit.addresses import is_address
-from skep.kit.errors import InvalidArgument
+from skep.model.rules.process import check_host_entry
 
 _HOSTS = """\
 127.0.0.1\tlocalhost
@@ -35,12 +34,11 @@ def parse_hosts(extra: Iterable[str], host_gateway: str) -> list[tuple[str, str]
     """Name and address of each `name:address` (or `name=address`). Raises InvalidArgument."""
     parsed = []
     for line in extra:
-        name, separator, address = line.partition("=" if "=" in line else ":")
+        name, _, address = line.partition("=" if "=" in line else ":")
         address = address.removeprefix("[").removesuffix("]")
         if address == HOST_GATEWAY:
             address = host_gateway
-        if not name or not separator or not is_address(address):
-            raise InvalidArgument(f'invalid IP address in add-host: "{line.partition(":")[2]}"')
+        check_host_entry(name, address)
         parsed.append((name, address))
     return parsed
 
