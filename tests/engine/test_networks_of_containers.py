@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from skep.engine.networks import ServiceBackend, ServicePort
 from skep.kit.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound, Unimplemented
 from skep.model.base import Version
 from skep.model.container import (
@@ -17,6 +16,7 @@ from skep.model.container import (
     PortBinding,
 )
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
+from skep.network.values import Backend, PublishedPort
 from skep.testing.engine_host import EngineHost
 
 LAST_ADDRESS = "awk '/^Address/ {a=$2} END {print a}'"
@@ -209,16 +209,16 @@ async def test_a_cluster_network_has_the_managers_addresses_and_names(host: Engi
 async def test_service_ports_are_all_that_was_last_wanted(host: EngineHost) -> None:
     id_ = await host.shell(SERVE.format("task"))
     address = (await host.engine.containers.inspect(id_)).network_settings.ip_address
-    backends = (ServiceBackend(address, 80),)
-    await host.engine.networks.publish({ServicePort("tcp", 9000): backends})
+    backends = (Backend(address=address, port=80),)
+    await host.engine.networks.publish([PublishedPort(host_port=9000, backends=backends)])
     assert "task" in await answer("127.0.0.1", 9000)
-    await host.engine.networks.publish({ServicePort("tcp", 9001): backends})
+    await host.engine.networks.publish([PublishedPort(host_port=9001, backends=backends)])
     assert "task" in await answer("127.0.0.1", 9001)
     with pytest.raises(ConnectionRefusedError):
         await answer("127.0.0.1", 9000, tries=1)
     await host.restart()
     assert "task" in await answer("127.0.0.1", 9001)
-    await host.engine.networks.publish({})
+    await host.engine.networks.publish([])
 
 
 async def answer(address: str, port: int, tries: int = 50) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing, suppress
 from functools import partial
 
@@ -15,10 +15,9 @@ from skep.agent.container import (
     managed_labels,
     stop_grace_s,
 )
-from skep.agent.executor import Backend, Exit, PublishedKey, Started
+from skep.agent.executor import Exit, Started
 from skep.engine import Engine
 from skep.engine.events import EventStream
-from skep.engine.networks import ServiceBackend, ServicePort
 from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
 from skep.kit.jobs import whole
@@ -29,6 +28,7 @@ from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
 from skep.model.service import PortConfig
 from skep.model.task import ContainerStatus, Task, task_name
+from skep.network.values import PublishedPort
 from skep.protocol.messages import LogFrame, ReadLogs
 
 _UNHEALTHY = "dockerexec: unhealthy container"
@@ -140,15 +140,8 @@ class ContainerExecutor:
         await self._remove(task_name(task))
         await self._leave_networks()
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
-        await self._engine.networks.publish(
-            {
-                ServicePort(protocol=protocol, published_port=port): tuple(
-                    ServiceBackend(address=b.address, target_port=b.port) for b in group
-                )
-                for (protocol, port), group in backends.items()
-            }
-        )
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
+        await self._engine.networks.publish(ports)
 
     async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
         for network_id in self._networks:

@@ -8,7 +8,6 @@ from skep.engine.engine import Engine
 from skep.engine.events import Events
 from skep.engine.filters import Filters
 from skep.engine.networks.networks import Networks
-from skep.engine.networks.services import ServiceBackend, ServicePort
 from skep.engine.settings import AddressPool, EngineSettings
 from skep.engine.volumes import Volumes
 
@@ -21,8 +20,6 @@ __all__ = [
     "Events",
     "Filters",
     "Networks",
-    "ServiceBackend",
-    "ServicePort",
     "Volumes",
     "WaitCondition",
 ]

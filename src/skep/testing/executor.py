@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
-from skep.agent.executor import Backend, Exit, PublishedKey, Started
+from skep.agent.executor import Exit, Started
 from skep.kit.errors import NotFound, SkepError
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
 from skep.model.service import Platform, Resources
 from skep.model.task import ContainerStatus, Task
+from skep.network.values import PublishedPort
 from skep.protocol.messages import LogFrame, ReadLogs
 
 
@@ -21,7 +22,7 @@ class FakeExecutor:
         self.hostname = hostname
         self.made: dict[str, asyncio.Future[Exit]] = {}
         self.running: set[str] = set()
-        self.published: dict[PublishedKey, tuple[Backend, ...]] = {}
+        self.published: tuple[PublishedPort, ...] = ()
         self.names: dict[str, dict[str, tuple[str, ...]]] = {}
         self.networks: list[Network] = []
         self.refuse: dict[str, str] = {}
@@ -72,8 +73,8 @@ class FakeExecutor:
         self.end(task.id, 137)
         self.made.pop(task.id, None)
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
-        self.published = backends
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
+        self.published = tuple(ports)
 
     async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
         self.names = names

@@ -9,8 +9,9 @@ from typing import cast
 from skep.engine.exposed import MAX_PORT, sound_ports
 from skep.kit.errors import InvalidArgument
 from skep.model.container import ContainerConfig, HostConfig, PortBinding
+from skep.model.service import Transport
 from skep.network import words
-from skep.network.values import Backend, PublishedPort, Transport
+from skep.network.values import Backend, PublishedPort
 
 _PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp|sctp))?", re.ASCII)
 _HOST_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
