@@ -4,6 +4,7 @@ Start at engine.py (`Engine`, the facade); its five attributes are the doors to 
 """
 
 from skep.engine.containers.containers import AttachedStream, Containers, WaitCondition
+from skep.engine.containers.view import ContainerView
 from skep.engine.engine import Engine
 from skep.engine.events import Events
 from skep.engine.filters import Filters
@@ -14,6 +15,7 @@ from skep.engine.volumes import Volumes
 __all__ = [
     "AddressPool",
     "AttachedStream",
+    "ContainerView",
     "Containers",
     "Engine",
     "EngineSettings",

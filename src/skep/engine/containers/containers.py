@@ -27,6 +27,7 @@ from skep.engine.containers.record import RecordFolder
 from skep.engine.containers.runs import Tell
 from skep.engine.containers.top import top_of
 from skep.engine.containers.updating import updated_host_config
+from skep.engine.containers.view import ContainerView, view_of
 from skep.engine.filters import Filters, check_filters, passes_labels, until_moment
 from skep.engine.images import ImageStore
 from skep.engine.networks.networks import Networks
@@ -239,6 +240,15 @@ class Containers:
         """The full id of a name, id or unique prefix. Raises NotFound, or InvalidArgument for a
         prefix of several."""
         return self._registry.find(name).id
+
+    def view(self, name: str) -> ContainerView:
+        """How it is now, from memory. Raises as `resolve` does."""
+        return view_of(self._registry.find(name))
+
+    def labelled(self, key: str) -> dict[str, str]:
+        """Every container that has the label: its value -> the container's id."""
+        labels = ((each.record.config.labels, each.id) for each in self._registry)
+        return {own[key]: container_id for own, container_id in labels if key in own}
 
     async def inspect(self, name: str, *, size: bool = False) -> ContainerInspect:
         container = self._registry.find(name)
