@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -164,6 +166,30 @@ async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
         "search example.org", "options timeout:1",
     ):  # fmt: skip
         assert line in shown
+
+
+async def test_a_record_with_ports_and_hosts_in_docker_s_words_alone_is_understood(
+    host: EngineHost,
+) -> None:
+    """As skep 0.1.0 wrote it."""
+    words = {
+        "port_bindings": {"80/tcp": [PortBinding(host_port="8080")]},
+        "extra_hosts": ["db:10.0.0.9"],
+    }
+    id_ = await host.create(host=words)
+    await host.engine.stop()
+    path = host.settings.data_root / "containers" / id_ / "record.json"
+    said = json.loads(path.read_text())
+    for key in ("hosts", "wanted_ports"):
+        del said[key]
+    path.write_text(json.dumps(said))
+    engine = await host.start()
+    await engine.containers.start(id_)
+    shown = await engine.containers.inspect(id_)
+    assert [port and port[0].host_port for port in shown.network_settings.ports.values()] == [
+        "8080"
+    ]
+    assert "10.0.0.9\tdb" in Path(shown.hosts_path).read_text()
 
 
 async def test_prune_takes_networks_that_nobody_is_on(host: EngineHost) -> None:

@@ -12,16 +12,16 @@ from msgspec.structs import replace
 from skep.agent.container import (
     TASK_ID_LABEL,
     container_wish,
+    host_ports,
     managed_labels,
     stop_grace_s,
 )
 from skep.agent.executor import Exit, Started
-from skep.engine import ContainerView, Engine
+from skep.engine import ContainerView, Engine, Wish
 from skep.engine.events import EventStream
 from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
 from skep.kit.jobs import whole
-from skep.model.container import ContainerCreate
 from skep.model.defaults import container as container_spec
 from skep.model.image import decode_registry_auth
 from skep.model.network import Network
@@ -72,13 +72,11 @@ class ContainerExecutor:
         await self._have_image(container_spec(task.spec).image, registry_auth)
         await whole(self._make(task, container_wish(task, node)))
 
-    async def _make(self, task: Task, wish: ContainerCreate) -> None:
+    async def _make(self, task: Task, wish: Wish) -> None:
         for attachment in task.networks_attachments:
             if network := self._networks.get(attachment.network.id):
                 await self._engine.networks.ensure_cluster_network(network)
-        await self._engine.containers.create(
-            wish, task_name(task), managed_labels=managed_labels(task)
-        )
+        await self._engine.containers.create_managed(wish, task_name(task), managed_labels(task))
 
     async def start(self, task: Task) -> Started:
         container = self._get(task)
@@ -89,7 +87,7 @@ class ContainerExecutor:
             container=ContainerStatus(
                 container_id=container.id, pid=container.pid, exit_code=container.exit_code
             ),
-            host_ports=_host_ports(task.ports, container.ports),
+            host_ports=_as_published(host_ports(task), container.ports),
             ingress_address=_first_ipv4(container.addresses),
         )
 
@@ -251,12 +249,11 @@ def _first_ipv4(addresses: Iterable[str]) -> str:
     return next((address for address in addresses if ":" not in address), "")
 
 
-def _host_ports(wanted: Iterable[PortConfig], got: Iterable[PublishedPort]) -> list[PortConfig]:
+def _as_published(wanted: Iterable[PortConfig], got: Iterable[PublishedPort]) -> list[PortConfig]:
     """Host-mode ports with the numbers that they really got, each once."""
     found = [
         replace(port, published_port=place.host_port)
         for port in wanted
-        if port.publish_mode == "host"
         for place in got
         if place.protocol == port.protocol
         and any(backend.port == port.target_port for backend in place.backends)

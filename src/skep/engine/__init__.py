@@ -4,7 +4,10 @@ Start at engine.py (`Engine`, the facade); its five attributes are the doors to 
 """
 
 from skep.engine.containers.containers import AttachedStream, Containers, WaitCondition
+from skep.engine.containers.etc import HostEntry
+from skep.engine.containers.ports import PortWish
 from skep.engine.containers.view import ContainerView
+from skep.engine.containers.wish import EndpointWish, Wish
 from skep.engine.engine import Engine
 from skep.engine.events import Events
 from skep.engine.filters import Filters
@@ -17,11 +20,15 @@ __all__ = [
     "AttachedStream",
     "ContainerView",
     "Containers",
+    "EndpointWish",
     "Engine",
     "EngineSettings",
     "Events",
     "Filters",
+    "HostEntry",
     "Networks",
+    "PortWish",
     "Volumes",
     "WaitCondition",
+    "Wish",
 ]
