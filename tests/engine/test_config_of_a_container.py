@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from skep.engine.containers.config import argv, merge, merge_env, process_env
 from skep.engine.containers.names import made_up_name
-from skep.engine.containers.ports import exposed_keys, wanted_ports
+from skep.engine.containers.ports import (
+    PortWish,
+    bindings_of,
+    exposed_keys,
+    parse_bindings,
+    published_ports,
+    with_all_exposed,
+)
 from skep.engine.containers.users import Identity, resolve_user
 from skep.kit.errors import InvalidArgument
 from skep.model.container import ContainerConfig, HostConfig, PortBinding
@@ -113,7 +120,8 @@ def test_ports_are_published_as_asked_and_all_when_asked() -> None:
     second = PublishedPort(
         host_port=0, protocol="udp", backends=(Backend(address="10.0.0.2", port=53),)
     )
-    assert wanted_ports(config, host, ["10.0.0.2"]) == (first, second)
+    wanted = with_all_exposed(parse_bindings(bindings), config.exposed_ports)
+    assert published_ports(wanted, ["10.0.0.2"]) == (first, second)
     assert exposed_keys(config, host) == ["53/udp", "80/tcp"]
 
 
@@ -122,9 +130,22 @@ def test_ports_are_published_as_asked_and_all_when_asked() -> None:
     [("80/icmp", ""), ("0/tcp", ""), ("99999", ""), ("80", "x"), ("80", "90-80"), ("80", "70000")],
 )
 def test_what_is_no_port_is_refused(key: str, port: str) -> None:
-    host = HostConfig(port_bindings={key: [PortBinding(host_port=port)]})
     with pytest.raises(InvalidArgument, match="invalid port specification"):
-        wanted_ports(ContainerConfig(), host, ())
+        parse_bindings({key: [PortBinding(host_port=port)]})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "binding"),
+    [
+        (PortWish(port=80), PortBinding()),
+        (PortWish(port=80, host_ip="::1", host_port=8080), PortBinding("::1", "8080")),
+        (PortWish(port=80, host_port=80, host_port_end=90), PortBinding(host_port="80-90")),
+    ],
+)
+def test_a_port_is_shown_in_docker_s_words(wanted: PortWish, binding: PortBinding) -> None:
+    shown = bindings_of([wanted])
+    assert shown == {"80/tcp": [binding]}
+    assert parse_bindings(shown) == (wanted,)
 
 
 @pytest.mark.parametrize(

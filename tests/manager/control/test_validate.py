@@ -235,7 +235,7 @@ def test_what_is_not_done_is_refused_by_name(wish, message):
         container(stop_signal="SIGRTMIN+3"),
         container(stop_signal="term"),
         container(stop_signal="15"),
-        container(hosts=["10.0.0.1 db db.local", "::1 six"]),
+        container(hosts=["10.0.0.1 db db.local", "::1 six", "host-gateway me"]),
         container(env=["A", "B=", "C=1=2"]),
         container(healthcheck=HealthConfig(test=["CMD", "true"], interval=1_000_000)),
         limited(nano_cpus=1_000_000, memory_bytes=6 * 2**20, pids=5),

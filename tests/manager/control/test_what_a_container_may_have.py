@@ -160,8 +160,8 @@ def judged_by_an_engine(spec: ServiceSpec) -> None:
     task = replace(b.task("t1", service, slot=2), spec=spec.task_template)
     wish = container_wish(task, NODE)
     check_wish(wish)
-    records = wanted_mounts(wish, wish.host_config, lambda: "anonymous")
-    for volume, _ in volumes_to_make(records, wish.host_config):
+    records = wanted_mounts(wish.config, wish.host, lambda: "anonymous")
+    for volume, _ in volumes_to_make(records, wish.host):
         if volume.driver in ("", "local"):
             check_volume_options(volume.name, volume.driver_opts)
     assert len(records) == len(container(task.spec).mounts)

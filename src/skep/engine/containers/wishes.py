@@ -9,12 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from skep.engine.containers.devices import parse_rule
-from skep.engine.containers.etc import parse_hosts
 from skep.engine.containers.security import parse_security
+from skep.engine.containers.wish import Wish
 from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.model.container import ContainerConfig, ContainerCreate, HostConfig, Resources
+from skep.model.container import ContainerConfig, HostConfig, Resources
 from skep.model.rules.logs import check_log_driver
-from skep.model.rules.process import capability, check_health, check_variable, check_working_dir
+from skep.model.rules.process import (
+    capability,
+    check_health,
+    check_host_entry,
+    check_variable,
+    check_working_dir,
+)
 from skep.model.rules.resources import check_memory, check_processors
 from skep.model.rules.signals import parse_signal
 
@@ -48,13 +54,13 @@ _FIELD_OF = dict(
     zip(HostConfig.__struct_encode_fields__, HostConfig.__struct_fields__, strict=True)
 )
 
-_ANY_ADDRESS = "0.0.0.0"
 
-
-def check_wish(wish: ContainerCreate) -> None:
+def check_wish(wish: Wish) -> None:
     """All that can be said against a container without a look at its image and the host."""
-    check_config(wish)
-    check_host_config(wish.host_config)
+    check_config(wish.config)
+    check_host_config(wish.host)
+    for entry in wish.hosts:
+        check_host_entry(entry.name, entry.address)
 
 
 def check_host_config(host: HostConfig) -> None:
@@ -70,7 +76,6 @@ def check_host_config(host: HostConfig) -> None:
     _check_modes(host)
     _check_restart_policy(host)
     check_log_driver(host.log_config.type, host.log_config.config)
-    parse_hosts(host.extra_hosts, _ANY_ADDRESS)
     parse_security(host.security_opt)
     for capability_name in (*host.cap_add, *host.cap_drop):
         capability(capability_name)

@@ -20,6 +20,7 @@ _CAPABILITIES = (
 CAPABILITIES = tuple(f"CAP_{name}" for name in _CAPABILITIES.split())
 """Index is the bit number of linux/capability.h."""
 ALL_CAPABILITIES = "ALL"
+HOST_GATEWAY = "host-gateway"
 
 
 def check_variable(entry: str) -> None:
@@ -67,6 +68,7 @@ def check_health(health: HealthConfig) -> None:
 
 
 def check_host_entry(name: str, address: str) -> None:
-    """A line of /etc/hosts that the caller adds."""
-    if not name or set(name) & set(":=") or not is_address(address):
+    """A line of /etc/hosts that the caller adds; HOST_GATEWAY is the host's own address."""
+    is_sound = address == HOST_GATEWAY or is_address(address)
+    if not name or set(name) & set(":=") or not is_sound:
         raise Broken("hosts", f'invalid IP address in add-host: "{address}"')
