@@ -86,6 +86,6 @@ def _wait_until_all_run(engine: Skep, fleet: Fleet) -> None:
         if fleet.census.tasks < total:
             return False
         services = engine.api.get("/services", status="1")
-        return sum(each["ServiceStatus"]["RunningTasks"] for each in services) == total
+        return total == sum(int(each["ServiceStatus"]["RunningTasks"]) for each in services)
 
     wait_until(all_run, _PATIENCE_S, f"not {total} tasks run", _LOOK_S)

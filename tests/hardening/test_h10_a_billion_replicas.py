@@ -19,6 +19,7 @@ from skep.kit.errors import InvalidArgument
 from skep.manager.control.validate import check_spec
 from skep.manager.loop import Loop
 from skep.manager.manager import rooms
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.orchestrator import Orchestrator, draft
 from skep.manager.room import Plan
 from skep.model.service import ServiceSpec, UpdateConfig
@@ -57,7 +58,7 @@ def test_more_replicas_than_a_service_can_have_are_refused_in_words() -> None:
 
 
 def plan_of(view: View, now: datetime) -> Plan:
-    return Orchestrator().plan(view, frozenset({"web"}), now, b.ids())
+    return Orchestrator().plan(view, NOTHING_SEEN, frozenset({"web"}), now, b.ids())
 
 
 def test_a_billion_that_is_stored_is_planned_as_the_most_and_in_slices() -> None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from skep.kit.clock import utc_now
 from skep.manager.loop import Loop
+from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
 from skep.model.base import Version
 from skep.store.change import Create, Event, Update, View
@@ -36,7 +37,9 @@ class Recorder:
     def everything(self, view: View) -> Iterable[str]:
         return [service.id for service in view.services()]
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         self.asked.append(keys)
         plan = self.plans.pop(0) if self.plans else Plan()
         if isinstance(plan, Exception):

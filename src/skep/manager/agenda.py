@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from skep.kit.errors import Conflict, OutOfSequence, SkepError, Unavailable
 from skep.manager.faults import Troubles
+from skep.manager.observations import NOTHING_SEEN, Seen
 from skep.manager.room import NewId, Plan, Room
 from skep.store.change import Commit, View
 
@@ -88,9 +89,10 @@ class Agendas:
     """All rooms' agendas. Rooms are planned in the order given, each to its own commit, so that
     what one decides is there for the next in the same round."""
 
-    def __init__(self, rooms: Sequence[Room], ids: NewId) -> None:
+    def __init__(self, rooms: Sequence[Room], ids: NewId, seen: Seen = NOTHING_SEEN) -> None:
         self._agendas = [Agenda(room) for room in rooms]
         self._ids = ids
+        self._seen = seen
         self._round = iter(self._agendas)
         self._planning: deque[tuple[Agenda, frozenset[str]]] = deque()
 
@@ -128,7 +130,7 @@ class Agendas:
             while self._planning:
                 agenda, keys = self._planning.popleft()
                 try:
-                    plan = agenda.room.plan(view, keys, now, self._ids)
+                    plan = agenda.room.plan(view, self._seen, keys, now, self._ids)
                 except Exception as error:
                     self._isolate(agenda, keys, error, now)
                 else:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from skep.manager.observations import Seen
 from skep.store.change import Change, Event, View
 
 NewId = Callable[[], str]
@@ -47,8 +48,14 @@ class Room(Protocol):
         """All keys: what to plan when a manager starts or becomes leader."""
         ...
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         """Look at the keys and decide. No I/O, no clock, no chance that is not an argument.
+
+        `seen` is what was observed lately. It may be lost at any moment, so a room that heeds it
+        must plan sensibly without; and it makes no key dirty: such a room says in `wake` when to
+        look again.
 
         The loop commits the plan whole; if it is refused (somebody else wrote meanwhile), the same
         keys are planned again on the newer view.

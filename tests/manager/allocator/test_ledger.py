@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
 from skep.manager.allocator import Allocator
+from skep.manager.observations import NOTHING_SEEN
 from skep.model.cluster import Cluster
 from skep.model.network import Network, NetworkSpec
 from skep.model.service import EndpointSpec, NetworkAttachmentConfig, PortConfig
@@ -90,8 +91,8 @@ class AllocatorHistory(RuleBasedStateMachine):
 
     @rule()
     def plan(self):
-        plan = self.room.plan(self.seen, self.keys, at(0), ids())
-        assert plan == Allocator().plan(self.seen, self.keys, at(0), ids())
+        plan = self.room.plan(self.seen, NOTHING_SEEN, self.keys, at(0), ids())
+        assert plan == Allocator().plan(self.seen, NOTHING_SEEN, self.keys, at(0), ids())
         for change in plan.changes:
             kind = KIND_OF[type(change.new)]
             self.write(self.seen.get(kind, change.new.id), change.new)

@@ -39,7 +39,7 @@ def _mode(spec: ServiceSpec) -> ServiceMode:
         raise InvalidArgument("must specify only one service mode")
     if defaults.mode_name(spec) != "replicated":
         return spec.mode
-    return ServiceMode(replicated=ReplicatedService(replicas=defaults.replicas(spec)))
+    return ServiceMode(replicated=ReplicatedService(replicas=defaults.replicas_of(spec)))
 
 
 def _modes(spec: ServiceSpec) -> list[object]:

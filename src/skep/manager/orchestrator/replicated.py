@@ -38,7 +38,7 @@ def resize(slots: Mapping[SlotKey, Slot], draft: Draft) -> tuple[list[Slot], lis
 
 def _replicas(draft: Draft) -> int:
     """What an older skep took beyond the bound is no reason to go down with it."""
-    wanted = defaults.replicas(draft.scene.service.spec)
+    wanted = defaults.replicas(draft.scene.service)
     if wanted > MOST_REPLICAS:
         name = draft.scene.service.spec.name
         draft.remarks.append(
@@ -49,7 +49,7 @@ def _replicas(draft: Draft) -> int:
 
 def _why_more(service: Service, had_slots: bool) -> str:
     if had_slots or service.previous_spec is not None:
-        return f"scaled up to {defaults.replicas(service.spec)}"
+        return f"scaled up to {defaults.replicas(service)}"
     return "the service was created"
 
 

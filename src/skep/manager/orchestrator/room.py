@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from skep.manager.observations import Seen
 from skep.manager.orchestrator import drain, global_, rebalance, removal, replicated, update
 from skep.manager.orchestrator.draft import Draft, share
 from skep.manager.orchestrator.scene import Scene
@@ -40,7 +41,9 @@ class Orchestrator:
             task.service_id for task in view.tasks() if task.service_id
         }
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         changes: list[Change] = []
         explanations: list[str] = []
         wake: dict[str, datetime] = {}

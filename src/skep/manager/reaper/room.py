@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from skep.manager.observations import Seen
 from skep.manager.reaper import history
 from skep.manager.room import NewId, Plan
 from skep.model.cluster import Cluster, OrchestrationConfig
@@ -35,7 +36,9 @@ class Reaper:
     def everything(self, view: View) -> Iterable[str]:
         return {_key(task) for task in view.tasks()}
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         cluster = view.cluster()
         settings = cluster.spec.orchestration if cluster else OrchestrationConfig()
         changes: list[Change] = []
