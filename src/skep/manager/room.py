@@ -6,7 +6,7 @@ whatever it must remember stands in the objects, so a new leader plans as the ol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -24,12 +24,17 @@ class Plan(msgspec.Struct, frozen=True):
     `wake` maps a dirty key to the moment at which that key should be planned again though nothing
     changed. `explanations` are sentences for the log; the causes of changes travel in `Change.why`
     and in the objects. `faults` are what was left out because planning it went wrong, by name.
+
+    `rest` has, by key, the changes of a large plan that are too many for one commit: they are made
+    as they are committed, a slice at a time, each a commit of its own. As soon as the key is looked
+    at again, its rest is forgotten: the new look finds what is still to be done.
     """
 
     changes: tuple[Change, ...] = ()
     explanations: tuple[str, ...] = ()
     wake: dict[str, datetime] = {}
     faults: Mapping[str, Exception] = {}
+    rest: Mapping[str, Iterator[Change]] = {}
 
 
 class Room(Protocol):

@@ -47,21 +47,23 @@ class Orchestrator:
         changes: list[Change] = []
         explanations: list[str] = []
         wake: dict[str, datetime] = {}
+        rest: dict[str, Iterator[Change]] = {}
         most = share(len(keys))
         for service_id in sorted(keys):
             service = view.service(service_id)
             if service is None:
-                leaving = removal.remove_all(view.tasks_of_service(service_id))
-                changes += leaving[:most]
-                if len(leaving) > most:
-                    wake[service_id] = now
-                continue
-            draft = draft_of(Scene(service, view, now, new_id), most)
-            changes += draft.changes()
-            explanations += draft.explanations()
-            if draft.wake_at is not None:
-                wake[service_id] = draft.wake_at
-        return Plan(tuple(changes), tuple(explanations), wake)
+                leaving, later = removal.remove_all(view.tasks_of_service(service_id), most)
+                changes += leaving
+            else:
+                draft = draft_of(Scene(service, view, now, new_id), most)
+                changes += draft.changes()
+                explanations += draft.explanations()
+                later = draft.rest
+                if draft.wake_at is not None:
+                    wake[service_id] = draft.wake_at
+            if later is not None:
+                rest[service_id] = later
+        return Plan(tuple(changes), tuple(explanations), wake, rest=rest)
 
 
 def draft_of(scene: Scene, most: int) -> Draft:
