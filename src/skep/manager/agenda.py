@@ -51,9 +51,11 @@ class Agenda:
 
     def follow(self, commit: Commit, view: View) -> None:
         """Note what the commit concerns."""
+        concerned = self.room.dirty
         try:
             for event in commit.events:
-                self.dirty.update(self.room.dirty(event, view))
+                if keys := concerned(event, view):
+                    self.dirty.update(keys)
         except Exception:
             log.exception("%s cannot follow a commit: it looks at all anew", self.room.name)
             self.look_at_all(view)

@@ -43,8 +43,10 @@ class Ledger:
         return ledger
 
     def note(self, event: Event) -> None:
-        """Follow one applied change."""
-        self.replace(event.old, event.new)
+        """Follow one applied change. Most are steps of tasks that have all they need."""
+        old, new = event.old, event.new
+        if not (isinstance(old, Task) and isinstance(new, Task) and _asks_the_same(old, new)):
+            self.replace(old, new)
 
     def replace(self, old: Stored | None, new: Stored | None) -> None:
         """`new` stands where `old` stood. Undone by the same with the arguments exchanged."""
@@ -135,6 +137,16 @@ def needs_allocation(network: Network) -> bool:
 
 def waits_for_addresses(task: Task) -> bool:
     return task.status.state is TaskState.NEW and task.desired_state <= TaskState.COMPLETE
+
+
+def _asks_the_same(old: Task, new: Task) -> bool:
+    """What the task has and wants of us is what it had and wanted."""
+    return (
+        old.status.state is not TaskState.NEW
+        and new.status.state is not TaskState.NEW
+        and old.networks_attachments == new.networks_attachments
+        and old.status.state.dead is new.status.state.dead
+    )
 
 
 def task_addresses(task: Task) -> Iterator[tuple[str, str]]:
