@@ -96,8 +96,8 @@ def test_modes_have_dockers_names() -> None:
 
 def test_zero_replicas_are_not_one() -> None:
     none = ServiceMode(replicated=ReplicatedService(replicas=0))
-    assert defaults.replicas(replace(EMPTY, mode=none)) == 0
-    assert defaults.replicas(EMPTY) == 1
+    assert defaults.replicas_of(replace(EMPTY, mode=none)) == 0
+    assert defaults.replicas_of(EMPTY) == 1
 
 
 def test_networks_are_read_from_both_places_the_newer_first() -> None:

@@ -14,18 +14,24 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 
 from skep.kit.errors import Conflict, OutOfSequence, SkepError, Unavailable
 from skep.manager.faults import Troubles
+from skep.manager.observations import NOTHING_SEEN, Seen
 from skep.manager.room import NewId, Plan, Room
-from skep.store.change import Commit, View
+from skep.store.change import Change, Commit, View
 
 log = logging.getLogger(__name__)
 
 _RETRY = timedelta(seconds=1)
+_WHAT_IS_LEFT = frozenset[str]()
+"""In the place of keys that are to be planned: go on with what was planned before."""
+_A_SLICE = 1_000
+"""So many changes of the rests of large plans are committed together."""
 
 
 class Agenda:
@@ -35,6 +41,8 @@ class Agenda:
         self.room = room
         self.dirty: set[str] = set()
         self.troubles = Troubles(room.name)
+        self.rests: dict[str, Iterator[Change]] = {}
+        """By key what is left of plans that were too large for one commit."""
         self._wake_at: dict[str, datetime] = {}
         self._queue: list[tuple[datetime, str]] = []
 
@@ -43,9 +51,11 @@ class Agenda:
 
     def follow(self, commit: Commit, view: View) -> None:
         """Note what the commit concerns."""
+        concerned = self.room.dirty
         try:
             for event in commit.events:
-                self.dirty.update(self.room.dirty(event, view))
+                if keys := concerned(event, view):
+                    self.dirty.update(keys)
         except Exception:
             log.exception("%s cannot follow a commit: it looks at all anew", self.room.name)
             self.look_at_all(view)
@@ -61,7 +71,25 @@ class Agenda:
         self.dirty.clear()
         for key in keys:
             self._wake_at.pop(key, None)
+        self.drop(keys)
         return keys
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """What is left of these keys' plans will not be: they are looked at again."""
+        for key in keys:
+            self.rests.pop(key, None)
+
+    def go_on(self) -> Plan:
+        """The next changes of what is left, of each key in turn."""
+        each = max(1, _A_SLICE // len(self.rests))
+        changes: list[Change] = []
+        while self.rests and len(changes) < _A_SLICE:
+            key = next(iter(self.rests))
+            rest = self.rests.pop(key)
+            if share := list(islice(rest, each)):
+                changes += share
+                self.rests[key] = rest
+        return Plan(tuple(changes))
 
     def wake(self, moments: Mapping[str, datetime]) -> None:
         """Remember when to look again. The newest word on a key is the one that counts."""
@@ -77,20 +105,23 @@ class Agenda:
 
 
 class Turn(NamedTuple):
-    """What a room decided about some of its keys, to be committed whole."""
+    """What a room decided about some of its keys, to be committed whole. `goes_on` where the plan
+    is the next slice of what was decided before."""
 
     agenda: Agenda
     keys: frozenset[str]
     plan: Plan
+    goes_on: bool = False
 
 
 class Agendas:
     """All rooms' agendas. Rooms are planned in the order given, each to its own commit, so that
     what one decides is there for the next in the same round."""
 
-    def __init__(self, rooms: Sequence[Room], ids: NewId) -> None:
+    def __init__(self, rooms: Sequence[Room], ids: NewId, seen: Seen = NOTHING_SEEN) -> None:
         self._agendas = [Agenda(room) for room in rooms]
         self._ids = ids
+        self._seen = seen
         self._round = iter(self._agendas)
         self._planning: deque[tuple[Agenda, frozenset[str]]] = deque()
 
@@ -105,8 +136,8 @@ class Agendas:
 
     @property
     def dirty(self) -> list[str]:
-        """The names of the rooms that have something to plan."""
-        return [agenda.room.name for agenda in self._agendas if agenda.dirty]
+        """The names of the rooms that have something to plan, or to go on with."""
+        return [agenda.room.name for agenda in self._agendas if agenda.dirty or agenda.rests]
 
     @property
     def troubled(self) -> list[str]:
@@ -122,23 +153,32 @@ class Agendas:
     def next_turn(self, view: View, now: datetime) -> Turn | None:
         """The next plan of this round; None when the round is over, and the next call begins a new
         one. What cannot be planned is set aside."""
-        while True:
-            if not self._planning and not self._take_next(now):
-                return None
-            while self._planning:
-                agenda, keys = self._planning.popleft()
-                try:
-                    plan = agenda.room.plan(view, keys, now, self._ids)
-                except Exception as error:
-                    self._isolate(agenda, keys, error, now)
-                else:
-                    return Turn(agenda, keys, plan)
+        while self._planning or self._take_next(now):
+            agenda, keys = self._planning.popleft()
+            goes_on = keys is _WHAT_IS_LEFT
+            keys = frozenset(agenda.rests) if goes_on else keys
+            try:
+                plan = (
+                    agenda.go_on()
+                    if goes_on
+                    else agenda.room.plan(view, self._seen, keys, now, self._ids)
+                )
+            except Exception as error:
+                self._isolate(agenda, keys, error, now)
+            else:
+                return Turn(agenda, keys, plan, goes_on)
+        return None
 
     def settle(self, turn: Turn, refusal: SkepError | None, now: datetime) -> None:
         """What came of the commit of the turn's plan: done, or refused."""
         agenda, keys, plan = turn.agenda, turn.keys, turn.plan
+        if refusal is not None:
+            agenda.drop(keys)
         match refusal:
+            case None if turn.goes_on:
+                pass
             case None:
+                agenda.rests.update(plan.rest)
                 retry = agenda.troubles.planned(keys, plan.faults)
                 agenda.wake(plan.wake if retry is None else keys_at(keys, now + retry))
             case OutOfSequence() | Conflict():
@@ -151,13 +191,15 @@ class Agendas:
 
     def _take_next(self, now: datetime) -> bool:
         """Take the keys of the next room that has any. Those that made trouble before are planned
-        each by itself."""
+        each by itself; then goes on what was planned before."""
         for agenda in self._round:
             keys = agenda.take(now)
             troubled = frozenset(key for key in keys if key in agenda.troubles)
             if keys - troubled:
                 self._planning.append((agenda, keys - troubled))
             self._planning.extend(_each(agenda, troubled))
+            if agenda.rests:
+                self._planning.append((agenda, _WHAT_IS_LEFT))
             if self._planning:
                 return True
         self._round = iter(self._agendas)
@@ -167,6 +209,7 @@ class Agendas:
         self, agenda: Agenda, keys: frozenset[str], error: Exception, now: datetime
     ) -> None:
         """A key that cannot be planned must not hold up the others: plan each by itself."""
+        agenda.drop(keys)
         if len(keys) > 1:
             self._planning.extendleft(reversed(_each(agenda, keys)))
             return

@@ -11,6 +11,7 @@ from skep.kit.clock import SteadyClock
 from skep.kit.errors import SkepError
 from skep.kit.ids import new_id
 from skep.manager.agenda import Agendas, Turn
+from skep.manager.observations import NOTHING_SEEN, Seen
 from skep.manager.room import NewId, Room
 from skep.store.store import Store
 from skep.store.watch import Lagged, Watch
@@ -27,9 +28,10 @@ class Loop:
         rooms: Sequence[Room],
         clock: Callable[[], datetime] | None = None,
         ids: NewId = new_id,
+        seen: Seen = NOTHING_SEEN,
     ) -> None:
         self._store = store
-        self._agendas = Agendas(rooms, ids)
+        self._agendas = Agendas(rooms, ids, seen)
         self._clock = clock or SteadyClock()
 
     async def run(self) -> None:

@@ -7,8 +7,11 @@ What only the leader does is in `leadership.py`. Whoever needs the leader asks h
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+
+import msgspec
 
 from skep.kit.clock import SteadyClock
 from skep.kit.errors import SkepError, Unavailable
@@ -20,8 +23,8 @@ from skep.manager.dispatcher.session import decline
 from skep.manager.leadership import Leadership
 from skep.manager.logs import ServiceLogs
 from skep.manager.reception import Reception
+from skep.protocol.calls import Stream
 from skep.protocol.link import AgentLink, ManagerLink, local_link
-from skep.protocol.messages import LogFrame, Request
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 
@@ -101,7 +104,7 @@ class Manager:
         else:
             await self.leadership.dispatcher.serve(link, node_id, addr)
 
-    def call(self, node_id: str, request: Request) -> AsyncGenerator[list[LogFrame], None]:
+    def call(self, node_id: str, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
         """Ask a node's engine. Raises Unavailable when nobody leads here, or the node has no
         session."""
         if self.leadership is None:

@@ -26,12 +26,15 @@ def docker_name(field: str) -> str:
     return "".join(_INITIALISMS.get(word, word[:1].upper() + word[1:]) for word in field.split("_"))
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=docker_name):
+class Value(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=docker_name, gc=False
+):
     """A comparable value whose JSON form is the Engine API's; fields at their default are left out.
 
     Field names are snake_case of the API's (`nano_cpus` is `NanoCPUs`); where the API's spelling
     follows no rule, the field says it with `msgspec.field(name=…)`. Unknown keys are ignored on
-    decoding: the `Strict` kind refuses them.
+    decoding: the `Strict` kind refuses them. Values have no circles, so the garbage collector need
+    not look at them: a manager keeps millions.
     """
 
 
@@ -39,13 +42,15 @@ class Strict(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A value that users write: a key that it does not know is an error, never dropped."""
 
 
-class Version(msgspec.Struct, frozen=True, rename=docker_name):
+class Version(msgspec.Struct, frozen=True, rename=docker_name, gc=False):
     """The revision of the commit that last wrote an object (docker: `Version.Index`)."""
 
     index: Count = 0
 
 
-class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, rename=docker_name):
+class Object(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, rename=docker_name, gc=False
+):
     """What every stored object has beside its spec.
 
     The store sets `version` and `updated_at` (and `created_at` at birth) when it commits.

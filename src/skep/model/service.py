@@ -398,6 +398,10 @@ class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
     `spec_version` numbers the specs that the service had: it grows with each update, and a manual
     rollback brings the old number back with the old spec. Every task carries the one that it was
     made from.
+
+    `wanted_replicas` stands beside the spec for whoever counts better than a person (an
+    autoscaler): while it says a number, the spec's own is not heeded. Another number of a user's
+    takes it away (`defaults.wish_beside`).
     """
 
     id: str
@@ -412,6 +416,7 @@ class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
     service_status: ServiceStatus | None = None
     spec_version: Version = Version()
     previous_spec_version: Version | None = None
+    wanted_replicas: Count | None = None
 
 
 class RegistryAuth(Object, frozen=True, kw_only=True):

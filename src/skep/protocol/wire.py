@@ -58,6 +58,10 @@ def pack(message: Message, max_bytes: int = MAX_FRAME_BYTES) -> bytes:
         raise MessageTooLarge(
             f"a message of {len(body)} bytes is too large for the line: at most {max_bytes}"
         )
+    return framed(body)
+
+
+def framed(body: bytes) -> bytes:
     return len(body).to_bytes(_LENGTH_BYTES) + body
 
 

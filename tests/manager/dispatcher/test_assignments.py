@@ -137,6 +137,17 @@ def test_what_is_not_there_is_not_needed() -> None:
     assert said(news) == ["task a"]
 
 
+def test_what_is_gone_stays_while_a_task_has_it() -> None:
+    view = b.view(task("a", "n"), network("n"))
+    _, told = complete(view, "n1")
+    ending = b.view(task("a", "n", desired=TaskState.SHUTDOWN))
+    news, told = difference(ending, "n1", told, refs("task a", "network n"))
+    assert said(news) == ["task a needs network n"]
+    news, told = difference(b.view(), "n1", told, refs("task a"))
+    assert said(news) == ["forget task a", "forget network n"]
+    assert told == Told()
+
+
 def greeting_of(view: View, node_id: str) -> Found | None:
     node = view.node(node_id)
     return None if node is None else Found(node.version.index, f"hello {node_id}")

@@ -104,5 +104,5 @@ async def test_what_a_task_needs_reaches_its_node_and_is_forgotten_with_it(
     await plane.until(node.agent.connected.is_set)
     assert node.agent.worker._supplies.of_kind("greeting") == [encode("hello")]
     await plane.manager.control.services.remove(service)
-    await plane.until(lambda: not node.agent.worker._supplies.of_kind("greeting"))
     await plane.until(lambda: not plane.manager.store.view.tasks())
+    await plane.until(lambda: not node.agent.worker._supplies.of_kind("greeting"))

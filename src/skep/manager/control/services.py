@@ -140,6 +140,7 @@ def _updated(service: Service, spec: ServiceSpec) -> Service:
         previous_spec=service.spec,
         previous_spec_version=service.spec_version,
         update_status=None,
+        wanted_replicas=defaults.wish_beside(service, spec),
     )
 
 
@@ -156,6 +157,7 @@ def _rolled_back(service: Service, now: datetime) -> Service:
         update_status=UpdateStatus(
             state="rollback_started", started_at=now, message="manually requested rollback"
         ),
+        wanted_replicas=defaults.wish_beside(service, service.previous_spec),
     )
 
 

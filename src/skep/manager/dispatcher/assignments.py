@@ -101,13 +101,14 @@ def _task(view: View, node_id: str, reference: Reference, told: Told) -> Thing |
 
 
 def _needed(view: View, reference: Reference, told: Told) -> Thing | None:
-    """What a task needs, if it is news; `told` is brought up to date."""
-    kind = KINDS[reference.kind]
-    found = kind.find(view, reference.id) if reference in told.uses else None
-    if found is None:
+    """What a task needs, if it is news; `told` is brought up to date. What is gone from the view
+    stays as it was last told for as long as a task has it."""
+    if reference not in told.uses:
         told.versions.pop(reference, None)
         return None
-    if told.versions.get(reference) == found.version:
+    kind = KINDS[reference.kind]
+    found = kind.find(view, reference.id)
+    if found is None or told.versions.get(reference) == found.version:
         return None
     told.versions[reference] = found.version
     return Thing(reference, found.version, found.body, volatile=kind.volatile)

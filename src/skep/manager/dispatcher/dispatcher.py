@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+
+import msgspec
 
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError, Unavailable
@@ -27,14 +29,13 @@ from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
 from skep.model.system import Peer
 from skep.model.task import Task
+from skep.protocol.calls import Stream
 from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
     PROTOCOL_VERSION,
     FromAgent,
     Heartbeat,
     Hello,
-    LogFrame,
-    Request,
     Standing,
     Statuses,
 )
@@ -127,18 +128,16 @@ class Dispatcher:
         except* SkepError as errors:
             log.error("session of node %s failed: %s", node_id, errors.exceptions[0])
         finally:
-            session.close()
             if self._sessions.get(node_id) is session:
                 del self._sessions[node_id]
+            await session.close()
 
-    async def call(self, node_id: str, request: Request) -> AsyncGenerator[list[LogFrame], None]:
+    def call(self, node_id: str, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
         """Ask a node's engine. Raises Unavailable when the node has no session."""
         session = self._sessions.get(node_id)
         if session is None:
             raise Unavailable(f"node {node_id} is not available")
-        async with aclosing(session.call(request)) as answers:
-            async for frames in answers:
-                yield frames
+        return session.call(request)
 
     async def _hello(self, link: ManagerLink, node_id: str) -> Hello | None:
         try:

@@ -1,21 +1,20 @@
 """One agent's session: it is told what changed for its node, as fast as it takes it.
 
 What waits to be said is a set of ids or a few short words, never a queue of assignments: an agent
-that is slow or stuck gets the sum of what it missed. Only `tell` writes to the line, so nobody else
-ever waits for the agent.
+that is slow or stuck gets the sum of what it missed. Only `tell` and calls write to the line, so
+nobody waits for the agent but who asks it something.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from itertools import count
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
+import msgspec
 from msgspec.structs import replace
 
-from skep.kit.errors import SkepError, Unavailable
-from skep.kit.text import plain
 from skep.manager.dispatcher.assignments import (
     TASK,
     News,
@@ -24,29 +23,23 @@ from skep.manager.dispatcher.assignments import (
     difference,
     in_parts,
 )
+from skep.protocol.calls import Calls, Stream
 from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
-    LONGEST_ERROR,
-    Call,
-    Cancel,
     Chunk,
     Credit,
-    Done,
+    End,
     FromAgent,
     FromManager,
     Goodbye,
-    LogFrame,
     Reference,
-    Request,
     Standing,
     StandingChanged,
     Welcome,
 )
-from skep.protocol.wire import pack
 from skep.store.change import View
 
-_CREDIT = 16
-_MAX_CALLS = 256
+_OF_CALLS = (Chunk, Credit, End)
 _GOODBYE_S = 2.0
 HELLO_S = 10.0
 """An agent that says nothing for so long is hung up on."""
@@ -76,8 +69,7 @@ class Session:
         self._words: deque[FromManager] = deque()
         self._goodbye: Goodbye | None = None
         self._news = asyncio.Event()
-        self._calls: dict[int, asyncio.Queue[Chunk | Done]] = {}
-        self._call_ids = count(1)
+        self._calls: Calls | None = None
 
     # What is to be said
 
@@ -153,60 +145,29 @@ class Session:
     # What is heard
 
     async def listen(self, take: Callable[[FromAgent], None]) -> None:
-        """Give the agent's words to `take`, but for answers to calls. Raises LinkClosed at the end.
+        """Give the agent's words to `take`, but for those of calls. Raises LinkClosed at the end.
 
         Nothing here waits: while it did, heartbeats would lie unread.
         """
 
         def sort(message: FromAgent) -> None:
-            if isinstance(message, Chunk | Done):
-                self._answered(message)
-            else:
+            if not isinstance(message, _OF_CALLS):
                 take(message)
+            elif self._calls is not None:
+                self._calls.take(message)
 
         await self._link.each(sort)
 
-    def _answered(self, message: Chunk | Done) -> None:
-        answers = self._calls.get(message.call_id)
-        if answers is None:
-            return  # who asked is gone
-        try:
-            answers.put_nowait(message)
-        except asyncio.QueueFull:
-            raise LinkClosed("the node sent more of a log than it was asked for") from None
+    def call(self, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
+        """Ask the node's engine. Most sessions are never asked, so what it takes is made now."""
+        if self._calls is None:
+            self._calls = Calls(self._link.send)
+        return self._calls.call(request)
 
-    async def call(self, request: Request) -> AsyncGenerator[list[LogFrame], None]:
-        """Ask the node's engine; yields what it answers. Raises Unavailable or the node's error."""
-        if len(self._calls) >= _MAX_CALLS:
-            raise Unavailable(f"more than {_MAX_CALLS} logs of node {self.node_id} are being read")
-        call_id = next(self._call_ids)
-        pack(Call(call_id, request))  # what cannot be sent is the caller's error, not the session's
-        answers: asyncio.Queue[Chunk | Done] = asyncio.Queue(_CREDIT + 1)
-        self._calls[call_id] = answers
-        finished = False
-        try:
-            self.say(Call(call_id, request))
-            self.say(Credit(call_id, _CREDIT))
-            while True:
-                answer = await answers.get()
-                if isinstance(answer, Done):
-                    finished = True
-                    if answer.error:
-                        raise SkepError(plain(answer.error, LONGEST_ERROR))
-                    return
-                yield answer.frames
-                self.say(Credit(call_id, 1))
-        finally:
-            del self._calls[call_id]
-            if not finished:
-                self.say(Cancel(call_id))
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nobody hears the agent any more: calls to it end. The line is its opener's to close."""
-        for call_id, answers in self._calls.items():
-            if answers.full():
-                answers.get_nowait()
-            answers.put_nowait(Done(call_id, f"node {self.node_id} went away"))
+        if self._calls is not None:
+            await self._calls.close(f"node {self.node_id} went away")
 
 
 async def decline(link: ManagerLink, reason: str) -> None:

@@ -220,6 +220,7 @@ def _rolled_back(service: Service, failed: Task) -> Service:
         spec_version=service.version,
         previous_spec=None,
         previous_spec_version=None,
+        wanted_replicas=defaults.wish_beside(service, service.previous_spec),
     )
 
 

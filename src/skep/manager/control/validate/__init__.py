@@ -51,9 +51,9 @@ def _check_mode(spec: ServiceSpec) -> None:
     mode = defaults.mode_name(spec)
     if mode in ("replicated-job", "global-job"):
         raise Unimplemented(f"{mode} mode is not supported yet")
-    if mode == "replicated" and defaults.replicas(spec) > MOST_REPLICAS:
+    if mode == "replicated" and defaults.replicas_of(spec) > MOST_REPLICAS:
         raise InvalidArgument(
-            f"{defaults.replicas(spec)} replicas are too many: a service can have at most "
+            f"{defaults.replicas_of(spec)} replicas are too many: a service can have at most "
             f"{MOST_REPLICAS}"
         )
 
