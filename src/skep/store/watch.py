@@ -69,6 +69,9 @@ class Watches:
     def __init__(self) -> None:
         self._all: set[Watch] = set()
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def watch(self) -> Watch:
         watch = Watch(self._all.discard)
         self._all.add(watch)
