@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skep.engine.containers.config import argv, merge, merge_env, process_env
-from skep.engine.containers.names import check_name, made_up_name
+from skep.engine.containers.names import made_up_name
 from skep.engine.containers.ports import (
     PortWish,
     bindings_of,
@@ -19,11 +19,12 @@ from skep.engine.containers.ports import (
     published_ports,
     with_all_exposed,
 )
-from skep.engine.containers.signals import parse_signal
 from skep.engine.containers.users import Identity, resolve_user
 from skep.kit.errors import InvalidArgument
 from skep.model.container import ContainerConfig, HostConfig, PortBinding
 from skep.model.image import ImageConfig, ImageHealthcheck
+from skep.model.rules.names import check_container_name
+from skep.model.rules.signals import parse_signal
 from skep.model.service import HealthConfig
 from skep.network.values import Backend, PublishedPort
 from skep.runtime.bundle import User
@@ -162,14 +163,14 @@ def test_what_is_no_signal_is_refused(text: str) -> None:
 
 
 def test_names_follow_dockers_grammar() -> None:
-    assert check_name("/web.1-a_b") == "web.1-a_b"
+    assert check_container_name("/web.1-a_b") == "web.1-a_b"
     for name in ("", "a", "-web", "we b", "wéb", "../web", "web/1"):
         with pytest.raises(InvalidArgument, match="Invalid container name"):
-            check_name(name)
+            check_container_name(name)
 
 
 @given(st.integers(), st.integers(min_value=0, max_value=3))
 def test_made_up_names_are_names(seed: int, attempt: int) -> None:
     name = made_up_name(random.Random(seed), attempt)
-    assert check_name(name) == name
+    assert check_container_name(name) == name
     assert set(name) <= set(string.ascii_lowercase + string.digits + "_")

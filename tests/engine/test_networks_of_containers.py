@@ -68,7 +68,7 @@ async def test_what_cannot_be_a_network_is_refused(host: EngineHost) -> None:
     await networks.create(NetworkCreate(name="app", ipam=ipam("10.11.0.0/16")))
     refusals = [
         (NetworkCreate(name="app"), Conflict, "network with name app already exists"),
-        (NetworkCreate(name="in valid"), InvalidArgument, "invalid network name"),
+        (NetworkCreate(name="in/valid"), InvalidArgument, "invalid network name"),
         (NetworkCreate(name="b", driver="macvlan"), NotFound, "plugin macvlan"),
         (NetworkCreate(name="b", driver="host"), Forbidden, 'only one instance of "host"'),
         (NetworkCreate(name="b", ipam=ipam("10.11.7.0/24")), Forbidden, "Pool overlaps"),

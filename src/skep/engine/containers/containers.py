@@ -22,7 +22,6 @@ from skep.engine.containers.execs import Execs
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs, LogWish
-from skep.engine.containers.names import check_name
 from skep.engine.containers.record import RecordFolder
 from skep.engine.containers.runs import Tell
 from skep.engine.containers.top import top_of
@@ -54,6 +53,7 @@ from skep.model.container import (
     TopResult,
     WaitResult,
 )
+from skep.model.rules.names import check_container_name
 from skep.runtime.door import Chunk, Runtime
 
 _log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Containers:
 
     async def rename(self, name: str, new_name: str) -> None:
         container = self._registry.find(name)
-        new_name = check_name(new_name)
+        new_name = check_container_name(new_name)
         if new_name == container.name:
             raise InvalidArgument("Renaming a container with the same name as its current name")
         async with container.turn:

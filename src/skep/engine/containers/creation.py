@@ -11,22 +11,19 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from skep.engine.containers.bundle import HostFacts, capability_set
+from skep.engine.containers.bundle import HostFacts
 from skep.engine.containers.config import argv, image_health, merge
 from skep.engine.containers.container import Container, Registry
-from skep.engine.containers.devices import find_devices, parse_rule
-from skep.engine.containers.etc import check_hosts
+from skep.engine.containers.devices import find_devices
 from skep.engine.containers.ground import check_sources
 from skep.engine.containers.links import CONTAINER_MODE
-from skep.engine.containers.logs import rotation_of
 from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
-from skep.engine.containers.names import check_name, made_up_name
+from skep.engine.containers.names import made_up_name
 from skep.engine.containers.ports import with_all_exposed
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.security import parse_security
-from skep.engine.containers.signals import parse_signal
 from skep.engine.containers.wish import EndpointWish, Wish
-from skep.engine.containers.wishes import check_config, check_host_config
+from skep.engine.containers.wishes import check_wish
 from skep.engine.exposed import all_ports
 from skep.engine.images import ImageStore
 from skep.engine.networks.endpoint import EndpointRecord
@@ -44,6 +41,8 @@ from skep.model.container import (
     HostConfig,
 )
 from skep.model.image import Image
+from skep.model.rules.names import check_container_name
+from skep.model.rules.signals import parse_signal
 from skep.runtime.apparmor import check_profile
 
 _log = logging.getLogger(__name__)
@@ -73,10 +72,9 @@ class Creation:
     async def create(self, wish: Wish, name: str, labels: Mapping[str, str] | None) -> Container:
         """`labels` are the cluster's, for a container of its own. When it raises, nothing was
         made."""
-        check_config(wish.config)
-        check_host_config(wish.host)
+        check_wish(wish)
         container_id = new_container_id()
-        name = check_name(name) if name else self._made_up_name()
+        name = check_container_name(name) if name else self._made_up_name()
         self._registry.reserve(name, container_id)
         try:
             return await self._create(wish, container_id, name, labels)
@@ -159,12 +157,6 @@ class Creation:
         words = (*record.argv, *config.env, *config.volumes, config.working_dir, config.user)
         if any("\0" in word for word in words):
             raise InvalidArgument("the image's command, variables or paths have a NUL character")
-        check_hosts(record.hosts)
-        parse_security(host.security_opt)
-        capability_set(host, self._facts)
-        rotation_of(host.log_config)
-        for rule in host.device_cgroup_rules:
-            parse_rule(rule)
         if config.stop_signal:
             parse_signal(config.stop_signal)
         for mode in (host.network_mode, host.pid_mode):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from skep.kit.addresses import is_address
 from skep.kit.errors import InvalidArgument
+from skep.model.rules.process import check_host_entry
 
 _HOSTS = """\
 127.0.0.1\tlocalhost
@@ -19,6 +19,7 @@ ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
 HOST_GATEWAY = "host-gateway"
+_ANY_ADDRESS = "0.0.0.0"
 RESOLVER = "127.0.0.11"
 
 
@@ -57,8 +58,8 @@ def parse_hosts(extra: Iterable[str]) -> tuple[HostEntry, ...]:
 def check_hosts(entries: Iterable[HostEntry]) -> None:
     """Raises InvalidArgument, in docker's words, for one without a name or a real address."""
     for entry in entries:
-        if not entry.name or not (entry.address == HOST_GATEWAY or is_address(entry.address)):
-            raise InvalidArgument(f'invalid IP address in add-host: "{entry.address}"')
+        address = _ANY_ADDRESS if entry.address == HOST_GATEWAY else entry.address
+        check_host_entry(entry.name, address)
 
 
 def resolv_file(nameservers: Sequence[str], search: Sequence[str], options: Sequence[str]) -> str:

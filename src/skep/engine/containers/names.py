@@ -1,13 +1,8 @@
-"""Container names: docker's grammar, and names made up for containers without one."""
+"""Names made up for containers without one."""
 
 from __future__ import annotations
 
 import random
-import re
-
-from skep.kit.errors import InvalidArgument
-
-_GRAMMAR = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 _MOOD_WORDS = (
     "amber brave breezy bright brisk busy calm candid cheery clever comely cosy crisp daring "
@@ -27,15 +22,6 @@ _BEEKEEPER_WORDS = (
     "turner varro virgil warder warre wedmore wildman winston worlidge zander"
 )
 _MOODS, _BEEKEEPERS = _MOOD_WORDS.split(), _BEEKEEPER_WORDS.split()
-
-
-def check_name(name: str) -> str:
-    """A caller's name without its leading slash. Raises InvalidArgument in docker's words."""
-    if not _GRAMMAR.fullmatch(name):
-        raise InvalidArgument(
-            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        )
-    return name.removeprefix("/")
 
 
 def made_up_name(dice: random.Random, attempt: int) -> str:
