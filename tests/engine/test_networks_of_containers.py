@@ -23,6 +23,7 @@ from skep.testing.engine_host import EngineHost
 
 LAST_ADDRESS = "awk '/^Address/ {a=$2} END {print a}'"
 """Of what nslookup says; the static busybox's own wget cannot resolve names."""
+FREE = ["0", "0", "2147483647"]
 SERVE = "mkdir -p /www; echo {} > /www/index.html; httpd -f -p 80 -h /www"
 
 
@@ -150,6 +151,19 @@ async def test_host_none_and_another_containers_network(host: EngineHost) -> Non
     second = await host.create(host={"network_mode": "container:first"})
     with pytest.raises(Conflict, match="non running container"):
         await host.engine.containers.start(second)
+
+
+async def test_low_ports_and_ping_are_free_unless_the_network_s_owner_says_otherwise(
+    host: EngineHost,
+) -> None:
+    show = "cd /proc/sys/net/ipv4; cat ip_unprivileged_port_start ping_group_range"
+    for mode in ("bridge", "none"):
+        assert (await host.output(show, host={"network_mode": mode})).split() == FREE
+    own = {"sysctls": {"net.ipv4.ip_unprivileged_port_start": "555"}}
+    assert (await host.output(show, host=own)).split() == ["555", *FREE[1:]]
+    await host.run(name="owner", host=own)
+    shared = await host.output(show, host={"network_mode": "container:owner"})
+    assert shared.split() == ["555", *FREE[1:]]
 
 
 async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
