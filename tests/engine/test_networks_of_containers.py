@@ -182,6 +182,15 @@ async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
         assert line in shown
 
 
+async def test_in_the_host_s_network_its_own_files_are_read(host: EngineHost) -> None:
+    """As docker's containers do, unless something is added."""
+    for path in ("/etc/hosts", "/etc/resolv.conf"):
+        own = await host.output(f"cat {path}", host={"network_mode": "host"})
+        assert own == Path(path).read_text()
+    words = {"network_mode": "host", "extra_hosts": ["db:10.0.0.9"]}
+    assert "10.0.0.9\tdb" in await host.output("cat /etc/hosts", host=words)
+
+
 async def test_a_record_with_ports_and_hosts_in_docker_s_words_alone_is_understood(
     host: EngineHost,
 ) -> None:

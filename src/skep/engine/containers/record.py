@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from skep.engine.containers.etc import HostEntry, parse_hosts
+from skep.engine.containers.extra_hosts import HostEntry, parse_hosts
 from skep.engine.containers.ports import PortWish, parse_bindings, with_all_exposed
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.kit.clock import ZERO_TIME

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from skep.engine.containers.devices import parse_rule
-from skep.engine.containers.etc import check_hosts
+from skep.engine.containers.extra_hosts import check_hosts
 from skep.engine.containers.security import parse_security
 from skep.engine.containers.wish import Wish
 from skep.kit.errors import InvalidArgument, Unimplemented
