@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from skep.manager.control.services import Services
-from skep.manager.loop import Loop
 from skep.manager.leadership import rooms
+from skep.manager.loop import Loop
 from skep.manager.observations import NOTHING_SEEN, Observation, Observations, Seen
 from skep.manager.orchestrator import Orchestrator
 from skep.manager.room import NewId, Plan
