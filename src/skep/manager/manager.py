@@ -30,6 +30,7 @@ from skep.store.sqlite import SqliteLog
 
 ANOTHER_LEADS = "another manager leads"
 _STORE_FAILED = "the manager's store failed"
+_STOPS = "the manager stops"
 _NO_LEADER = "no manager leads here now: try again in a moment"
 
 
@@ -51,6 +52,10 @@ class Manager:
         self.leadership: Leadership | None = None
         self._not_leading = ANOTHER_LEADS
         self._jobs = Jobs()
+
+    @property
+    def leads(self) -> bool:
+        return self.leadership is not None
 
     async def start(self) -> None:
         """Read the store. Raises Unavailable when it cannot be read."""
@@ -83,9 +88,10 @@ class Manager:
             raise
 
     async def close(self) -> None:
+        """The leading ends first: while lines are closed nobody may be called lost."""
+        await self.follow(_STOPS)
         await self.reception.close()
         await self._jobs.close()
-        await self.follow()
         await self.store.close()
 
     # What is the leader's affair
