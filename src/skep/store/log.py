@@ -31,7 +31,8 @@ class Entry(NamedTuple):
 
 
 class Fenced(Unavailable):
-    """Another writer took the log over: this one must write no more."""
+    """Another writer took the log over, or holds something else for the newest: this one must write
+    no more."""
 
 
 class Unknown(Unavailable):
@@ -70,3 +71,10 @@ class Log(Protocol):
     async def close(self) -> None:
         """Let go of the file or connection. Idempotent."""
         ...
+
+
+def check_order(newest: int, entries: Sequence[Entry]) -> None:
+    """Raises Fenced unless the entries follow upon the newest revision that a log has."""
+    for number, entry in enumerate(entries, newest + 1):
+        if entry.revision != number:
+            raise Fenced(f"commit {entry.revision} does not follow upon {number - 1}")

@@ -18,6 +18,7 @@ from skep.kit.errors import Internal, SkepError, Unavailable
 from skep.store.change import Change, Commit
 from skep.store.log import Fenced, Log, Unknown
 from skep.store.memory import MemoryView
+from skep.store.slices import Slice
 from skep.store.staging import Draft, Staged
 from skep.store.watch import Watch, Watches
 
@@ -25,9 +26,6 @@ log = logging.getLogger(__name__)
 
 _MAX_BATCH, _MAX_BATCH_CHANGES = 1_000, 10_000
 _MAX_WAITING = 10_000
-_SLICE = 500
-"""Changes that are looked at without a pause: 10 ms. One commit is applied whole, however big it
-is, at about 3 µs a change: who makes thousands of changes makes several commits."""
 
 _CLOSED = "the store is closed: this manager is stopping"
 _WRITER_ENDED = "the store's writer failed (see the log): restart skep, nothing stored is lost"
@@ -43,18 +41,6 @@ class _Waiting:
         if not self.done.done():
             self.done.set_exception(error)
             self.done.exception()  # a caller that went away must not leave a warning behind
-
-
-class _Slice:
-    """Counts what is done without a pause."""
-
-    def __init__(self) -> None:
-        self._changes = 0
-
-    def is_over(self, changes: int = 1) -> bool:
-        """After so many changes more: whether others must have the loop now."""
-        self._changes = (self._changes + changes) if self._changes < _SLICE else changes
-        return self._changes >= _SLICE
 
 
 class Primary:
@@ -73,7 +59,7 @@ class Primary:
         self._watches = Watches()
         self._writer: asyncio.Task[None] | None = None
         self._ended: SkepError | None = None
-        self._slice = _Slice()
+        self._slice = Slice()
         self.view = MemoryView()
 
     async def start(self) -> None:

@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeVar
 
 from skep.kit.errors import SkepError, Unavailable
 from skep.store.form import Bodies, Key, decode
-from skep.store.log import Compacted, Entry, Fenced, Snapshot, Unknown
+from skep.store.log import Compacted, Entry, Fenced, Snapshot, Unknown, check_order
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ _FOLD_BYTES = 32 << 20
 """Commits that come together before they are folded: what a start reads besides the objects. As
 much again is kept for followers."""
 _FOLD_ROWS = 500
-_READ_BYTES = 1 << 20
+_READ_BYTES = 256 << 10
+"""What is done at once of either, a few milliseconds' work, and read at once for a follower."""
 _POLL_S = 0.05
 
 _SCHEMA_VERSION = 2
@@ -170,6 +171,7 @@ class SqliteLog:
 
     def _append(self, epoch: int, entries: Sequence[Entry]) -> None:
         with self._leading(epoch) as database:
+            check_order(_newest(database), entries)
             database.executemany("INSERT INTO commits VALUES (?, ?)", entries)
 
     @contextmanager
@@ -191,15 +193,14 @@ class SqliteLog:
     def _fold_steps(self, epoch: int) -> Iterator[bool]:
         """Folds all commits of now; yields False after each short step of it."""
         database = self._database
-        before = _state(database).folded
-        newest = _newest(database, before)
+        revision = before = _state(database).folded
+        newest = _newest(database)
         bodies = Bodies(self._body)
-        revision = before
         while revision < newest:
             for entry in self._after(revision):
                 bodies.add(entry)
                 revision = entry.revision
-                yield False
+            yield False
         found = bodies.items()
         while rows := [(*key, body) for key, body in islice(found, _FOLD_ROWS)]:
             with self._leading(epoch):
@@ -301,9 +302,10 @@ def _some(entries: Iterator[Entry]) -> Iterator[Entry]:
         yield entry
 
 
-def _newest(database: sqlite3.Connection, folded: int) -> int:
+def _newest(database: sqlite3.Connection) -> int:
+    """The revision of the newest commit."""
     found = database.execute("SELECT max(revision) FROM commits").fetchone()[0]
-    return folded if found is None else int(found)
+    return _state(database).folded if found is None else int(found)
 
 
 def _put(database: sqlite3.Connection, rows: Sequence[tuple[str, str, bytes | None]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from skep.kit.errors import Conflict, OutOfSequence
+from skep.kit.errors import Conflict, NameTaken, OutOfSequence
 from skep.model.base import Version
 from skep.store import form
 from skep.store.change import Change, Commit, Create, Delete, Event
@@ -120,8 +120,5 @@ class Draft:
             key = (kind.name, new)
             owner = self.names[key] if key in self.names else self._staged.owner(kind, new)
             if owner is not None:
-                raise Conflict(
-                    "rpc error: code = AlreadyExists desc = name conflicts with an existing "
-                    f"object: {kind.name} {new} already exists"
-                )
+                raise NameTaken(kind.name, new)
             self.names[key] = event.new.id
