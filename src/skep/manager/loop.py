@@ -18,6 +18,9 @@ from skep.store.watch import Lagged, Watch
 
 log = logging.getLogger(__name__)
 
+_TURNS_OF_OTHERS = 20
+"""So often others have their turn while commits are noted: they may make more of them."""
+
 
 class Loop:
     """Drives the rooms' agendas (`agenda.py`) over a store until cancelled."""
@@ -53,12 +56,12 @@ class Loop:
         return watch
 
     async def _round(self, watch: Watch) -> None:
-        self._note(watch)
+        await self._note(watch)
         while (turn := self._agendas.next_turn(self._store.view, self._clock())) is not None:
             for explanation in turn.plan.explanations:
                 log.info("%s: %s", turn.agenda.room.name, explanation)
             self._agendas.settle(turn, await self._refusal(turn), self._clock())
-            self._note(watch)
+            await self._note(watch)
 
     async def _refusal(self, turn: Turn) -> SkepError | None:
         try:
@@ -67,13 +70,25 @@ class Loop:
             return error
         return None
 
-    def _note(self, watch: Watch) -> None:
-        while (commit := watch.next_nowait()) is not None:
+    async def _note(self, watch: Watch) -> None:
+        """Others have their turn after each commit; when this returns all are noted, as the rooms
+        expect of whoever lets them plan."""
+        for _ in range(_TURNS_OF_OTHERS):
+            if not self._note_next(watch):
+                return
+            await asyncio.sleep(0)
+        while self._note_next(watch):
+            pass
+
+    def _note_next(self, watch: Watch) -> bool:
+        commit = watch.next_nowait()
+        if commit is not None:
             self._agendas.follow(commit, self._store.view)
+        return commit is not None
 
     async def _rest(self, watch: Watch) -> None:
         """Sleep until something changed or a key's time has come."""
-        self._note(watch)
+        await self._note(watch)
         if self._agendas.dirty:
             return
         first = self._agendas.next_wake

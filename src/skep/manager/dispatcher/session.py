@@ -55,12 +55,14 @@ class Session:
         link: ManagerLink,
         view: Callable[[], View],
         standing: Callable[[], Standing],
+        pause_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.id = session_id
         self.node_id = node_id
         self._link = link
         self._view = view
         self._standing = standing
+        self._pause_s = pause_s
         self._told = Told()
         self._sequence = 0
         self._changed: set[Reference] = set()
@@ -114,6 +116,7 @@ class Session:
         await self._assign(news)
         while self._goodbye is None:
             await self._tell_news()
+            await asyncio.sleep(self._pause_s())  # what changes meanwhile is told together
             await self._news.wait()
             self._news.clear()
         await self._link.send(self._goodbye)
