@@ -16,7 +16,7 @@ from skep.kit.errors import InvalidArgument, SkepError, Unavailable
 from skep.kit.numbers import INT64_MAX, INT64_MIN
 from skep.manager.control.filters import Filters, parse_filters
 from skep.model.base import decode_json
-from skep.model.image import RegistryAuth
+from skep.model.image import RegistryAuth, decode_registry_auth
 from skep.model.system import SwarmInfo
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ T = TypeVar("T")
 MAX_JSON_BYTES = 8 * 1024 * 1024
 _BODY_TIMEOUT_S = 60.0
 _CHUNK_BYTES = 256 * 1024
-_AUTH_HEADER = "X-Registry-Auth"
 
 
 _NO_MANAGER = "This node is not a swarm manager. "
@@ -121,15 +120,19 @@ class Request:
 
     async def json(self, kind: type[T]) -> T:
         """The body as `kind`; raises InvalidArgument with the path of the wrong field."""
-        body = await self._json_body()
-        if not body:
+        value = await self.json_or_none(kind)
+        if value is None:
             raise InvalidArgument("invalid JSON: got EOF while reading request body")
-        return decode_json(body, kind)
+        return value
 
     async def json_or_none(self, kind: type[T]) -> T | None:
         """The body as `kind`, None when the request has none."""
         body = await self._json_body()
-        return decode_json(body, kind) if body else None
+        return decode_json(body, kind, lenient=not self._is_from_skep()) if body else None
+
+    def _is_from_skep(self) -> bool:
+        """Other clients send keys of their own; of skep's that would be a fault to hear of."""
+        return self.http.headers.get("User-Agent", "").startswith("skep/")
 
     async def _json_body(self) -> bytes:
         content = self.http.content
@@ -163,16 +166,16 @@ class Request:
             yield chunk
 
     def registry_auth_text(self) -> str:
-        """X-Registry-Auth as sent, "" when there is none."""
-        return self.http.headers.get(_AUTH_HEADER, "")
+        """X-Registry-Auth as sent, "" when it names nobody; raises InvalidArgument when it cannot
+        be read: said here, not by every task of a service that is to pull with it."""
+        return self._auth_header() if self.registry_auth() is not None else ""
 
     def registry_auth(self) -> RegistryAuth | None:
         """The registry credentials of the caller; None for anonymous."""
-        text = self.registry_auth_text()
-        if not text:
-            return None
-        auth = decode_json(query.decode_base64(text, _AUTH_HEADER), RegistryAuth, _AUTH_HEADER)
-        return auth if auth != RegistryAuth() else None
+        return decode_registry_auth(self._auth_header())
+
+    def _auth_header(self) -> str:
+        return self.http.headers.get("X-Registry-Auth", "")
 
 
 def terminal_size(request: Request) -> tuple[int, int]:

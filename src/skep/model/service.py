@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -148,6 +148,8 @@ class ContainerSpec(Strict, frozen=True):
     `hosts` lines are "address name…". `stop_grace_period` in ns, None = 10 s.
     """
 
+    unsupported: ClassVar = {"Capabilities": []}
+
     image: str = ""
     labels: dict[str, str] = {}
     command: list[str] = []
@@ -201,6 +203,8 @@ _GenericResources = Annotated[list[GenericResource], Meta(max_length=1_024)]
 class Limit(Strict, frozen=True):
     """What a container may use at most; 0 = no limit. `nano_cpus`: 10**9 is one processor."""
 
+    unsupported: ClassVar = {"GenericResources": []}
+
     nano_cpus: Int64 = field(name="NanoCPUs", default=0)
     memory_bytes: Int64 = 0
     pids: Int64 = field(name="Pids", default=0)
@@ -215,6 +219,8 @@ class Resources(Strict, frozen=True):
 
 
 class ResourceRequirements(Strict, frozen=True):
+    unsupported: ClassVar = {"SwapBytes": 0, "MemorySwappiness": -1}
+
     limits: Limit | None = None
     reservations: Resources | None = None
 
