@@ -135,7 +135,7 @@ async def test_a_client_that_hangs_up_is_let_go(node: Any, server: Any, sock: Pa
 async def test_a_client_that_stopped_speaking_and_then_hangs_up_is_let_go(
     node: Any, server: Any, sock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skep.api.hijack._HANG_UP_CHECK_S", 0.05)
+    monkeypatch.setattr("skep.http.hijack._HANG_UP_CHECK_S", 0.05)
     process = Process()
     attachable(node, process)
     reader, writer = await connect(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from skep.api import query
 from skep.api.node import Node
-from skep.api.versions import ApiVersion
-from skep.api.web import BaseRequest
+from skep.api.versions import HEADERS, ApiVersion
+from skep.http.request import HttpRequest
+from skep.http.web import BaseRequest
 from skep.kit.clock import NS_PER_S
-from skep.kit.errors import InvalidArgument, SkepError, Unavailable
+from skep.kit.errors import InvalidArgument, Unavailable
 from skep.kit.numbers import INT64_MAX, INT64_MIN
 from skep.manager.control.filters import Filters, parse_filters
 from skep.model.base import decode_json
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_JSON_BYTES = 8 * 1024 * 1024
-_BODY_TIMEOUT_S = 60.0
-_CHUNK_BYTES = 256 * 1024
 
 
 _NO_MANAGER = "This node is not a swarm manager. "
@@ -40,26 +38,19 @@ _NO_MANAGER_ADVICE = {
 }
 
 
-class BodyTooLarge(SkepError):
-    http_status = 413
+class Request(HttpRequest):
+    """A request of the Engine API that matched a route."""
 
+    __slots__ = ("node", "version")
 
-class BodyTooSlow(SkepError):
-    http_status = 408
-
-
-class Request:
-    """A request that matched a route. `params` are the named parts of its path."""
-
-    __slots__ = ("http", "node", "params", "version")
+    answer_headers = HEADERS
 
     def __init__(
         self, http: BaseRequest, node: Node, version: ApiVersion, params: Mapping[str, str]
     ) -> None:
-        self.http = http
+        super().__init__(http, params)
         self.node = node
         self.version = version
-        self.params = params
 
     @property
     def control(self) -> Control:
@@ -68,16 +59,6 @@ class Request:
         if control is None:
             raise no_manager(self.node.swarm_info())
         return control
-
-    def text(self, name: str, default: str = "") -> str:
-        return self.http.rel_url.query.get(name, default)
-
-    def texts(self, name: str) -> list[str]:
-        """All values of a parameter that may be repeated."""
-        return self.http.rel_url.query.getall(name, [])
-
-    def given(self, name: str) -> bool:
-        return name in self.http.rel_url.query
 
     def flag(self, name: str, default: bool = False) -> bool:
         """A boolean; `default` when it is not given at all."""
@@ -135,23 +116,10 @@ class Request:
         return self.http.headers.get("User-Agent", "").startswith("skep/")
 
     async def _json_body(self) -> bytes:
-        content = self.http.content
-        body = bytearray()
-        try:
-            async with asyncio.timeout(_BODY_TIMEOUT_S):
-                while chunk := await content.readany():
-                    body += chunk
-                    if len(body) > MAX_JSON_BYTES:
-                        raise BodyTooLarge(
-                            f"request body too large: at most {MAX_JSON_BYTES} bytes of JSON"
-                        )
-        except TimeoutError:
-            raise BodyTooSlow(
-                f"the request body did not come within {_BODY_TIMEOUT_S:g} s"
-            ) from None
+        body = await self.body(MAX_JSON_BYTES, "JSON")
         if body:
             self._check_json_type()
-        return bytes(body)
+        return body
 
     def _check_json_type(self) -> None:
         kind = self.http.headers.get("Content-Type", "")
@@ -159,11 +127,6 @@ class Request:
             raise InvalidArgument(
                 f"unsupported Content-Type header ({kind}): must be 'application/json'"
             )
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes in; the sender is held up while nobody asks for more."""
-        async for chunk in self.http.content.iter_chunked(_CHUNK_BYTES):
-            yield chunk
 
     def registry_auth_text(self) -> str:
         """X-Registry-Auth as sent, "" when it names nobody; raises InvalidArgument when it cannot

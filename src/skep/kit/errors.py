@@ -18,13 +18,11 @@ codes that the Engine API answers with (reference: moby daemon/server/httpstatus
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class SkepError(Exception):
     """Base of all errors that are shown to a person. `str(error)` is the sentence shown."""
 
-    http_status: ClassVar[int] = 500
+    http_status: int = 500
 
 
 class InvalidArgument(SkepError):

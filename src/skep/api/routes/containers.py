@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from skep.api import hijack, streams
+from skep.api import attached, streams
 from skep.api.answers import empty, json_answer
-from skep.api.hijack import converse
 from skep.api.query import parse_tail
 from skep.api.request import Request, terminal_size
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.streams import begin, closing
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.base import encode_json
 from skep.model.container import ContainerCreate, ContainerUpdate, WaitError, WaitResult
@@ -130,7 +130,7 @@ async def wait(request: Request) -> StreamResponse:
     waiting = asyncio.create_task(containers.wait(container_id, condition))
     try:
         await asyncio.sleep(0)
-        answer = await streams.begin(request, "application/json")
+        answer = await begin(request, "application/json")
         await answer.write(encode_json(await _result(waiting)))
     finally:
         waiting.cancel()
@@ -173,7 +173,7 @@ async def logs(request: Request) -> StreamResponse:
 
 
 async def _pieces(lines: AsyncIterator[Chunk]) -> AsyncIterator[tuple[int, bytes]]:
-    async with streams.closing(lines):
+    async with closing(lines):
         async for line in lines:
             yield line.stream, line.data
 
@@ -191,12 +191,12 @@ async def attach(request: Request) -> StreamResponse:
         stream=request.flag("stream"),
         detach_keys=request.text("detachKeys"),
     )
-    return await converse(
+    return await attached.converse(
         request,
         stream,
         stdin=stdin,
         terminal=container.config.tty,
-        patience_s=hijack.ATTACH_PATIENCE_S,
+        patience_s=attached.ATTACH_PATIENCE_S,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from skep.api.answers import empty, json_answer
-from skep.api.hijack import converse, say
+from skep.api.attached import converse, say
 from skep.api.request import Request, terminal_size
-from skep.api.router import Route
 from skep.api.streams import STDOUT
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import SkepError
 from skep.model.container import ExecCreate, ExecStart
 

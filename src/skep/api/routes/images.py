@@ -8,8 +8,9 @@ from skep.api import streams
 from skep.api.answers import empty, json_answer
 from skep.api.query import parse_platform
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.streams import octets
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument, Unimplemented
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ def _loaded_lines(image: LoadedImage) -> str:
 
 async def save(request: Request) -> StreamResponse:
     archive = await request.node.engine.images.save(request.texts("names"))
-    return await streams.octets(request, archive, _TAR)
+    return await octets(request, archive, _TAR)
 
 
 async def save_one(request: Request) -> StreamResponse:
     archive = await request.node.engine.images.save([request.params["name"]])
-    return await streams.octets(request, archive, _TAR)
+    return await octets(request, archive, _TAR)
 
 
 async def inspect(request: Request) -> Response:

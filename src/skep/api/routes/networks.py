@@ -12,9 +12,9 @@ import msgspec
 
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response
 from skep.engine.filters import passes_labels, until_moment
+from skep.http.router import Route
+from skep.http.web import Response
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, InvalidArgument, NotFound
 from skep.manager.control.filters import NO_FILTERS, Filters

@@ -7,8 +7,8 @@ from typing import cast, get_args
 from skep.api.answers import empty, json_answer
 from skep.api.logs import answer_logs
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument
 from skep.manager.control.services import AuthFrom, Rollback
 from skep.model.logs import LogSelector

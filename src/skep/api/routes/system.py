@@ -8,9 +8,9 @@ from skep import __version__
 from skep.api import streams
 from skep.api.answers import json_answer
 from skep.api.request import Request
-from skep.api.router import Route
 from skep.api.versions import HEADERS, NEWEST, OLDEST, shown
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.kit.clock import rfc3339, utc_now
 from skep.model.image import RegistryAuth
 from skep.model.system import (

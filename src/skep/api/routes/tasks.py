@@ -5,8 +5,8 @@ from __future__ import annotations
 from skep.api.answers import json_answer
 from skep.api.logs import answer_logs
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.model.logs import LogSelector
 
 
