@@ -39,7 +39,6 @@ async def test_a_method_that_a_path_does_not_have_is_not_found(
         (errors.Forbidden("no"), 403),
         (errors.NotFound("none"), 404),
         (errors.Conflict("taken"), 409),
-        (errors.OutOfSequence(), 500),
         (errors.Unimplemented("not here"), 501),
         (errors.Unavailable("not now"), 503),
     ],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from skep.api.answers import error_answer
-from skep.api.node import Node
 from skep.api.request import Request
 from skep.api.versions import check_version, split_version
+from skep.api.words import worded
 from skep.http.router import Match, Router
 from skep.http.web import BaseRequest, Response
 from skep.kit.errors import SkepError
+from skep.node import Node
 
 
 class EngineApi:
@@ -27,4 +28,4 @@ class EngineApi:
         return Request(http, self._node, version, match.params)
 
     def refusal(self, error: SkepError) -> Response:
-        return error_answer(str(error), error.http_status)
+        return error_answer(worded(error, self._node.swarm_info()), error.http_status)

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from skep.api import query
-from skep.api.node import Node
+from skep.api.filters import Filters, parse_filters
 from skep.api.versions import HEADERS, ApiVersion
 from skep.http.request import HttpRequest
 from skep.http.web import BaseRequest
 from skep.kit.clock import NS_PER_S
-from skep.kit.errors import InvalidArgument, Unavailable
+from skep.kit.errors import InvalidArgument, NoCluster
 from skep.kit.numbers import INT64_MAX, INT64_MIN
-from skep.manager.control.filters import Filters, parse_filters
 from skep.model.base import decode_json
 from skep.model.image import RegistryAuth, decode_registry_auth
-from skep.model.system import SwarmInfo
+from skep.node import Node
 
 if TYPE_CHECKING:
     from skep.manager.control import Control
@@ -25,17 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_JSON_BYTES = 8 * 1024 * 1024
-
-
-_NO_MANAGER = "This node is not a swarm manager. "
-_NO_MANAGER_ADVICE = {
-    "active": (
-        "Worker nodes can't be used to view or modify cluster state. Please run this command on a "
-        "manager node or promote the current node to a manager."
-    ),
-    "error": "It could not start its part in the swarm: see `docker info`, or leave with --force.",
-    "pending": "It is still joining the swarm: try again in a moment.",
-}
 
 
 class Request(HttpRequest):
@@ -54,10 +42,10 @@ class Request(HttpRequest):
 
     @property
     def control(self) -> Control:
-        """The cluster; raises Unavailable, in docker's words, where this node is no manager."""
+        """The cluster; raises NoCluster where this node is no manager."""
         control = self.node.control
         if control is None:
-            raise no_manager(self.node.swarm_info())
+            raise NoCluster
         return control
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -144,18 +132,3 @@ class Request(HttpRequest):
 def terminal_size(request: Request) -> tuple[int, int]:
     """Rows and columns of a client's terminal: the kernel has 16 bits for each."""
     return request.integer("h", None, 0, 65535), request.integer("w", None, 0, 65535)
-
-
-def no_manager(swarm: SwarmInfo) -> Unavailable:
-    """Why the cluster cannot be asked through this node, and what to do."""
-    if swarm.local_node_state == "locked":
-        return Unavailable(
-            "Swarm is encrypted and needs to be unlocked before it can be used. "
-            'Please use "docker swarm unlock" to unlock it.'
-        )
-    advice = _NO_MANAGER_ADVICE.get(
-        swarm.local_node_state,
-        'Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
-        "and try again.",
-    )
-    return Unavailable(_NO_MANAGER + advice)

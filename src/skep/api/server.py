@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from skep import http
 from skep.api.door import EngineApi
-from skep.api.node import Node
 from skep.api.request import Request
 from skep.http.router import Router
+from skep.node import Node
 
 _SOCKET_GROUP = "docker"
 

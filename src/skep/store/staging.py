@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from skep.kit.errors import Conflict, OutOfSequence
+from skep.kit.errors import Conflict, NameTaken, OutOfSequence
 from skep.model.base import Version
 from skep.model.network import Network
 from skep.model.service import Service
@@ -96,10 +96,7 @@ class Staged:
             pending[event.kind, old_name] = None
         if new_name is not None and event.new is not None:
             if self._owner(event.kind, new_name, pending) is not None:
-                raise Conflict(
-                    "rpc error: code = AlreadyExists desc = name conflicts with an existing "
-                    f"object: {event.kind} {new_name} already exists"
-                )
+                raise NameTaken(event.kind, new_name)
             pending[event.kind, new_name] = event.new.id
 
     def _owner(

@@ -20,7 +20,7 @@ from skep.engine.containers.ground import check_sources
 from skep.engine.containers.links import CONTAINER_MODE
 from skep.engine.containers.logs import rotation_of
 from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
-from skep.engine.containers.names import check_name, made_up_name
+from skep.engine.containers.names import check_name
 from skep.engine.containers.ports import wanted_ports
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.security import parse_security
@@ -35,6 +35,7 @@ from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, NotFound, Unavailable, Unimplemented
 from skep.kit.ids import new_container_id
+from skep.kit.names import made_up_name
 from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerConfig,
@@ -87,9 +88,10 @@ class Creation:
             raise
 
     def _made_up_name(self) -> str:
-        attempt = 0
-        while not self._registry.is_free(name := made_up_name(self._dice, attempt)):
-            attempt += 1
+        """With a digit behind it when the first was taken."""
+        name = made_up_name(self._dice.getrandbits(32))
+        while not self._registry.is_free(name):
+            name = f"{made_up_name(self._dice.getrandbits(32))}{self._dice.randrange(10)}"
         return name
 
     async def _create(

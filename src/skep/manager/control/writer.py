@@ -1,24 +1,15 @@
-"""The door through which control writes: one change set, one commit."""
+"""How control writes what states no version, and what a stated version means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from skep.kit.errors import OutOfSequence
-from skep.manager.control import words
 from skep.model.base import Object
 from skep.store.change import Change, View
 from skep.store.store import Store
 
 _TRIES = 10
-
-
-async def commit(store: Store, changes: Sequence[Change]) -> int:
-    """Commit for a caller of the API. Raises OutOfSequence in docker's words."""
-    try:
-        return await store.commit(changes)
-    except OutOfSequence:
-        raise words.out_of_sequence() from None
 
 
 async def commit_latest(store: Store, changes: Callable[[View], Sequence[Change]]) -> int:
@@ -32,10 +23,10 @@ async def commit_latest(store: Store, changes: Callable[[View], Sequence[Change]
             return await store.commit(changes(store.view))
         except OutOfSequence:
             continue
-    raise words.out_of_sequence()
+    raise OutOfSequence
 
 
 def check_version(stored: Object, version: int) -> None:
     """Refuse a writer who read an older version than the one stored."""
     if stored.version.index != version:
-        raise words.out_of_sequence()
+        raise OutOfSequence
