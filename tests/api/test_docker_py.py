@@ -49,7 +49,7 @@ def update(service: Any, **changes: Any) -> None:
 async def test_it_agrees_on_the_newest_version(client: docker.DockerClient) -> None:
     assert client.api._version == "1.50"
     assert await call(client.ping)
-    assert (await call(client.version))["MinAPIVersion"] == "1.41"
+    assert (await call(client.version))["MinAPIVersion"] == "1.24"
 
 
 async def test_services_and_tasks_are_objects(

@@ -58,7 +58,5 @@ def test_refusals_have_docker_s_words(error: SkepError, status: int, words: str)
         ("pending", "It is still joining the swarm: try again in a moment."),
     ],
 )
-def test_why_there_is_no_cluster_depends_on_the_node(
-    state: LocalNodeState, words: str
-) -> None:
+def test_why_there_is_no_cluster_depends_on_the_node(state: LocalNodeState, words: str) -> None:
     assert words in worded(NoCluster(), SwarmInfo(local_node_state=state))
