@@ -68,6 +68,16 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, ren
     updated_at: Moment = ZERO_TIME
 
 
+class Specified(Object, frozen=True, kw_only=True):
+    """An object whose spec users write, while the cluster writes what became of it.
+
+    `spec_since` is the version that the last change of the spec replaced: whoever read a later one
+    has read this spec. (Version numbers are the whole store's: none lies between the two.)
+    """
+
+    spec_since: Version = Version()
+
+
 def decode_json(
     body: bytes, kind: type[T], what: str = "request body", *, lenient: bool = False
 ) -> T:

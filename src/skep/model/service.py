@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S, ZERO_TIME
-from skep.model.base import Object, Strict, Value, Version
+from skep.model.base import Object, Specified, Strict, Value, Version
 from skep.model.bounds import Count, DurationNs, Int64, Moment, Name, Port, UInt32
 
 Protocol = Literal["tcp", "udp", "sctp"]
@@ -398,7 +398,7 @@ class JobStatus(Value, frozen=True, omit_defaults=False):
     last_execution: Moment = ZERO_TIME
 
 
-class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
+class Service(Specified, frozen=True, kw_only=True, omit_defaults=True):
     """A service as stored and as GET /services/{id} shows it.
 
     `spec_version` numbers the specs that the service had: it grows with each update, and a manual
