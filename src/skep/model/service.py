@@ -11,7 +11,7 @@ from skep.kit.clock import NS_PER_S, ZERO_TIME
 from skep.model.base import Object, Specified, Strict, Value, Version
 from skep.model.bounds import Count, DurationNs, Int64, Moment, Name, Port, UInt32
 
-Protocol = Literal["tcp", "udp", "sctp"]
+Transport = Literal["tcp", "udp", "sctp"]
 
 
 class Driver(Strict, frozen=True):
@@ -327,7 +327,7 @@ class PortConfig(Strict, frozen=True, omit_defaults=False):
     """A published port. `published_port` 0 = choose one (ingress: 30000-32767)."""
 
     name: Name = ""
-    protocol: Protocol = "tcp"
+    protocol: Transport = "tcp"
     target_port: Port = 0
     published_port: Port = 0
     publish_mode: Literal["ingress", "host"] = "ingress"

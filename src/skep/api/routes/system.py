@@ -12,6 +12,7 @@ from skep.api.versions import HEADERS, NEWEST, OLDEST, shown
 from skep.http.router import Route
 from skep.http.web import Response, StreamResponse
 from skep.kit.clock import rfc3339, utc_now
+from skep.kit.machines import go_architecture
 from skep.model.image import RegistryAuth
 from skep.model.system import (
     Commit,
@@ -27,7 +28,6 @@ from skep.model.system import (
     VersionPlatform,
 )
 
-_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _RUNNING = frozenset({"running", "restarting"})
 
 _PING_HEADERS = HEADERS | {
@@ -56,7 +56,7 @@ async def version(request: Request) -> Response:
 
 
 def _version(facts: Facts) -> SystemVersion:
-    arch = _GO_ARCHITECTURES.get(facts.machine, facts.machine)
+    arch = go_architecture(facts.machine)
     api, oldest = shown(NEWEST), shown(OLDEST)
     details = {
         "ApiVersion": api,
