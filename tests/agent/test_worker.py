@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from skep.agent.disk import Disk
-from skep.agent.executor import Backend, Exit, PublishedKey, Started
+from skep.agent.executor import Exit, Started
 from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
 from skep.model.service import PortConfig
 from skep.model.states import TaskState
 from skep.model.task import NetworkAttachment, NetworkRef, Task
+from skep.network.values import Backend, PublishedPort
 from skep.protocol.messages import Assignments, Statuses
 from skep.testing import builders as b
 from skep.testing.executor import FakeExecutor
@@ -26,6 +27,12 @@ WEB = b.service(name="web")
 
 def assigned(task_id: str, **fields: object) -> Task:
     return replace(b.task(task_id, WEB, state=TaskState.ASSIGNED), ports=[PORT], **fields)
+
+
+def leading_to(*addresses: str) -> tuple[PublishedPort, ...]:
+    """PORT, with tasks at these addresses behind it."""
+    backends = tuple(Backend(address=address, port=80) for address in addresses)
+    return (PublishedPort(host_port=8080, backends=backends),)
 
 
 class Bench:
@@ -77,17 +84,17 @@ def complete(*tasks: Task) -> Assignments:
 async def test_an_assigned_task_runs_and_answers_on_its_port(bench: Bench) -> None:
     await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
     await bench.until(lambda: bench.reported == dict.fromkeys(["t1", "t2"], TaskState.RUNNING))
-    backends = (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))
-    await bench.until(lambda: bench.executor.published == {("tcp", 8080): backends})
+    both = leading_to("172.17.0.2", "172.17.0.3")
+    await bench.until(lambda: bench.executor.published == both)
 
 
 async def test_a_port_whose_tasks_stopped_is_refused_and_then_forgotten(bench: Bench) -> None:
     await bench.worker.assign(complete(assigned("t1")))
-    await bench.until(lambda: ("tcp", 8080) in bench.executor.published)
+    await bench.until(lambda: bench.executor.published == leading_to("172.17.0.2"))
     bench.executor.end("t1", 1)
-    await bench.until(lambda: bench.executor.published == {("tcp", 8080): ()})
+    await bench.until(lambda: bench.executor.published == leading_to())
     await bench.worker.assign(Assignments(applies_to=1, results_in=2, removed_tasks=["t1"]))
-    await bench.until(lambda: bench.executor.published == {})
+    await bench.until(lambda: bench.executor.published == ())
 
 
 async def test_a_task_that_is_wanted_no_more_stops_and_is_kept(bench: Bench) -> None:
@@ -107,9 +114,9 @@ class Watchful(FakeExecutor):
         self.published_at_stop: list[object] = []
         self.publish_s = 0.0
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
         await asyncio.sleep(self.publish_s)
-        await super().publish(backends)
+        await super().publish(ports)
 
     async def stop(self, task: Task) -> Exit | None:
         self.published_at_stop.append(self.published)
@@ -124,8 +131,8 @@ async def test_a_task_is_stopped_when_nobody_is_sent_to_it_any_more(
     bench = Bench(tmp_path, executor)
     await bench.start()
     await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
-    both = (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))
-    await bench.until(lambda: executor.published == {("tcp", 8080): both})
+    both = leading_to("172.17.0.2", "172.17.0.3")
+    await bench.until(lambda: executor.published == both)
     executor.publish_s = 0.05
     ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
     tasks, removed = ([ending], []) if wish == "stop" else ([], ["t1"])
@@ -133,7 +140,7 @@ async def test_a_task_is_stopped_when_nobody_is_sent_to_it_any_more(
         Assignments(applies_to=1, results_in=2, tasks=tasks, removed_tasks=removed)
     )
     await bench.until(lambda: bool(executor.published_at_stop))
-    assert executor.published_at_stop == [{("tcp", 8080): both[1:]}]
+    assert executor.published_at_stop == [leading_to("172.17.0.3")]
     await bench.stop()
 
 
@@ -182,9 +189,7 @@ async def test_after_a_restart_tasks_are_taken_up_where_they_were(
     await again.until(lambda: again.reported.get("t2") == TaskState.FAILED)
     states = {report.task_id: report.status.state for report in again.worker.reports()}
     assert states["t1"] == TaskState.RUNNING
-    await again.until(
-        lambda: again.executor.published == {("tcp", 8080): (Backend("172.17.0.2", 80),)}
-    )
+    await again.until(lambda: again.executor.published == leading_to("172.17.0.2"))
     await again.stop()
 
 
@@ -193,7 +198,7 @@ class SlowToFind(FakeExecutor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[dict[PublishedKey, tuple[Backend, ...]]] = []
+        self.told: list[tuple[PublishedPort, ...]] = []
         self.hidden = ""
         self.show = asyncio.Event()
 
@@ -202,9 +207,9 @@ class SlowToFind(FakeExecutor):
             await self.show.wait()
         return await super().start(task)
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
-        self.told.append(backends)
-        await super().publish(backends)
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
+        self.told.append(tuple(ports))
+        await super().publish(ports)
 
 
 async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
@@ -215,7 +220,7 @@ async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
     before = Bench(tmp_path, executor)
     await before.start()
     await before.worker.assign(complete(assigned("t1"), assigned("t2")))
-    both = {("tcp", 8080): (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))}
+    both = leading_to("172.17.0.2", "172.17.0.3")
     await before.until(lambda: executor.published == both)
     await before.stop()
     executor.told.clear()

@@ -679,7 +679,7 @@ def port(target: int, published: int, **changes: Any) -> dict[str, Any]:
         (container(Mounts=[{"Type": "sheaf", "Target": "/x"}]), 400, "sheaf"),
         (container(Mounts=[{"Target": "/x"}, {"Target": "/x"}]), 400, "duplicate mount point"),
         (container(Healthcheck={"Interval": 10}), 400, "cannot be less than 1ms"),
-        (task(Resources={"Limits": {"MemoryBytes": 1 << 20}}), 400, "Must be at least 4MiB"),
+        (task(Resources={"Limits": {"MemoryBytes": 1 << 20}}), 400, "Must be at least 6MiB"),
         (task(Resources={"Limits": {"NanoCPUs": 1}}), 400, "Must be at least 0.001"),
         (task(Resources={"Limits": {"NanoCPUs": -1}}), 400, ""),
         (task(RestartPolicy={"Condition": "sometimes"}), 400, "sometimes"),

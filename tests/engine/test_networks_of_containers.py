@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from skep.engine.networks import ServiceBackend, ServicePort
 from skep.kit.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound, Unimplemented
 from skep.model.base import Version
 from skep.model.container import (
@@ -17,6 +18,7 @@ from skep.model.container import (
     PortBinding,
 )
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
+from skep.network.values import Backend, PublishedPort
 from skep.testing.engine_host import EngineHost
 
 LAST_ADDRESS = "awk '/^Address/ {a=$2} END {print a}'"
@@ -66,7 +68,7 @@ async def test_what_cannot_be_a_network_is_refused(host: EngineHost) -> None:
     await networks.create(NetworkCreate(name="app", ipam=ipam("10.11.0.0/16")))
     refusals = [
         (NetworkCreate(name="app"), Conflict, "network with name app already exists"),
-        (NetworkCreate(name="in valid"), InvalidArgument, "invalid network name"),
+        (NetworkCreate(name="in/valid"), InvalidArgument, "invalid network name"),
         (NetworkCreate(name="b", driver="macvlan"), NotFound, "plugin macvlan"),
         (NetworkCreate(name="b", driver="host"), Forbidden, 'only one instance of "host"'),
         (NetworkCreate(name="b", ipam=ipam("10.11.7.0/24")), Forbidden, "Pool overlaps"),
@@ -166,6 +168,30 @@ async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
         assert line in shown
 
 
+async def test_a_record_with_ports_and_hosts_in_docker_s_words_alone_is_understood(
+    host: EngineHost,
+) -> None:
+    """As skep 0.1.0 wrote it."""
+    words = {
+        "port_bindings": {"80/tcp": [PortBinding(host_port="8080")]},
+        "extra_hosts": ["db:10.0.0.9"],
+    }
+    id_ = await host.create(host=words)
+    await host.engine.stop()
+    path = host.settings.data_root / "containers" / id_ / "record.json"
+    said = json.loads(path.read_text())
+    for key in ("hosts", "wanted_ports"):
+        del said[key]
+    path.write_text(json.dumps(said))
+    engine = await host.start()
+    await engine.containers.start(id_)
+    shown = await engine.containers.inspect(id_)
+    assert [port and port[0].host_port for port in shown.network_settings.ports.values()] == [
+        "8080"
+    ]
+    assert "10.0.0.9\tdb" in Path(shown.hosts_path).read_text()
+
+
 async def test_prune_takes_networks_that_nobody_is_on(host: EngineHost) -> None:
     for name in ("idle", "busy"):
         await host.engine.networks.create(NetworkCreate(name=name))
@@ -209,16 +235,16 @@ async def test_a_cluster_network_has_the_managers_addresses_and_names(host: Engi
 async def test_service_ports_are_all_that_was_last_wanted(host: EngineHost) -> None:
     id_ = await host.shell(SERVE.format("task"))
     address = (await host.engine.containers.inspect(id_)).network_settings.ip_address
-    backends = (ServiceBackend(address, 80),)
-    await host.engine.networks.publish({ServicePort("tcp", 9000): backends})
+    backends = (Backend(address=address, port=80),)
+    await host.engine.networks.publish([PublishedPort(host_port=9000, backends=backends)])
     assert "task" in await answer("127.0.0.1", 9000)
-    await host.engine.networks.publish({ServicePort("tcp", 9001): backends})
+    await host.engine.networks.publish([PublishedPort(host_port=9001, backends=backends)])
     assert "task" in await answer("127.0.0.1", 9001)
     with pytest.raises(ConnectionRefusedError):
         await answer("127.0.0.1", 9000, tries=1)
     await host.restart()
     assert "task" in await answer("127.0.0.1", 9001)
-    await host.engine.networks.publish({})
+    await host.engine.networks.publish([])
 
 
 async def answer(address: str, port: int, tries: int = 50) -> str:

@@ -81,6 +81,8 @@ def test_devices_are_denied_then_allowed_in_order() -> None:
     [
         (Resources(), {}),
         (Resources(nano_cpus=1_500_000_000), {"cpu": {"quota": 150_000, "period": 100_000}}),
+        (Resources(nano_cpus=3_000_000), {"cpu": {"quota": 1_000, "period": 333_334}}),
+        (Resources(nano_cpus=1_000_000), {"cpu": {"quota": 1_000, "period": 1_000_000}}),
         (Resources(cpu_quota_us=5, cpu_period_us=7), {"cpu": {"quota": 5, "period": 7}}),
         (Resources(cpuset_cpus="0-1", cpu_shares=2), {"cpu": {"shares": 2, "cpus": "0-1"}}),
         (Resources(memory_bytes=10), {"memory": {"limit": 10, "swap": 20}}),

@@ -9,16 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from skep.engine import EndpointWish, HostEntry, PortWish, Wish
 from skep.kit.clock import NS_PER_S
-from skep.model.container import (
-    ContainerCreate,
-    EndpointIPAMConfig,
-    EndpointSettings,
-    HostConfig,
-    LogConfig,
-    NetworkingConfig,
-    PortBinding,
-)
+from skep.model.container import ContainerConfig, EndpointSettings, HostConfig, LogConfig
 from skep.model.defaults import container as container_spec
 from skep.model.node import Node
 from skep.model.service import (
@@ -51,12 +44,22 @@ def managed_labels(task: Task) -> dict[str, str]:
     }
 
 
-def container_wish(task: Task, node: Node) -> ContainerCreate:
+def container_wish(task: Task, node: Node) -> Wish:
     """The container that the task asks for. Raises InvalidArgument for an unknown template."""
     spec = container_spec(task.spec)
     context = context_of(task, node)
+    return Wish(
+        config=_config(task, spec, context),
+        host=_host_config(task, spec, context),
+        ports=tuple(map(_host_port, host_ports(task))),
+        hosts=tuple(entry for line in spec.hosts for entry in _host_entries(line)),
+        endpoints=_endpoints(task),
+    )
+
+
+def _config(task: Task, spec: ContainerSpec, context: Context) -> ContainerConfig:
     env = [expand(entry, context) for entry in spec.env]
-    return ContainerCreate(
+    return ContainerConfig(
         image=spec.image,
         hostname=expand(spec.hostname, context),
         user=spec.user,
@@ -70,9 +73,6 @@ def container_wish(task: Task, node: Node) -> ContainerCreate:
         labels=spec.labels,
         stop_signal=spec.stop_signal,
         stop_timeout=stop_grace_s(spec),
-        exposed_ports={port: {} for port in _host_ports(task.ports)},
-        host_config=_host_config(task, spec, context),
-        networking_config=NetworkingConfig(endpoints_config=_endpoints(task)),
     )
 
 
@@ -95,7 +95,6 @@ def _host_config(task: Task, spec: ContainerSpec, context: Context) -> HostConfi
         dns=dns.nameservers,
         dns_search=dns.search,
         dns_options=dns.options,
-        extra_hosts=[entry for line in spec.hosts for entry in _extra_hosts(line)],
         log_config=LogConfig(type=driver.name, config=driver.options) if driver else LogConfig(),
         sysctls=spec.sysctls,
         cap_add=spec.capability_add,
@@ -106,15 +105,14 @@ def _host_config(task: Task, spec: ContainerSpec, context: Context) -> HostConfi
         oom_score_adj=spec.oom_score_adj,
         group_add=spec.groups,
         security_opt=_security_options(spec.privileges or Privileges()),
-        port_bindings=_host_ports(task.ports),
         network_mode=_network_mode(task),
     )
 
 
-def _extra_hosts(line: str) -> list[str]:
-    """`10.0.0.1 db db.local` (hosts-file order) as the engine's `name:address` entries."""
+def _host_entries(line: str) -> list[HostEntry]:
+    """A line in the order of a hosts file: `10.0.0.1 db db.local`."""
     address, *names = line.split()
-    return [f"{name}:{address}" for name in names]
+    return [HostEntry(name, address) for name in names]
 
 
 def _mount(mount: Mount, context: Context) -> Mount:
@@ -136,18 +134,13 @@ def _security_options(privileges: Privileges) -> list[str]:
     return options
 
 
-def _host_ports(ports: Iterable[PortConfig]) -> dict[str, list[PortBinding]]:
-    bindings: dict[str, list[PortBinding]] = {}
-    for port in ports:
-        if port.publish_mode == "host":
-            host_port = str(port.published_port) if port.published_port else ""
-            binding = PortBinding(host_port=host_port)
-            bindings.setdefault(_container_port(port), []).append(binding)
-    return bindings
+def host_ports(task: Task) -> list[PortConfig]:
+    """Those that are the task's own, on its node alone."""
+    return [port for port in task.ports if port.publish_mode == "host"]
 
 
-def _container_port(port: PortConfig) -> str:
-    return f"{port.target_port}/{port.protocol}"
+def _host_port(port: PortConfig) -> PortWish:
+    return PortWish(port=port.target_port, protocol=port.protocol, host_port=port.published_port)
 
 
 def _network_mode(task: Task) -> str:
@@ -157,16 +150,17 @@ def _network_mode(task: Task) -> str:
     return "default"
 
 
-def _endpoints(task: Task) -> dict[str, EndpointSettings]:
-    """Cluster networks are joined by id, at the address that the manager gave."""
-    return {
-        attachment.network.id: EndpointSettings(
-            aliases=attachment.aliases or None,
-            ipam_config=EndpointIPAMConfig(ipv4_address=attachment.addresses[0].partition("/")[0]),
+def _endpoints(task: Task) -> tuple[EndpointWish, ...]:
+    """Cluster networks are joined by id, at the addresses that the manager gave."""
+    return tuple(
+        EndpointWish(
+            network=attachment.network.id,
+            settings=EndpointSettings(aliases=attachment.aliases or None),
+            addresses=tuple(attachment.addresses),
         )
         for attachment in task.networks_attachments
         if attachment.addresses
-    }
+    )
 
 
 def _generic_env(resources: Iterable[GenericResource]) -> list[str]:

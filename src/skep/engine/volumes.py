@@ -11,7 +11,6 @@ import asyncio
 import logging
 import math
 import os
-import re
 import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -29,7 +28,6 @@ from skep.kit.errors import (
     UNDECODABLE,
     Conflict,
     Internal,
-    InvalidArgument,
     NotFound,
     Unavailable,
     Unimplemented,
@@ -47,18 +45,16 @@ from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
 from skep.kit.threads import Outside
 from skep.model.bounds import Moment
+from skep.model.rules.names import check_volume_name, is_volume_name
+from skep.model.rules.volumes import check_volume_options
 from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, VolumeUsage
 
 _log = logging.getLogger(__name__)
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_MOST_LETTERS = 255
-"""Of a folder's name."""
 _GONE = ".gone."
 _FILE = "volume.json"
-_OPTIONS = frozenset({"type", "o", "device"})
 _WALK_S = 60.0
 """For the size of a volume that others serve."""
 _UNKNOWN_BYTES = -1
@@ -236,7 +232,7 @@ class Volumes:
         for folder in sorted(self._root.iterdir()):
             if folder.name.startswith(_GONE):
                 sweep_away([folder])
-            elif not _NAME.fullmatch(folder.name) or not folder.is_dir():
+            elif not is_volume_name(folder.name) or not folder.is_dir():
                 _log.info("%s is no volume's", folder)
             elif is_bare(folder, ("_data",)):  # a create ends with the record
                 sweep_away([folder])
@@ -352,18 +348,6 @@ class Volumes:
         return VolumesList(volumes=rows)
 
 
-def check_volume_name(name: str) -> None:
-    """Raises InvalidArgument in docker's words."""
-    if len(name) > _MOST_LETTERS:
-        raise InvalidArgument(f"the volume's name has more than {_MOST_LETTERS} letters")
-    if not _NAME.fullmatch(name):
-        raise InvalidArgument(
-            f'"{name}" includes invalid characters for a local volume name, only'
-            ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed.'
-            " If you intended to pass a host directory, use absolute path"
-        )
-
-
 def _check(options: VolumeCreate) -> None:
     if options.name:
         check_volume_name(options.name)
@@ -373,15 +357,7 @@ def _check(options: VolumeCreate) -> None:
         )
     if options.cluster_volume_spec is not None:
         raise Unimplemented("ClusterVolumeSpec is not supported by this engine")
-    opts = options.driver_opts
-    for option in opts:
-        if option not in _OPTIONS:
-            raise InvalidArgument(
-                f"create {options.name}: invalid option: {option!r}: use type, o or device"
-            )
-    if opts and ("type" not in opts or "device" not in opts):
-        missing = "type" if "type" not in opts else "device"
-        raise InvalidArgument(f"create {options.name}: missing required option: {missing!r}")
+    check_volume_options(options.name, options.driver_opts)
 
 
 def _resolved(words: list[str]) -> list[str]:

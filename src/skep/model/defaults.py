@@ -159,7 +159,7 @@ def with_defaults(spec: ServiceSpec) -> ServiceSpec:
             ),
             placement=placement(task),
         ),
-        mode=_complete_mode(spec),
+        mode=complete_mode(spec),
         update_config=update_config(spec),
         rollback_config=rollback_config(spec),
         endpoint_spec=replace(spec.endpoint_spec or _ENDPOINT, mode=endpoint_mode(spec)),
@@ -176,7 +176,8 @@ def _complete_container(spec: ContainerSpec) -> ContainerSpec:
     )
 
 
-def _complete_mode(spec: ServiceSpec) -> ServiceMode:
+def complete_mode(spec: ServiceSpec) -> ServiceMode:
+    """The mode with its name and number said."""
     if mode_name(spec) != "replicated":
         return spec.mode
     return ServiceMode(replicated=ReplicatedService(replicas=replicas(spec)))

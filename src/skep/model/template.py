@@ -30,7 +30,10 @@ class Context(msgspec.Struct, frozen=True):
     labels: Mapping[str, Mapping[str, str]]
 
 
-_ANY = Context(fields=dict.fromkeys(_FIELDS, ""), labels={"Service": {}, "Node": {}})
+_ANY = Context(
+    fields={name: name.replace(".", "").lower() for name in _FIELDS},
+    labels={"Service": {}, "Node": {}},
+)
 
 
 def context_of(task: Task, node: Node) -> Context:
@@ -65,9 +68,9 @@ def expand(text: str, context: Context) -> str:
     return "".join(expanded)
 
 
-def check(text: str) -> None:
-    """Raises InvalidArgument where `expand` would, whatever the task and its node."""
-    expand(text, _ANY)
+def dry_run(text: str) -> str:
+    """The text for some task on some node. Raises InvalidArgument where `expand` would for any."""
+    return expand(text, _ANY)
 
 
 def _value(action: str, context: Context) -> str:

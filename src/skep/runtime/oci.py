@@ -247,7 +247,7 @@ def _rlimit(limit: Rlimit) -> dict[str, Any]:
 def _cpu(resources: Resources) -> dict[str, Any]:
     quota, period = resources.cpu_quota_us, resources.cpu_period_us
     if resources.nano_cpus:
-        period = DEFAULT_CPU_PERIOD_US
+        period = _period_us(resources.nano_cpus)
         quota = resources.nano_cpus * period // 1_000_000_000
     return _said(
         quota=quota,
@@ -256,6 +256,13 @@ def _cpu(resources: Resources) -> dict[str, Any]:
         cpus=resources.cpuset_cpus,
         mems=resources.cpuset_mems,
     )
+
+
+def _period_us(nano_cpus: int) -> int:
+    """Longer for less than a hundredth of a processor: the kernel grants no less than 1 ms of it
+    and knows no period beyond 1 s."""
+    shortest = -(-1_000 * 1_000_000_000 // nano_cpus)
+    return min(max(DEFAULT_CPU_PERIOD_US, shortest), 1_000_000)
 
 
 def _memory(resources: Resources) -> dict[str, Any]:

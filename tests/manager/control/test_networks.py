@@ -108,7 +108,7 @@ async def test_the_ingress_network_stays_while_a_port_is_published(control):
 @pytest.mark.parametrize(
     ("request_", "error", "message"),
     [
-        (wish(""), InvalidArgument, "network name cannot be empty"),
+        (wish(""), InvalidArgument, "invalid network name: it is empty"),
         (wish("a/b"), InvalidArgument, "it must not have a slash"),
         (wish("ingress"), Conflict, "network ingress already exists"),
         (replace(wish(), driver="bridge"), InvalidArgument, "needs the driver overlay"),
@@ -119,18 +119,18 @@ async def test_the_ingress_network_stays_while_a_port_is_published(control):
         (wish(options={"encrypted": ""}), Unimplemented, 'the option "encrypted"'),
         (wish(ipam=IPAM(driver="x")), Unimplemented, "the IPAM driver x"),
         (wish(ipam=pool(gateway="10.1.0.1")), InvalidArgument, "needs its --subnet"),
-        (wish(ipam=pool(subnet="ten")), InvalidArgument, "invalid subnet configuration"),
-        (wish(ipam=pool(subnet="10.1.0.1/24")), InvalidArgument, "has host bits set"),
+        (wish(ipam=pool(subnet="ten")), InvalidArgument, "invalid subnet ten: invalid CIDR"),
+        (wish(ipam=pool(subnet="10.1.0.1/24")), InvalidArgument, "it should be 10.1.0.0/24"),
         (wish(ipam=pool(subnet="fd00::/64")), Unimplemented, "IPv6"),
         (
             wish(ipam=pool(subnet="10.1.0.0/24", gateway="10.2.0.1")),
             InvalidArgument,
-            "no matching subnet for address 10.2.0.1",
+            "invalid gateway 10.2.0.1: parent subnet 10.1.0.0/24 doesn't contain this",
         ),
         (
             wish(ipam=pool(subnet="10.1.0.0/24", ip_range="10.1.0.0/16")),
             InvalidArgument,
-            "is not inside",
+            "invalid ip-range 10.1.0.0/16: CIDR block is bigger than its parent",
         ),
     ],
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from skep.kit.addresses import is_address
+import msgspec
+
 from skep.kit.errors import InvalidArgument
+from skep.model.rules.process import HOST_GATEWAY, check_host_entry
 
 _HOSTS = """\
 127.0.0.1\tlocalhost
@@ -16,33 +18,40 @@ ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
-HOST_GATEWAY = "host-gateway"
 RESOLVER = "127.0.0.11"
 
 
+class HostEntry(msgspec.Struct, frozen=True):
+    """A line of /etc/hosts; the address HOST_GATEWAY stands for the host's own."""
+
+    name: str
+    address: str
+
+
 def hosts_file(
-    names: str, addresses: Iterable[str], extra: Sequence[str], host_gateway: str
+    names: str, addresses: Iterable[str], extra: Iterable[HostEntry], host_gateway: str
 ) -> str:
-    """`names` are the container's own; `extra` lines "name:address", the address of the host
-    standing as "host-gateway"."""
+    """`names` are the container's own. Raises InvalidArgument when the host has no address for
+    HOST_GATEWAY."""
     lines = [_HOSTS]
-    lines += [f"{address}\t{name}\n" for name, address in parse_hosts(extra, host_gateway)]
+    for entry in extra:
+        address = host_gateway if entry.address == HOST_GATEWAY else entry.address
+        if not address:
+            raise InvalidArgument(f"unable to derive the IP value for {HOST_GATEWAY}")
+        lines.append(f"{address}\t{entry.name}\n")
     lines += [f"{address}\t{names}\n" for address in addresses]
     return "".join(lines)
 
 
-def parse_hosts(extra: Iterable[str], host_gateway: str) -> list[tuple[str, str]]:
-    """Name and address of each `name:address` (or `name=address`). Raises InvalidArgument."""
+def parse_hosts(extra: Iterable[str]) -> tuple[HostEntry, ...]:
+    """Each `name:address` (or `name=address`). Raises InvalidArgument as `check_host_entry`."""
     parsed = []
     for line in extra:
-        name, separator, address = line.partition("=" if "=" in line else ":")
-        address = address.removeprefix("[").removesuffix("]")
-        if address == HOST_GATEWAY:
-            address = host_gateway
-        if not name or not separator or not is_address(address):
-            raise InvalidArgument(f'invalid IP address in add-host: "{line.partition(":")[2]}"')
-        parsed.append((name, address))
-    return parsed
+        name, _, address = line.partition("=" if "=" in line else ":")
+        entry = HostEntry(name, address.removeprefix("[").removesuffix("]"))
+        check_host_entry(entry.name, entry.address)
+        parsed.append(entry)
+    return tuple(parsed)
 
 
 def resolv_file(nameservers: Sequence[str], search: Sequence[str], options: Sequence[str]) -> str:

@@ -169,9 +169,9 @@ class GroundWork:
         ]
 
     def _write_files(self, record: Record, around: Surroundings, hostname: str) -> None:
-        config, host = record.config, record.host_config
+        config = record.config
         full = f"{hostname}.{config.domainname}\t{hostname}" if config.domainname else hostname
-        hosts = etc.hosts_file(full, around.addresses, host.extra_hosts, around.host_gateway)
+        hosts = etc.hosts_file(full, around.addresses, record.hosts, around.host_gateway)
         contents = {"resolv.conf": self._resolv(record, around), "hostname": f"{hostname}\n"}
         for name, text in {**contents, "hosts": hosts}.items():
             path = self._places.etc(record.id, name)

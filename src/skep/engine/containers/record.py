@@ -24,6 +24,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from skep.engine.containers.etc import HostEntry, parse_hosts
+from skep.engine.containers.ports import PortWish, parse_bindings, with_all_exposed
 from skep.engine.networks.endpoint import EndpointRecord
 from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import UNDECODABLE, Conflict, Internal, InvalidArgument
@@ -87,6 +89,8 @@ class Record(RecordValue, frozen=True):
     host_config: HostConfig
     mounts: tuple[MountRecord, ...] = ()
     endpoints: tuple[EndpointRecord, ...] = ()
+    hosts: tuple[HostEntry, ...] = ()
+    wanted_ports: tuple[PortWish, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     """As published on this host while it is started."""
     populated: bool = False
@@ -198,17 +202,27 @@ class RecordFolder:
         path, text = folder / _FILE, b""
         try:
             text = path.read_bytes()
-            record = _RECORD.decode(text)
+            record = _in_values(_RECORD.decode(text))
             if record.id == folder.name:
                 return record, ""
             reason = f"it is the record of {record.short_id}"
-        except (OSError, *UNDECODABLE) as error:
+        except (OSError, InvalidArgument, *UNDECODABLE) as error:
             reason = reason_of(error)
         problem = self._unreadable[folder.name] = (
             f"its record {path} cannot be read ({reason}): restore that file and restart skep,"
             f" or take what you need from {folder} and remove the container"
         )
         return _remains(folder, text, problem), problem
+
+
+def _in_values(record: Record) -> Record:
+    """A record of skep 0.1.0 has hosts and ports in docker's words alone."""
+    host = record.host_config
+    hosts = record.hosts or parse_hosts(host.extra_hosts)
+    ports = record.wanted_ports or parse_bindings(host.port_bindings)
+    if host.publish_all_ports:
+        ports = with_all_exposed(ports, record.config.exposed_ports)
+    return msgspec.structs.replace(record, hosts=hosts, wanted_ports=ports)
 
 
 @contextmanager

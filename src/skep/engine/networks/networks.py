@@ -22,7 +22,7 @@ from skep.engine.networks.record import (
     cluster_record,
     resource_of,
 )
-from skep.engine.networks.services import ServiceBackend, ServicePort, ServicePorts
+from skep.engine.networks.services import ServicePorts
 from skep.engine.networks.wishes import settle
 from skep.engine.settings import EngineSettings
 from skep.kit.clock import utc_now
@@ -34,7 +34,7 @@ from skep.model.container import EndpointSettings
 from skep.model.network import Network, NetworkCreate, NetworkResource
 from skep.network.host import HostNetwork
 from skep.network.names import attachment_mac
-from skep.network.values import Bridge, Zone
+from skep.network.values import Bridge, PublishedPort, Zone
 
 
 class ContainerDoor(Protocol):
@@ -170,7 +170,7 @@ class Networks:
         members.set_services(names)
         self._tell_zone(members)
 
-    async def publish(self, ports: Mapping[ServicePort, tuple[ServiceBackend, ...]]) -> None:
+    async def publish(self, ports: Iterable[PublishedPort]) -> None:
         """Make these all the service ports that this node answers at.
 
         Raises Conflict `Bind for 0.0.0.0:x failed: port is already allocated` for those that

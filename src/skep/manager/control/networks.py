@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from skep.kit.errors import InvalidArgument, NameTaken, NotPossibleNow, Unimplemented
-from skep.kit.pools import overlap, parse_subnet
 from skep.kit.where import Where, anything
 from skep.manager.control import resolve
 from skep.manager.control.cluster import PREDEFINED_NETWORKS
@@ -13,6 +10,8 @@ from skep.manager.control.writer import commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
+from skep.model.rules.names import check_network_name
+from skep.model.rules.subnets import check_subnet, overlapping
 from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task
@@ -127,10 +126,7 @@ def _asks_for(service: Service, network: Network) -> bool:
 
 
 def _check_request(request: NetworkCreate) -> None:
-    if not request.name.strip():
-        raise InvalidArgument("network name cannot be empty")
-    if "/" in request.name:
-        raise InvalidArgument(f'network name "{request.name}" is invalid: it must not have a slash')
+    check_network_name(request.name)
     if request.driver not in ("", "overlay"):
         raise InvalidArgument(
             f"a network of the whole swarm needs the driver overlay, not {request.driver}"
@@ -155,23 +151,12 @@ def _check_subnet(view: View, config: IPAMConfig) -> None:
         if config.gateway or config.ip_range or config.aux_addresses:
             raise InvalidArgument("every ip-range, gateway or aux-address needs its --subnet")
         return
-    try:
-        subnet = parse_subnet(config.subnet)
-        inside = parse_subnet(config.ip_range) if config.ip_range else subnet
-        addresses = [a for a in (config.gateway, *config.aux_addresses.values()) if a]
-        strangers = [a for a in addresses if ip_address(a) not in subnet]
-    except ValueError as error:
-        raise InvalidArgument(f"invalid subnet configuration: {error}") from None
-    if subnet.version != 4:
+    if check_subnet(config).version != 4:
         raise Unimplemented("IPv6 on networks of the swarm is not supported yet")
-    if not inside.subnet_of(subnet):  # type: ignore[arg-type]
-        raise InvalidArgument(f"the ip-range {config.ip_range} is not inside {config.subnet}")
-    if strangers:
-        raise InvalidArgument(f"no matching subnet for address {strangers[0]}")
     for other in view.networks():
-        for taken in (*other.ipam.config, *other.spec.ipam.config):
-            if taken.subnet and overlap(taken.subnet, config.subnet):
-                raise InvalidArgument(
-                    "invalid pool request: Pool overlaps with other one on this address space: "
-                    f"{config.subnet} and {taken.subnet} of network {other.spec.name}"
-                )
+        taken = [known.subnet for known in (*other.ipam.config, *other.spec.ipam.config)]
+        if theirs := overlapping(config.subnet, filter(None, taken)):
+            raise InvalidArgument(
+                "invalid pool request: Pool overlaps with other one on this address space: "
+                f"{config.subnet} and {theirs} of network {other.spec.name}"
+            )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import signal
 
-from skep.kit.errors import InvalidArgument
 from skep.kit.numbers import parse_int, shortened
+from skep.model.rules import Broken
 
 DEFAULT_STOP = "SIGTERM"
 _RT = {"RTMIN": int(signal.SIGRTMIN), "RTMAX": int(signal.SIGRTMAX)}
 
 
 def parse_signal(text: str) -> int:
-    """ "KILL", "SIGKILL", "sigkill", "9", "RTMIN+3". Raises InvalidArgument in docker's words."""
+    """ "KILL", "SIGKILL", "sigkill", "9", "RTMIN+3". Raises Broken in docker's words."""
     name = text.upper().removeprefix("SIG")
     try:
         if text[:1].isdigit():
@@ -24,4 +24,4 @@ def parse_signal(text: str) -> int:
                 return number + parse_int(offset or "0", low, high)
         return int(signal.Signals[f"SIG{name}"])
     except (KeyError, ValueError):
-        raise InvalidArgument(f"invalid signal: {shortened(text)}") from None
+        raise Broken("signal", f"invalid signal: {shortened(text)}", text=shortened(text)) from None
