@@ -73,7 +73,7 @@ PARAMETERS = sorted({
     name
     for module in (*_MODULES, routes.execs, routes.swarm)
     for name in re.findall(
-        r"request\.(?:text|texts|flag|integer|time_ns|time_s|given)\(\s*\"([^\"]+)\"",
+        r"request\.(?:text|texts|flag|integer|time_ns|given)\(\s*\"([^\"]+)\"",
         inspect.getsource(module),
     )
 })  # fmt: skip

@@ -17,11 +17,12 @@ from skep.agent.container import (
 )
 from skep.agent.executor import Exit, Started
 from skep.engine import ContainerView, Engine, Wish
-from skep.engine.events import EventStream
 from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
+from skep.kit.history import Followed
 from skep.kit.jobs import whole
 from skep.model.defaults import container as container_spec
+from skep.model.event import Event
 from skep.model.image import decode_registry_auth
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
@@ -221,9 +222,8 @@ class ContainerExecutor:
                 await anext(changes)
         return True
 
-    def _events_of(self, container_id: str) -> EventStream:
-        about = {"type": ["container"], "container": [container_id]}
-        return self._engine.events.stream(about)
+    def _events_of(self, container_id: str) -> Followed[Event]:
+        return self._engine.events.stream(lambda event: event.id == container_id)
 
 
 def _first_ipv4(addresses: Iterable[str]) -> str:

@@ -22,6 +22,13 @@ cannot go on before its output is taken. (Docker's waits for ever.) Buffers have
 which takes less than a KiB a second counts as one that takes nothing."""
 
 
+async def take_over(request: Request, terminal: bool) -> Connection:
+    """The client's connection, on which docker's answer to the wish was sent."""
+    connection = Connection(request.http)
+    await connection.write(_head(request, terminal))
+    return connection
+
+
 async def converse(
     request: Request,
     stream: AttachedStream,
@@ -29,6 +36,7 @@ async def converse(
     stdin: bool,
     terminal: bool,
     patience_s: float | None = None,
+    connection: Connection | None = None,
 ) -> StreamResponse:
     """Join a client with a process until the process has no more output or the client is gone.
 
@@ -39,8 +47,8 @@ async def converse(
     """
     path = request.http.path
     try:
-        connection = Connection(request.http)
-        await connection.write(_head(request, terminal))
+        if connection is None:
+            connection = await take_over(request, terminal)
         listener = asyncio.create_task(_listen(connection, stream, stdin))
         try:
             while chunk := await stream.read():
@@ -60,12 +68,9 @@ async def converse(
     return Taken()
 
 
-async def say(request: Request, text: bytes, *, stream: int, terminal: bool) -> StreamResponse:
-    """Take the connection over only to say one thing as if the process had said it."""
-    connection = Connection(request.http)
-    await connection.write(_head(request, terminal))
-    await connection.write(text if terminal else frame(stream, text))
-    connection.finish()
+def say(connection: Connection, text: bytes, *, stream: int, terminal: bool) -> StreamResponse:
+    """Only one thing, as if the process had said it."""
+    connection.finish(text if terminal else frame(stream, text))
     return Taken()
 
 

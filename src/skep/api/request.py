@@ -11,11 +11,10 @@ from skep.api.filters import Filters, parse_filters
 from skep.api.versions import HEADERS, ApiVersion
 from skep.http.request import HttpRequest
 from skep.http.web import BaseRequest
-from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, NoCluster
 from skep.kit.numbers import INT64_MAX, INT64_MIN
 from skep.model.base import decode_json
-from skep.model.image import RegistryAuth
+from skep.model.image import RegistryAuth, decode_registry_auth
 from skep.node import Node
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_JSON_BYTES = 8 * 1024 * 1024
-_AUTH_HEADER = "X-Registry-Auth"
 
 
 class Request(HttpRequest):
@@ -76,11 +74,6 @@ class Request(HttpRequest):
         """A moment in ns since 1970, None for no bound."""
         return query.parse_time_ns(self.text(name), name, time.time_ns())
 
-    def time_s(self, name: str) -> float | None:
-        """A moment in seconds since 1970, None for no bound."""
-        moment_ns = self.time_ns(name)
-        return None if moment_ns is None else moment_ns / NS_PER_S
-
     def object_version(self) -> int:
         """The version of the object that the caller read, which every update must state."""
         version = self.integer("version")
@@ -90,15 +83,19 @@ class Request(HttpRequest):
 
     async def json(self, kind: type[T]) -> T:
         """The body as `kind`; raises InvalidArgument with the path of the wrong field."""
-        body = await self._json_body()
-        if not body:
+        value = await self.json_or_none(kind)
+        if value is None:
             raise InvalidArgument("invalid JSON: got EOF while reading request body")
-        return decode_json(body, kind)
+        return value
 
     async def json_or_none(self, kind: type[T]) -> T | None:
         """The body as `kind`, None when the request has none."""
         body = await self._json_body()
-        return decode_json(body, kind) if body else None
+        return decode_json(body, kind, lenient=not self._is_from_skep()) if body else None
+
+    def _is_from_skep(self) -> bool:
+        """Other clients send keys of their own; of skep's that would be a fault to hear of."""
+        return self.http.headers.get("User-Agent", "").startswith("skep/")
 
     async def _json_body(self) -> bytes:
         body = await self.body(MAX_JSON_BYTES, "JSON")
@@ -114,16 +111,16 @@ class Request(HttpRequest):
             )
 
     def registry_auth_text(self) -> str:
-        """X-Registry-Auth as sent, "" when there is none."""
-        return self.http.headers.get(_AUTH_HEADER, "")
+        """X-Registry-Auth as sent, "" when it names nobody; raises InvalidArgument when it cannot
+        be read: said here, not by every task of a service that is to pull with it."""
+        return self._auth_header() if self.registry_auth() is not None else ""
 
     def registry_auth(self) -> RegistryAuth | None:
         """The registry credentials of the caller; None for anonymous."""
-        text = self.registry_auth_text()
-        if not text:
-            return None
-        auth = decode_json(query.decode_base64(text, _AUTH_HEADER), RegistryAuth, _AUTH_HEADER)
-        return auth if auth != RegistryAuth() else None
+        return decode_registry_auth(self._auth_header())
+
+    def _auth_header(self) -> str:
+        return self.http.headers.get("X-Registry-Auth", "")
 
 
 def terminal_size(request: Request) -> tuple[int, int]:

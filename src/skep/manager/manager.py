@@ -15,7 +15,7 @@ import msgspec
 
 from skep.kit.clock import SteadyClock
 from skep.kit.errors import SkepError, Unavailable
-from skep.kit.jobs import Jobs
+from skep.kit.jobs import Jobs, forever
 from skep.manager.ca.authority import Authority
 from skep.manager.ca.registrar import Registrar
 from skep.manager.control import Control
@@ -81,6 +81,7 @@ class Manager:
     async def run(self) -> None:
         """Raises when the store can take nothing more, and leads no more then: a manager that only
         seems to decide is worse than none."""
+        self._jobs.start(forever("the story", self.control.story.run), "the story")
         try:
             await self.store.stands()
         except SkepError:

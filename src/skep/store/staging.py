@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from skep.kit.errors import Conflict, OutOfSequence
+from skep.kit.errors import Conflict, NameTaken, OutOfSequence
 from skep.model.base import Version
 from skep.store import form
 from skep.store.change import Change, Commit, Create, Delete, Event

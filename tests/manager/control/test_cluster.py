@@ -23,8 +23,9 @@ from skep.model.cluster import (
 from skep.model.network import Network, NetworkSpec
 from skep.model.node import TLSInfo
 from skep.model.service import Driver
-from skep.store.change import Create
+from skep.store.change import Create, Update
 from skep.store.memory import MemoryView
+from skep.store.store import Store
 from skep.testing.builders import node
 
 SECRETS = ClusterSecrets(id="c")
@@ -147,6 +148,15 @@ async def test_settings_are_replaced_by_who_read_the_newest(control):
     assert control.cluster.get().spec == wish
     with pytest.raises(OutOfSequence):
         await control.cluster.update(read, ClusterSpec())
+
+
+async def test_what_the_cluster_writes_of_itself_makes_no_version_old(
+    control: Control, store: Store
+) -> None:
+    read = control.cluster.get()
+    await store.commit([Update(replace(read, root_rotation_in_progress=True))])
+    await control.cluster.update(read.version.index, ClusterSpec(labels={"a": "b"}))
+    assert control.cluster.get().root_rotation_in_progress
 
 
 async def test_join_tokens_are_rotated_each_by_itself(control):

@@ -7,8 +7,10 @@ from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument, NotFound, OutOfSequence, Unimplemented
 from skep.kit.where import anything
+from skep.manager.control import Control
 from skep.model.node import NodeSpec
 from skep.store.change import Create, Update
+from skep.store.store import Store
 from skep.testing.builders import node
 
 
@@ -30,6 +32,16 @@ async def test_an_update_replaces_labels_and_availability(control):
     read = version(control, "w1")
     await control.nodes.update("w1", read, wish)
     assert control.nodes.get("w1").spec == wish
+    with pytest.raises(OutOfSequence):
+        await control.nodes.update("w1", read, NodeSpec())
+
+
+async def test_what_a_node_says_makes_no_version_old(control: Control, store: Store) -> None:
+    read = version(control, "w1")
+    node = control.nodes.get("w1")
+    await store.commit([Update(replace(node, status=replace(node.status, message="busy")))])
+    await control.nodes.update("w1", read, NodeSpec(labels={"zone": "a"}))
+    assert control.nodes.get("w1").status.message == "busy"
     with pytest.raises(OutOfSequence):
         await control.nodes.update("w1", read, NodeSpec())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
@@ -13,6 +15,7 @@ from skep.kit.errors import (
     OutOfSequence,
     Unimplemented,
 )
+from skep.manager.control import Control
 from skep.model.base import Version
 from skep.model.service import (
     EndpointSpec,
@@ -23,9 +26,11 @@ from skep.model.service import (
     ReplicatedService,
     ServiceMode,
     ServiceStatus,
+    UpdateStatus,
 )
 from skep.model.states import TaskState
 from skep.store.change import Create, Update
+from skep.store.store import Store
 from skep.testing.builders import spec, task
 
 
@@ -122,6 +127,57 @@ async def test_a_stale_writer_is_refused(control):
         await control.services.update("web", web.version.index - 1, web.spec)
     assert str(refusal.value) == "update out of sequence"
     assert control.services.get("web") == web
+
+
+async def test_what_the_cluster_writes_makes_no_version_old(control: Control, store: Store) -> None:
+    await control.services.create(spec(name="web"))
+    read = control.services.get("web")
+    for state in ("updating", "completed"):
+        status = UpdateStatus(state=state)
+        service = control.services.get("web")
+        await store.commit([Update(replace(service, update_status=status))])
+    await control.services.update("web", read.version.index, spec(name="web", image="app:2"))
+    written = control.services.get("web")
+    assert (written.previous_spec, written.update_status) == (read.spec, None)
+    with pytest.raises(OutOfSequence):
+        await control.services.update("web", read.version.index, spec(name="web"))
+    await control.services.update("web", written.version.index, spec(name="web"))
+
+
+async def test_a_version_from_before_the_service_or_to_come_is_none(
+    control: Control, store: Store
+) -> None:
+    await control.services.create(spec(name="other"))
+    await control.services.create(spec(name="web"))
+    newest = control.services.get("web").version.index
+    for version in (0, newest - 1, newest + 1):
+        with pytest.raises(OutOfSequence):
+            await control.services.update("web", version, spec(name="web"))
+
+
+async def test_an_update_is_tried_again_when_the_cluster_writes_at_the_same_moment(
+    control: Control, store: Store
+) -> None:
+    await control.services.create(spec(name="web"))
+    read = control.services.get("web")
+    progress = Update(replace(read, update_status=UpdateStatus(state="updating")))
+    await asyncio.gather(
+        store.commit([progress]),
+        control.services.update("web", read.version.index, spec(name="web", image="app:2")),
+    )
+    written = control.services.get("web").spec.task_template.container_spec
+    assert written is not None
+    assert written.image == "app:2"
+
+
+async def test_after_a_rollback_the_spec_is_another(control: Control) -> None:
+    await control.services.create(spec(name="web"))
+    first = control.services.get("web")
+    await control.services.update("web", first.version.index, spec(name="web", image="app:2"))
+    second = control.services.get("web")
+    await control.services.update("web", second.version.index, second.spec, rollback="previous")
+    with pytest.raises(OutOfSequence):
+        await control.services.update("web", second.version.index, second.spec, rollback="previous")
 
 
 async def test_a_service_is_not_renamed_and_keeps_its_mode(control):

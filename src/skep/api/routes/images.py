@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skep.api import streams
+from skep.api import older, streams
 from skep.api.answers import empty, json_answer
 from skep.api.query import parse_platform
 from skep.api.request import Request
@@ -20,10 +20,11 @@ _TAR = "application/x-tar"
 
 
 async def find(request: Request) -> Response:
+    filters = older.image_filters(request.filters(), request.text("filter"), request.version)
     images = await request.node.engine.images.summaries(
-        request.filters(), shared_size=request.flag("shared-size")
+        filters, shared_size=request.flag("shared-size")
     )
-    return json_answer(images)
+    return json_answer(older.image_rows(images, request.version))
 
 
 async def create(request: Request) -> StreamResponse:
@@ -87,7 +88,8 @@ async def save_one(request: Request) -> StreamResponse:
 
 
 async def inspect(request: Request) -> Response:
-    return json_answer(await request.node.engine.images.inspect(request.params["name"]))
+    found = await request.node.engine.images.inspect(request.params["name"])
+    return json_answer(older.image(found, request.version))
 
 
 async def history(request: Request) -> Response:

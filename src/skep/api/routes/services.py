@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
-from skep.api import filters
+from skep.api import filters, older
 from skep.api.answers import empty, json_answer
 from skep.api.logs import answer_logs
 from skep.api.request import Request
@@ -24,7 +24,7 @@ async def find(request: Request) -> Response:
 
 async def create(request: Request) -> Response:
     services = request.control.services
-    spec = await request.json(ServiceSpec)
+    spec = older.service(await request.json(ServiceSpec), request.version)
     service_id = await services.create(spec, registry_auth=request.registry_auth_text())
     return json_answer({"ID": service_id, "Warnings": None}, 201)
 
@@ -41,7 +41,7 @@ async def update(request: Request) -> Response:
     await services.update(
         request.params["id"],
         request.object_version(),
-        await request.json(ServiceSpec),
+        older.service(await request.json(ServiceSpec), request.version),
         registry_auth=request.registry_auth_text(),
         registry_auth_from=cast(AuthFrom, _one_of(request, "registryAuthFrom", AuthFrom)),
         rollback=cast(Rollback, _one_of(request, "rollback", Rollback)),

@@ -337,12 +337,12 @@ class Networks:
         return resource_of(record, containers)
 
     def _tell(self, record: NetworkRecord, action: str, **attributes: str) -> None:
+        """Of this node's part in it: of its own networks the cluster tells itself."""
         self._events.emit(
             "network",
             action,
             record.id,
             {"name": record.name, "type": record.driver, **attributes},
-            scope=record.scope,
         )
 
     async def list(

@@ -152,7 +152,8 @@ class ClusterControl:
                 tls_info=self._ca.tls_info(secrets),
                 root_rotation_in_progress=bool(secrets.rotation_certificate),
             )
-        changes: list[Change] = [Update(replace(cluster, spec=_without_root(spec)))]
+        changed = replace(cluster, spec=_without_root(spec), spec_since=cluster.version)
+        changes: list[Change] = [Update(changed)]
         if secrets != old:
             changes.append(Update(secrets, why="swarm update"))
         await self._store.commit(changes)

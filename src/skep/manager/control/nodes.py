@@ -28,10 +28,16 @@ class Nodes:
 
     async def update(self, reference: str, version: int, spec: NodeSpec) -> None:
         """Replace the node's spec: labels, availability, role."""
-        node = self.get(reference)
-        check_version(node, version)
-        _check_role(self._store.view, node, spec)
-        await self._store.commit([Update(replace(node, spec=spec), why="node update")])
+        node_id = self.get(reference).id
+
+        def change(view: View) -> list[Update]:
+            node = resolve.node(view, node_id)
+            check_version(node, version)
+            _check_role(view, node, spec)
+            changed = replace(node, spec=spec, spec_since=node.version)
+            return [Update(changed, why="node update")]
+
+        await commit_latest(self._store, change)
 
     async def remove(self, reference: str, force: bool = False) -> None:
         """Forget a node that is down, or any worker with `force`."""

@@ -71,6 +71,7 @@ class Services:
             created_at=ZERO_TIME,
             updated_at=ZERO_TIME,
             spec=spec,
+            spec_since=Version(view.revision),
             endpoint=Endpoint(),
         )
         changes: list[Change] = [Create(service, why="service create")]
@@ -95,20 +96,23 @@ class Services:
         `rollback="previous"` exchanges the spec for the previous one; `spec` is then only checked.
         Credentials that are not sent are taken from the spec, or previous spec, that has them.
         """
-        view = self._store.view
-        service = resolve.service(view, reference)
-        check_version(service, version)
-        spec = complete(view, spec if spec.name else replace(spec, name=service.spec.name))
-        check_update(service.spec, spec)
-        check_spec(view, spec, service)
+        service_id = resolve.service(self._store.view, reference).id
         back = rollback == "previous"
-        changed = _rolled_back(service, self._clock()) if back else updated(service, spec)
-        if back:
-            check_spec(view, changed.spec, service)
-        why = "service rollback" if back else "service update"
-        changes: list[Change] = [Update(changed, why=why)]
-        changes += _auth_changes(view, service.id, registry_auth, registry_auth_from, back)
-        await self._store.commit(changes)
+
+        def change(view: View) -> list[Change]:
+            service = resolve.service(view, service_id)
+            check_version(service, version)
+            wanted = complete(view, spec if spec.name else replace(spec, name=service.spec.name))
+            check_update(service.spec, wanted)
+            check_spec(view, wanted, service)
+            changed = _rolled_back(service, self._clock()) if back else updated(service, wanted)
+            if back:
+                check_spec(view, changed.spec, service)
+            why = "service rollback" if back else "service update"
+            auth = _auth_changes(view, service.id, registry_auth, registry_auth_from, back)
+            return [Update(changed, why=why), *auth]
+
+        await commit_latest(self._store, change)
 
     async def remove(self, reference: str) -> None:
         """Forget the service; the orchestrator ends its tasks."""
@@ -136,6 +140,7 @@ def updated(service: Service, spec: ServiceSpec) -> Service:
     return replace(
         service,
         spec=spec,
+        spec_since=service.version,
         spec_version=service.version,
         previous_spec=service.spec,
         previous_spec_version=service.spec_version,
@@ -151,6 +156,7 @@ def _rolled_back(service: Service, now: datetime) -> Service:
     return replace(
         service,
         spec=service.previous_spec,
+        spec_since=service.version,
         spec_version=service.previous_spec_version or Version(),
         previous_spec=service.spec,
         previous_spec_version=service.spec_version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from skep.kit.errors import OutOfSequence
-from skep.model.base import Object
+from skep.model.base import Specified
 from skep.store.change import Change, View
 from skep.store.store import Store
 
@@ -15,8 +15,8 @@ _TRIES = 10
 async def commit_latest(store: Store, changes: Callable[[View], Sequence[Change]]) -> int:
     """Commit what `changes` makes of the view of now; once more when somebody wrote in between.
 
-    For wishes that state no version, such as a removal: only those who read may be told that what
-    they read is old.
+    For wishes that stay good whatever the cluster writes: those that state no version, such as a
+    removal, and those that state one which `changes` checks.
     """
     for _ in range(_TRIES):
         try:
@@ -26,7 +26,11 @@ async def commit_latest(store: Store, changes: Callable[[View], Sequence[Change]
     raise OutOfSequence
 
 
-def check_version(stored: Object, version: int) -> None:
-    """Refuse a writer who read an older version than the one stored."""
-    if stored.version.index != version:
+def check_version(stored: Specified, version: int) -> None:
+    """Refuse a writer who read another spec than the one stored.
+
+    What the cluster wrote since, such as the progress of an update, makes nobody's version old.
+    (Swarm refuses it: whoever updates a service twice must read again and again.)
+    """
+    if not stored.spec_since.index < version <= stored.version.index:
         raise OutOfSequence
