@@ -27,11 +27,11 @@ import docker
 import pytest
 
 from skep.api import routes
-from skep.api.router import Route
 from skep.api.routes import containers, images, networks, nodes, services, system, tasks, volumes
 from skep.api.routes.networks import Connect, Disconnect
 from skep.api.routes.table import ROUTES
 from skep.engine.containers import choosing
+from skep.http.router import Route
 from skep.model.cluster import ClusterSpec
 from skep.model.container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart
 from skep.model.image import RegistryAuth

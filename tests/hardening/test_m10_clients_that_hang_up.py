@@ -49,7 +49,7 @@ class Served:
 
 @pytest.fixture
 async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    monkeypatch.setattr("skep.api.hijack._HANG_UP_CHECK_S", 0.05)
+    monkeypatch.setattr("skep.http.hijack._HANG_UP_CHECK_S", 0.05)
     async with engine_host(tmp_path) as host:
         sock = tmp_path / "api.sock"
         server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])  # type: ignore[arg-type]

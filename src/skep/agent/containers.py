@@ -59,7 +59,7 @@ class ContainerExecutor:
 
         Asked of the engine and not of our memory: we may have been killed before we left one.
         """
-        known = await self._engine.networks.list({"scope": ["swarm"]})
+        known = await self._engine.networks.list(lambda network: network.scope == "swarm")
         for network_id in {network.id for network in known} - self._networks.keys():
             try:
                 await self._engine.networks.remove_cluster_network(network_id)

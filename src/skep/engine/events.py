@@ -7,7 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 
-from skep.engine.filters import Filters, check_filters, has_labels
+from skep.engine.filters import Filters, check_filters
+from skep.kit.labels import has_labels
 from skep.model.event import Event, make_event
 
 _QUEUE_LENGTH = 2048

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S, ZERO_TIME
-from skep.model.base import Object, Strict, Value, Version
+from skep.model.base import Object, Specified, Strict, Value, Version
 from skep.model.bounds import Count, DurationNs, Int64, Moment, Name, Port, UInt32
 
 Transport = Literal["tcp", "udp", "sctp"]
@@ -148,6 +148,8 @@ class ContainerSpec(Strict, frozen=True):
     `hosts` lines are "address name…". `stop_grace_period` in ns, None = 10 s.
     """
 
+    unsupported: ClassVar = {"Capabilities": []}
+
     image: str = ""
     labels: dict[str, str] = {}
     command: list[str] = []
@@ -201,6 +203,8 @@ _GenericResources = Annotated[list[GenericResource], Meta(max_length=1_024)]
 class Limit(Strict, frozen=True):
     """What a container may use at most; 0 = no limit. `nano_cpus`: 10**9 is one processor."""
 
+    unsupported: ClassVar = {"GenericResources": []}
+
     nano_cpus: Int64 = field(name="NanoCPUs", default=0)
     memory_bytes: Int64 = 0
     pids: Int64 = field(name="Pids", default=0)
@@ -215,6 +219,8 @@ class Resources(Strict, frozen=True):
 
 
 class ResourceRequirements(Strict, frozen=True):
+    unsupported: ClassVar = {"SwapBytes": 0, "MemorySwappiness": -1}
+
     limits: Limit | None = None
     reservations: Resources | None = None
 
@@ -392,7 +398,7 @@ class JobStatus(Value, frozen=True, omit_defaults=False):
     last_execution: Moment = ZERO_TIME
 
 
-class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
+class Service(Specified, frozen=True, kw_only=True, omit_defaults=True):
     """A service as stored and as GET /services/{id} shows it.
 
     `spec_version` numbers the specs that the service had: it grows with each update, and a manual

@@ -40,6 +40,7 @@ def test_a_failure_swaps_the_specs() -> None:
     wanted = replace(
         AFTER,
         spec=BEFORE.spec,
+        spec_since=AFTER.version,
         spec_version=Version(7),
         previous_spec=None,
         previous_spec_version=None,

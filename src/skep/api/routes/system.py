@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from skep import __version__
-from skep.api import streams
+from skep.api import older, streams
 from skep.api.answers import json_answer
 from skep.api.request import Request
-from skep.api.router import Route
 from skep.api.versions import HEADERS, NEWEST, OLDEST, shown
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.kit.clock import rfc3339, utc_now
 from skep.kit.machines import go_architecture
 from skep.model.image import RegistryAuth
@@ -88,36 +88,35 @@ async def info(request: Request) -> Response:
     running = sum(container.state in _RUNNING for container in containers)
     paused = sum(container.state == "paused" for container in containers)
     facts = request.node.facts
-    return json_answer(
-        SystemInfo(
-            id=facts.daemon_id,
-            containers=len(containers),
-            containers_running=running,
-            containers_paused=paused,
-            containers_stopped=len(containers) - running - paused,
-            images=len(images),
-            driver_status=[("Backing Filesystem", facts.backing_filesystem)],
-            docker_root_dir=facts.data_root,
-            system_time=rfc3339(utc_now()),
-            cgroup_version=str(facts.cgroup_version),
-            kernel_version=facts.kernel_version,
-            operating_system=facts.operating_system,
-            os_version=facts.os_version,
-            architecture=facts.machine,
-            registry_config=_registry_config(facts),
-            ncpu=facts.cpus,
-            mem_total=facts.memory_bytes,
-            name=facts.hostname,
-            labels=list(facts.labels),
-            server_version=__version__,
-            runtimes={name: RuntimeInfo(path) for name, path in facts.runtimes.items()},
-            swarm=request.node.swarm_info(),
-            runc_commit=_commit(facts, "runc"),
-            init_binary=facts.init_binary,
-            security_options=list(facts.security_options),
-            warnings=list(facts.warnings) or None,
-        )
+    found = SystemInfo(
+        id=facts.daemon_id,
+        containers=len(containers),
+        containers_running=running,
+        containers_paused=paused,
+        containers_stopped=len(containers) - running - paused,
+        images=len(images),
+        driver_status=[("Backing Filesystem", facts.backing_filesystem)],
+        docker_root_dir=facts.data_root,
+        system_time=rfc3339(utc_now()),
+        cgroup_version=str(facts.cgroup_version),
+        kernel_version=facts.kernel_version,
+        operating_system=facts.operating_system,
+        os_version=facts.os_version,
+        architecture=facts.machine,
+        registry_config=_registry_config(facts),
+        ncpu=facts.cpus,
+        mem_total=facts.memory_bytes,
+        name=facts.hostname,
+        labels=list(facts.labels),
+        server_version=__version__,
+        runtimes={name: RuntimeInfo(path) for name, path in facts.runtimes.items()},
+        swarm=request.node.swarm_info(),
+        runc_commit=_commit(facts, "runc"),
+        init_binary=facts.init_binary,
+        security_options=list(facts.security_options),
+        warnings=list(facts.warnings) or None,
     )
+    return json_answer(older.info(found, request.version))
 
 
 def _commit(facts: Facts, program: str) -> Commit:
@@ -151,14 +150,13 @@ async def disk_usage(request: Request) -> Response:
         engine.containers.list(all_containers=True, size=True),
         engine.volumes.disk_usage(),
     )
-    return json_answer(
-        DiskUsage(
-            layers_size=images.layers_size_bytes,
-            images=list(images.images) if "image" in kinds else [],
-            containers=containers if "container" in kinds else [],
-            volumes=volumes if "volume" in kinds else [],
-        )
+    found = DiskUsage(
+        layers_size=images.layers_size_bytes,
+        images=list(images.images) if "image" in kinds else [],
+        containers=containers if "container" in kinds else [],
+        volumes=volumes if "volume" in kinds else [],
     )
+    return json_answer(older.disk_usage(found, request.version))
 
 
 async def login(request: Request) -> Response:

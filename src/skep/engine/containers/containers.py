@@ -18,7 +18,7 @@ from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detac
 from skep.engine.containers.bundle import HostFacts, apparmor_profile, limits_of
 from skep.engine.containers.container import Container, Places, Registry, wait_among
 from skep.engine.containers.creation import Creation, check_endpoint
-from skep.engine.containers.execs import Execs
+from skep.engine.containers.execs import Begin, Execs, nothing_to_begin
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs, LogWish
@@ -355,9 +355,13 @@ class Containers:
         """Returns the exec's id. Conflict when the container does not run or is paused."""
         return self._execs.create(name, wish)
 
-    async def exec_start(self, exec_id: str, wish: ExecStart) -> AttachedStream | None:
-        """Run it, once; None when detached. The stream's end means that it ended."""
-        return await self._execs.start(exec_id, wish)
+    async def exec_start(
+        self, exec_id: str, wish: ExecStart, begin: Begin = nothing_to_begin
+    ) -> AttachedStream | None:
+        """Run it, once; None when detached. The stream's end means that it ended.
+
+        `begin` is awaited when nothing speaks against it any more, before it runs."""
+        return await self._execs.start(exec_id, wish, begin)
 
     async def exec_inspect(self, exec_id: str) -> ExecInspect:
         return self._execs.inspect(exec_id)

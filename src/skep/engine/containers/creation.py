@@ -18,7 +18,6 @@ from skep.engine.containers.devices import find_devices
 from skep.engine.containers.ground import check_sources
 from skep.engine.containers.links import CONTAINER_MODE
 from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
-from skep.engine.containers.names import made_up_name
 from skep.engine.containers.ports import with_all_exposed
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.security import parse_security
@@ -33,6 +32,7 @@ from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, NotFound, Unavailable, Unimplemented
 from skep.kit.ids import new_container_id
+from skep.kit.names import made_up_name
 from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerConfig,
@@ -83,9 +83,10 @@ class Creation:
             raise
 
     def _made_up_name(self) -> str:
-        attempt = 0
-        while not self._registry.is_free(name := made_up_name(self._dice, attempt)):
-            attempt += 1
+        """With a digit behind it when the first was taken."""
+        name = made_up_name(self._dice.getrandbits(32))
+        while not self._registry.is_free(name):
+            name = f"{made_up_name(self._dice.getrandbits(32))}{self._dice.randrange(10)}"
         return name
 
     async def _create(

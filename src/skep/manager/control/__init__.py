@@ -1,10 +1,12 @@
 """What doors (the Engine API, later others) ask of a cluster: checked wishes become commits.
 
     control = Control(store, ca)
-    control.services.find(parse_filters(query["filters"]), status=True)
-    created = await control.services.create(spec, registry_auth=header)
+    control.services.find(lambda service: service.spec.name.startswith("web"), status=True)
+    service_id = await control.services.create(spec, registry_auth=header)
 
 Readers are plain functions of the store's view; writers check, commit one change set, return.
+Refusals are the errors of `skep.kit.errors`, each with a plain sentence: how a door words them, and
+in which form it is told what to list, is the door's affair.
 """
 
 from __future__ import annotations

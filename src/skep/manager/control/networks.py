@@ -1,13 +1,12 @@
-"""What the API asks of the cluster's networks (local ones are the engine's)."""
+"""What doors ask of the cluster's networks (local ones are the engine's)."""
 
 from __future__ import annotations
 
-from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.manager.control import filters as by
-from skep.manager.control import resolve, words
+from skep.kit.errors import InvalidArgument, NameTaken, NotPossibleNow, Unimplemented
+from skep.kit.where import Where, anything
+from skep.manager.control import resolve
 from skep.manager.control.cluster import PREDEFINED_NETWORKS
-from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import commit, commit_latest
+from skep.manager.control.writer import commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
@@ -18,8 +17,6 @@ from skep.model.states import TaskState
 from skep.model.task import Task
 from skep.store.change import Create, Delete, View
 from skep.store.store import Store
-
-_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
 
 class Networks:
@@ -36,24 +33,15 @@ class Networks:
     def get(self, reference: str) -> Network:
         return resolve.network(self._store.view, reference)
 
-    def find(self, filters: Filters = NO_FILTERS) -> list[Network]:
-        """Networks by name; filters dangling, driver, id, label, name, scope, type."""
-        by.check_keys(filters, _FILTERS)
-        scopes = by.one_of(filters, "scope", ("swarm", "global", "local"))
-        types = by.one_of(filters, "type", ("custom", "builtin"))
-        dangling = by.boolean(filters, "dangling")
+    def find(self, where: Where[Network] = anything, *, used: bool | None = None) -> list[Network]:
+        """Networks by name; those that are in use, or not, when that is asked."""
         view = self._store.view
         found = [
             network
             for network in view.networks()
             if not is_predefined(network)
-            and by.has_prefix(filters, "id", network.id)
-            and by.contains(filters, "name", network.spec.name)
-            and by.is_among(filters, "driver", network.spec.driver)
-            and by.has_labels(filters, "label", network.spec.labels)
-            and (not scopes or "swarm" in scopes)
-            and (not types or "custom" in types)
-            and (dangling is None or (_user(view, network) is None) is dangling)
+            and where(network)
+            and used in (None, _user(view, network) is not None)
         ]
         return sorted(found, key=lambda network: network.spec.name)
 
@@ -62,12 +50,12 @@ class Networks:
         view = self._store.view
         _check_request(request)
         if view.network_named(request.name) is not None:
-            raise words.name_taken("network", request.name)
+            raise NameTaken("network", request.name)
         ipam = request.ipam or IPAM()
         for config in ipam.config:
             _check_subnet(view, config)
         if request.ingress and (other := ingress_network(view)) is not None:
-            raise words.not_possible_now(f"ingress network ({other.id}) is already present")
+            raise NotPossibleNow(f"ingress network ({other.id}) is already present")
         network = Network(
             id=self._new_id(),
             spec=NetworkSpec(
@@ -80,7 +68,7 @@ class Networks:
                 ipam=ipam,
             ),
         )
-        await commit(self._store, [Create(network, why="network create")])
+        await self._store.commit([Create(network, why="network create")])
         return network.id
 
     async def remove(self, reference: str) -> None:
@@ -101,7 +89,7 @@ def _check_removal(view: View, network: Network) -> None:
     user = _user(view, network)
     if user is not None:
         kind = "service" if isinstance(user, Service) else "task"
-        raise words.not_possible_now(f"network {network.id} is in use by {kind} {user.id}")
+        raise NotPossibleNow(f"network {network.id} is in use by {kind} {user.id}")
 
 
 def is_predefined(network: Network) -> bool:

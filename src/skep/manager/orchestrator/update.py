@@ -217,6 +217,7 @@ def _rolled_back(service: Service, failed: Task) -> Service:
     return replace(
         _with_status(service, "rollback_started", message),
         spec=service.previous_spec,
+        spec_since=service.version,
         spec_version=service.version,
         previous_spec=None,
         previous_spec_version=None,

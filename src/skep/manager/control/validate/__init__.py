@@ -9,8 +9,7 @@ negative numbers never come here: decoding refuses them with the path of the fie
 
 from __future__ import annotations
 
-from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.manager.control import words
+from skep.kit.errors import InvalidArgument, NeverAllowed, Unimplemented
 from skep.manager.control.validate.container import check_container
 from skep.manager.control.validate.placement import check_placement
 from skep.manager.control.validate.ports import check_free, check_ports
@@ -39,9 +38,9 @@ def check_spec(view: View, spec: ServiceSpec, current: Service | None = None) ->
 def check_update(old: ServiceSpec, new: ServiceSpec) -> None:
     """What an update may not change."""
     if old.name != new.name:
-        raise words.never_allowed("renaming services is not supported")
+        raise NeverAllowed("renaming services is not supported")
     if defaults.mode_name(old) != defaults.mode_name(new):
-        raise words.never_allowed("service mode change is not allowed")
+        raise NeverAllowed("service mode change is not allowed")
 
 
 def _check_mode(spec: ServiceSpec) -> None:

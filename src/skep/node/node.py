@@ -1,4 +1,4 @@
-"""What the API asks of the node that it is the door of. The daemon fulfils it."""
+"""What doors ask of the node that they are the doors of. The daemon fulfils it."""
 
 from __future__ import annotations
 

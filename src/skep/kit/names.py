@@ -1,8 +1,6 @@
-"""Names made up for containers without one."""
+"""Names for what was given none: `brave_dadant`, a mood and a beekeeper."""
 
 from __future__ import annotations
-
-import random
 
 _MOOD_WORDS = (
     "amber brave breezy bright brisk busy calm candid cheery clever comely cosy crisp daring "
@@ -24,7 +22,7 @@ _BEEKEEPER_WORDS = (
 _MOODS, _BEEKEEPERS = _MOOD_WORDS.split(), _BEEKEEPER_WORDS.split()
 
 
-def made_up_name(dice: random.Random, attempt: int) -> str:
-    """`mood_beekeeper`, with a digit from the second attempt on, when the first was taken."""
-    name = f"{dice.choice(_MOODS)}_{dice.choice(_BEEKEEPERS)}"
-    return f"{name}{dice.randrange(10)}" if attempt else name
+def made_up_name(number: int) -> str:
+    """The name that a number from 0 on chooses; the lists begin anew after the last."""
+    mood, beekeeper = divmod(number, len(_BEEKEEPERS))
+    return f"{_MOODS[mood % len(_MOODS)]}_{_BEEKEEPERS[beekeeper]}"

@@ -13,8 +13,7 @@ from typing import Any
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
-from skep.api.web import BaseRequest, RequestHandler
-from skep.api.web import Server as HttpServer
+from skep.http.web import BaseRequest, RequestHandler, Server
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +24,33 @@ _MOST_BYTES = 64 * 1024
 
 def go_on(http: BaseRequest) -> None:
     """The connection of this request is not taken over: it goes on as HTTP."""
-    if isinstance(http.protocol, ApiProtocol):
+    if isinstance(http.protocol, HttpProtocol):
         http.protocol.go_on()
 
 
-class ApiServer(HttpServer):
+def is_over_tls(transport: asyncio.BaseTransport | None) -> bool:
+    return transport is not None and transport.get_extra_info("sslcontext") is not None
+
+
+class HttpServer(Server):
     """aiohttp's server with these connections."""
 
     def __call__(self) -> RequestHandler:
-        return ApiProtocol(self, loop=self._loop, **self._kwargs)
+        return HttpProtocol(self, loop=self._loop, **self._kwargs)
 
 
-class ApiProtocol(RequestHandler):
+class HttpProtocol(RequestHandler):
     """One connection, as long as it speaks HTTP."""
 
-    __slots__ = ("_body", "_body_left", "_ended_early", "_head", "_held_up", "_waiting")
+    __slots__ = (
+        "_body",
+        "_body_left",
+        "_ended_early",
+        "_head",
+        "_held_up",
+        "_waiting",
+        "handed_over",
+    )
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
@@ -49,6 +60,7 @@ class ApiProtocol(RequestHandler):
         self._body_left = 0
         self._ended_early = False
         self._held_up = False
+        self.handed_over = False
 
     def data_received(self, data: bytes) -> None:
         if self._waiting is not None and data:
@@ -88,9 +100,10 @@ class ApiProtocol(RequestHandler):
             self.transport.pause_reading()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """True keeps the connection: a client may have said all that it has to say, and listen."""
+        """True keeps the connection: a client may have said all that it has to say, and listen.
+        TLS knows no such half: there the end of one direction is the end."""
         self._ended_early = self._waiting is not None
-        return self._ended_early
+        return self._ended_early and not is_over_tls(self.transport)
 
     def log_exception(self, *words: Any, **options: Any) -> None:
         """A client that speaks no HTTP is answered; it does not fill the log with tracebacks."""
@@ -102,6 +115,7 @@ class ApiProtocol(RequestHandler):
 
     def hand_over(self, reader: asyncio.StreamReader) -> None:
         """Give what waited to whoever takes the connection."""
+        self.handed_over = True
         if self._waiting:
             reader.feed_data(bytes(self._waiting))
         if self._ended_early:

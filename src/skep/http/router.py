@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from skep.api.request import Request
-from skep.api.web import StreamResponse
+from skep.http.request import HttpRequest
+from skep.http.web import StreamResponse
 
-Handler = Callable[[Request], Awaitable[StreamResponse]]
+R = TypeVar("R", bound=HttpRequest)
+"""A door's own request."""
+
+Handler: TypeAlias = Callable[[R], Awaitable[StreamResponse]]
 
 _PARAMETER = re.compile(r"\{(\w+)(?::([^}]+))?\}")
 
 
-class Route(NamedTuple):
+class Route(NamedTuple, Generic[R]):
     """One line of the table.
 
     A `streams` route ends when its caller hangs up. All others that change something are finished
@@ -25,26 +28,26 @@ class Route(NamedTuple):
 
     method: str
     pattern: str
-    handler: Handler
+    handler: Handler[R]
     streams: bool = False
     takes_over: bool = False
 
 
-class Match(NamedTuple):
-    route: Route
+class Match(NamedTuple, Generic[R]):
+    route: Route[R]
     params: dict[str, str]
 
 
-class Router:
+class Router(Generic[R]):
     """Finds the first route of the table that fits. Routes are grouped by their first segment."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._groups: dict[tuple[str, str], list[tuple[re.Pattern[str], Route]]] = {}
+    def __init__(self, routes: Iterable[Route[R]]) -> None:
+        self._groups: dict[tuple[str, str], list[tuple[re.Pattern[str], Route[R]]]] = {}
         for route in routes:
             key = route.method, _first_segment(route.pattern)
             self._groups.setdefault(key, []).append((_compile(route.pattern), route))
 
-    def find(self, method: str, path: str) -> Match | None:
+    def find(self, method: str, path: str) -> Match[R] | None:
         for pattern, route in self._groups.get((method, _first_segment(path)), ()):
             if match := pattern.fullmatch(path):
                 return Match(route, match.groupdict())
