@@ -11,6 +11,7 @@ from skep.engine import EndpointWish, HostEntry, PortWish, Wish
 from skep.kit.clock import NS_PER_S
 from skep.model.container import ContainerConfig, EndpointSettings, HostConfig, LogConfig
 from skep.model.defaults import container as container_spec
+from skep.model.defaults import stop_grace_ns
 from skep.model.node import Node
 from skep.model.service import (
     ContainerSpec,
@@ -20,6 +21,7 @@ from skep.model.service import (
     PortConfig,
     Privileges,
     ResourceRequirements,
+    TaskSpec,
 )
 from skep.model.task import Task, task_name
 from skep.model.template import context_of, expanded
@@ -67,15 +69,13 @@ def _config(task: Task, spec: ContainerSpec) -> ContainerConfig:
         working_dir=spec.dir,
         labels=spec.labels,
         stop_signal=spec.stop_signal,
-        stop_timeout=stop_grace_s(spec),
+        stop_timeout=stop_grace_s(task.spec),
     )
 
 
-def stop_grace_s(spec: ContainerSpec) -> int:
-    """Seconds between the stop signal and the kill, rounded up; Swarm's default is 10."""
-    if spec.stop_grace_period is None:
-        return 10
-    return -(-spec.stop_grace_period // NS_PER_S)
+def stop_grace_s(spec: TaskSpec) -> int:
+    """Seconds between the stop signal and the kill, rounded up."""
+    return -(-stop_grace_ns(spec) // NS_PER_S)
 
 
 def _host_config(task: Task, spec: ContainerSpec) -> HostConfig:
