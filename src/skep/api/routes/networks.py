@@ -32,7 +32,11 @@ async def find(request: Request) -> Response:
     wanted = request.filters()
     where = choices.networks(wanted)
     dangling = filters.boolean(wanted, "dangling")
-    return json_answer(await Networks(request.node).find(where, dangling=dangling))
+    networks = Networks(request.node)
+    found = await networks.find(where, dangling=dangling)
+    if request.version < (1, 28):  # the containers stood in the list as well
+        found = [await networks.get(network.id) for network in found]
+    return json_answer(found)
 
 
 async def inspect(request: Request) -> Response:
