@@ -28,14 +28,15 @@ from skep.engine.containers.top import top_of
 from skep.engine.containers.updating import updated_host_config
 from skep.engine.containers.view import ContainerView, view_of
 from skep.engine.containers.wish import Wish, in_dockers_words, wish_of
-from skep.engine.filters import Filters, check_filters, passes_labels, until_moment
 from skep.engine.images import ImageStore
 from skep.engine.networks.networks import Networks
 from skep.engine.networks.record import NetworkRecord
+from skep.engine.queries import EVERY_CONTAINER, ContainerQuery
 from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
 from skep.kit.files import disk_usage_bytes
+from skep.kit.labels import ANY_LABELS, LabelQuery
 from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerCreate,
@@ -215,16 +216,16 @@ class Containers:
                 await wait_among(container.exits)
         return WaitResult(status_code=container.record.exit_code)
 
-    async def prune(self, filters: Filters | None = None) -> ContainersPruned:
-        """Remove those that do not run. Filters: label, label!, until."""
-        wanted = check_filters(filters, {"label", "label!", "until"})
-        until = until_moment(wanted, utc_now())
+    async def prune(
+        self, labels: LabelQuery = ANY_LABELS, until: datetime | None = None
+    ) -> ContainersPruned:
+        """Remove those that do not run, with these labels and made before `until`."""
         removed, freed = [], 0
         for container in self._registry:
             record = container.record
             if container.state not in {"created", "exited", "dead"} or container.unreadable:
                 continue
-            if not passes_labels(record.config.labels, wanted):
+            if not labels.passes(record.config.labels):
                 continue
             if until is not None and record.created_at >= until:
                 continue
@@ -434,21 +435,18 @@ class Containers:
         self,
         *,
         all_containers: bool = False,
-        filters: Filters | None = None,
+        query: ContainerQuery = EVERY_CONTAINER,
         limit: int = 0,
         size: bool = False,
     ) -> list[ContainerSummary]:
-        """Newest first. Filters: ancestor, before, exited, expose, health, id, is-task, label,
-        name, network, publish, since, status, volume."""
-        wanted = check_filters(filters, choosing.KNOWN)
-        choosing.check_values(wanted)
+        """Newest first. Raises NotFound for a `before` or `since` that is not there."""
         chosen = choosing.choose(
             self._registry,
-            wanted,
+            query,
             everything=all_containers or limit > 0,
-            before=[self._registry.find(name) for name in wanted.get("before", ())],
-            since=[self._registry.find(name) for name in wanted.get("since", ())],
-            image_ids=await self._image_ids(wanted.get("ancestor", ())),
+            before=[self._registry.find(name) for name in query.before],
+            since=[self._registry.find(name) for name in query.since],
+            image_ids=await self._image_ids(query.ancestors or ()),
         )
         now = utc_now()
         return [

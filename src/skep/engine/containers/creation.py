@@ -41,6 +41,7 @@ from skep.model.container import (
     HostConfig,
 )
 from skep.model.image import Image
+from skep.model.rules.endpoints import check_endpoint_options
 from skep.model.rules.names import check_container_name
 from skep.model.rules.signals import parse_signal
 from skep.runtime.apparmor import check_profile
@@ -229,8 +230,7 @@ def check_endpoint(network: NetworkRecord, wish: EndpointSettings) -> None:
     """Raises InvalidArgument or Unimplemented in docker's words."""
     if wish.links:
         raise Unimplemented("Links are not supported by this engine: use names or aliases")
-    if wish.driver_opts:
-        raise Unimplemented("endpoint DriverOpts are not supported by this engine")
+    check_endpoint_options(wish.driver_opts or {})
     if not network.is_bridged:
         raise InvalidArgument(f"{network.name} cannot be one of several networks of a container")
     if network.resolves_names:
