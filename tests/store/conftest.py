@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from skep.store.log import Log
 from skep.store.sqlite import SqliteLog
-from skep.testing.memory_log import MemoryLog, SharedDisk
-
-
-class Place(Protocol):
-    """Where a log is kept."""
-
-    def log(self) -> Log:
-        """Another manager's way to it. Closed by the fixture."""
-        ...
-
-    def forget_early(self) -> None:
-        """From now on commits are not kept for followers that are several behind."""
-        ...
+from skep.testing.logs import MemoryLog, Place, SharedDisk
 
 
 class OnDisk:

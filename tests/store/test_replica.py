@@ -17,9 +17,8 @@ from skep.store.replica import Replica
 from skep.store.store import Store
 from skep.store.watch import Lagged, Watch
 from skep.testing import builders as b
-from skep.testing.memory_log import MemoryLog, SharedDisk
-from tests.store.conftest import Place
-from tests.store.writing import by_id
+from skep.testing.logs import MemoryLog, Place, SharedDisk
+from skep.testing.writing import by_id
 
 WEB = b.service(name="web")
 
