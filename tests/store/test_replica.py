@@ -213,4 +213,6 @@ async def test_a_replica_that_cannot_read_a_commit_ends() -> None:
     async with asyncio.timeout(30):
         with pytest.raises(Internal, match="follow the cluster's store no more"):
             await replica.stands()
+        with pytest.raises(Unavailable, match="can follow the cluster's store no more"):
+            await replica.commit([Create(WEB)])
     await replica.close()
