@@ -1,4 +1,5 @@
-"""Places at which a log can be kept: every `Log` passes the same tests."""
+"""Places at which a log can be kept, and both stores: every `Log` passes the same tests, and every
+`Store`."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from skep.store.log import Log
+from skep.store.primary import Primary
+from skep.store.replica import Replica
 from skep.store.sqlite import SqliteLog
 from skep.testing.logs import MemoryLog, Place, SharedDisk
 
@@ -49,3 +52,15 @@ async def place(
     yield place
     for log in place.logs:
         await log.close()
+
+
+@pytest.fixture(params=["primary", "replica"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Primary | Replica]:
+    """An empty one on the disk, that takes commits: who writes, or who passes them on."""
+    primary = Primary(SqliteLog(tmp_path / "store.db"))
+    await primary.start()
+    replica = Replica(SqliteLog(tmp_path / "store.db"), primary.commit)
+    await replica.start()
+    yield primary if request.param == "primary" else replica
+    await replica.close()
+    await primary.close()
