@@ -114,16 +114,16 @@ async def remove(request: Request) -> Response:
 async def connect(request: Request) -> Response:
     wish = await request.json(Connect)
     network = await _choose(request)
-    networks = request.node.engine.networks
-    await networks.connect(network.id, wish.container, wish.endpoint_config)
+    containers = request.node.engine.containers
+    await containers.connect(wish.container, network.id, wish.endpoint_config)
     return empty(200)
 
 
 async def disconnect(request: Request) -> Response:
     wish = await request.json(Disconnect)
     network = await _choose(request)
-    networks = request.node.engine.networks
-    await networks.disconnect(network.id, wish.container, force=wish.force)
+    containers = request.node.engine.containers
+    await containers.disconnect(wish.container, network.id, force=wish.force)
     return empty(200)
 
 

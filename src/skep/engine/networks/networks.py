@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -30,21 +29,10 @@ from skep.engine.settings import EngineSettings
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Forbidden, InvalidArgument, NotFound, SkepError
 from skep.kit.ids import new_container_id
-from skep.model.container import EndpointSettings
 from skep.model.network import Network, NetworkCreate, NetworkResource
 from skep.network.host import HostNetwork
 from skep.network.names import attachment_mac
 from skep.network.values import Bridge, PublishedPort, Zone
-
-
-class ContainerDoor(Protocol):
-    """What the networks ask of the containers."""
-
-    async def plug(self, container: str, network: NetworkRecord, wish: EndpointSettings) -> None:
-        """Put a container on a network, now when it runs."""
-
-    async def unplug(self, container: str, network: NetworkRecord, *, force: bool) -> None:
-        """Take it off."""
 
 
 class Networks:
@@ -62,11 +50,6 @@ class Networks:
         self._members: dict[str, Members] = {}
         self._ports = ServicePorts(host, settings.exec_root / "service-ports.json")
         self._making = asyncio.Lock()
-        self._door: ContainerDoor
-
-    def serve(self, door: ContainerDoor) -> None:
-        """Whom `connect` and `disconnect` speak to; said once, before anything is asked."""
-        self._door = door
 
     # Docker's calls
 
@@ -117,15 +100,11 @@ class Networks:
             self._tell(record, "destroy")
         return [record.name for record in removed]
 
-    async def connect(
-        self, name: str, container: str, settings: EndpointSettings | None = None
-    ) -> None:
-        """Put a container on one more network, now when it runs, else from its next start on."""
-        await self._door.plug(container, self.find(name), settings or EndpointSettings())
-
-    async def disconnect(self, name: str, container: str, *, force: bool = False) -> None:
-        """Take it off. Raises Forbidden when it is not on it."""
-        await self._door.unplug(container, self.find(name), force=force)
+    async def list(self, filters: Filters | None = None) -> list[NetworkResource]:
+        """Filters: dangling, driver, id, label, name, scope, type (builtin, custom)."""
+        chosen = choosing.choose(self._members.values(), filters)
+        rows = [resource_of(members.network, {}) for members in chosen]
+        return sorted(rows, key=lambda row: row.created)
 
     # The cluster's, said by the agent
 
@@ -274,7 +253,7 @@ class Networks:
                 await asyncio.to_thread(self._folder.write, record)
                 self._members[record.id] = Members(record)
 
-    def bridges(self) -> list[Bridge]:
+    def bridges(self) -> Sequence[Bridge]:
         """All that this host must have."""
         return [bridge_of(m.network) for m in self._members.values() if m.network.is_bridged]
 
@@ -305,7 +284,7 @@ class Networks:
         await asyncio.to_thread(self._folder.remove, record.id)
         del self._members[record.id]
 
-    async def _taken_subnets(self) -> list[str]:
+    async def _taken_subnets(self) -> Sequence[str]:
         ours = [c.subnet for m in self._members.values() for c in m.network.ipam.config]
         return [*ours, *await self._host.occupied_subnets()]
 
@@ -340,9 +319,3 @@ class Networks:
             {"name": record.name, "type": record.driver, **attributes},
             scope=record.scope,
         )
-
-    async def list(self, filters: Filters | None = None) -> list[NetworkResource]:
-        """Filters: dangling, driver, id, label, name, scope, type (builtin, custom)."""
-        chosen = choosing.choose(self._members.values(), filters)
-        rows = [resource_of(members.network, {}) for members in chosen]
-        return sorted(rows, key=lambda row: row.created)
