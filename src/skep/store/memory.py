@@ -55,6 +55,9 @@ class Table(Generic[T]):
         group = self._indexes[by].get(key)
         return _by_id(group) if group else []
 
+    def count(self, by: By[T], key: Hashable) -> int:
+        return len(self._indexes[by].get(key, ()))
+
     def named(self, name: str) -> T | None:
         """The one object of that name, where names are unique (`Kind.unique_name`)."""
         assert self._unique_name is not None
@@ -150,6 +153,9 @@ class MemoryView:
 
     def tasks_of_service(self, service_id: str) -> list[Task]:
         return self.table(kinds.TASK).where(kinds.task_service, service_id)
+
+    def number_of_tasks(self, service_id: str) -> int:
+        return self.table(kinds.TASK).count(kinds.task_service, service_id)
 
     def tasks_of_slot(self, service_id: str, slot: int) -> list[Task]:
         return self.table(kinds.TASK).where(kinds.task_slot, (service_id, slot))
