@@ -6,8 +6,7 @@ in; it is called by who owns the view, in revision order, once the log has the c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from itertools import chain
+from collections.abc import Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
 from skep.model.cluster import Cluster, ClusterSecrets
@@ -100,12 +99,12 @@ class MemoryView:
     def get(self, kind: str, object_id: str) -> Stored | None:
         return self._tables[kind].rows.get(object_id)
 
-    def all(self) -> Iterable[Stored]:
-        return chain.from_iterable(table.rows.values() for table in self._tables.values())
+    def all(self) -> list[Stored]:
+        return [stored for table in self._tables.values() for stored in table.rows.values()]
 
     def by_id_prefix(self, kind: str, prefix: str) -> list[Stored]:
         rows = self._tables[kind].rows
-        return [rows[key] for key in sorted(rows) if key.startswith(prefix)]
+        return [rows[key] for key in sorted(key for key in rows if key.startswith(prefix))]
 
     # Each kind by its readers' words
 
@@ -164,8 +163,15 @@ class MemoryView:
         return self.table(kinds.TASK).where(kinds.task_node, node_id)
 
 
-def _by_id(rows: Mapping[str, T]) -> list[T]:
-    return [rows[key] for key in sorted(rows)]
+def _by_id(rows: dict[str, T]) -> list[T]:
+    """By id. The rows stay in that order, so that the next time there is little to sort."""
+    keys = list(rows)
+    ordered = sorted(keys)
+    if ordered != keys:
+        sorted_rows = [(key, rows[key]) for key in ordered]
+        rows.clear()
+        rows.update(sorted_rows)
+    return list(rows.values())
 
 
 def _forget(index: dict[Hashable, dict[str, T]], key: Hashable, object_id: str) -> None:

@@ -102,7 +102,7 @@ class Services:
         check_update(service.spec, spec)
         check_spec(view, spec, service)
         back = rollback == "previous"
-        changed = _rolled_back(service, self._clock()) if back else _updated(service, spec)
+        changed = _rolled_back(service, self._clock()) if back else updated(service, spec)
         if back:
             check_spec(view, changed.spec, service)
         why = "service rollback" if back else "service update"
@@ -128,7 +128,7 @@ def _unused_name(view: View, new_id: NewId) -> str:
     return name if view.service_named(name) is None else f"{name}{number % 100_000}"
 
 
-def _updated(service: Service, spec: ServiceSpec) -> Service:
+def updated(service: Service, spec: ServiceSpec) -> Service:
     """The new spec under a new spec version. What became of the last update is forgotten.
 
     The spec version is the version at which the service was read: later than any before it.
