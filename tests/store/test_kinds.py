@@ -6,6 +6,8 @@ import typing
 
 from skep.model.base import Object
 from skep.model.node import Node
+from skep.model.states import TaskState
+from skep.store.change import Event
 from skep.store.kinds import KINDS, Kind, Stored, kind_of
 from skep.store.memory import MemoryView, Table
 from skep.testing import builders as b
@@ -56,3 +58,20 @@ def test_listings_are_by_id_however_objects_came_and_stay_as_they_were() -> None
     assert [task.id for task in listed] == sorted(names)
     for listing in (view.tasks(), view.tasks_of_service("web"), view.tasks_of_node("n1")):
         assert [task.id for task in listing] == ["t1", "t2", "t3", "t4", "t5"]
+
+
+def test_what_is_counted_is_counted_with_every_change() -> None:
+    starting = b.task("a", WEB, state=TaskState.STARTING)
+    running, elsewhere = b.task("a", WEB), b.task("b", WEB, 2, on="n2")
+    stopping = b.task("a", WEB, desired=TaskState.SHUTDOWN)
+    view = MemoryView([WEB, elsewhere])
+    view.apply(2, [Event("task", "create", None, starting)])
+    assert view.progress_of_service("web") == {("n1", False): 1, ("n2", True): 1}
+    view.apply(3, [Event("task", "update", starting, running)])
+    assert view.progress_of_service("web") == {("n1", True): 1, ("n2", True): 1}
+    view.apply(4, [Event("task", "update", running, stopping)])
+    assert view.progress_of_service("web") == {("n2", True): 1}, "it is not to run any more"
+    view.apply(5, [Event("task", "remove", stopping, None)])
+    view.apply(6, [Event("task", "remove", elsewhere, None)])
+    assert view.progress_of_service("web") == {}
+    assert view.number_of_tasks("web") == 0
