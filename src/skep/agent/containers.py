@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import aclosing, suppress
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -43,7 +42,6 @@ class ContainerExecutor:
         self._engine = engine
         self._describe = describe
         self._networks: dict[str, Network] = {}
-        self._pulls: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def describe(self) -> NodeDescription:
         return self._describe()
@@ -122,7 +120,7 @@ class ContainerExecutor:
             sickness.cancel()
 
     async def stop(self, task: Task) -> Exit | None:
-        grace_s = stop_grace_s(container_spec(task.spec))
+        grace_s = stop_grace_s(task.spec)
         try:
             await self._engine.containers.stop(task_name(task), timeout_s=grace_s)
         except NotFound:
@@ -167,7 +165,7 @@ class ContainerExecutor:
             yield LogFrame(parse_rfc3339_ns(stamp.decode()), chunk.stream, line.rstrip(b"\n"))
 
     async def _have_image(self, image: str, registry_auth: str) -> None:
-        """Pull the image unless it is here; tasks that need the same image share one pull.
+        """Pull the image unless it is here; a pull goes on when its task is wanted no more.
 
         An image that is here is used as it is: the client pins a digest when the registry knows
         one, so a newer image has another name here.
@@ -175,23 +173,7 @@ class ContainerExecutor:
         try:
             await self._engine.images.resolve(image)
         except NotFound:
-            key = (image, registry_auth)
-            pull = self._pulls.get(key)
-            if pull is None:
-                pull = asyncio.create_task(self._pull(image, registry_auth), name=f"pull {image}")
-                self._pulls[key] = pull
-                pull.add_done_callback(partial(self._pulled, key))
-            await asyncio.shield(pull)
-
-    def _pulled(self, key: tuple[str, str], pull: asyncio.Task[None]) -> None:
-        del self._pulls[key]
-        if not pull.cancelled():
-            pull.exception()  # every task that waited may be gone: an error for nobody is no news
-
-    async def _pull(self, image: str, registry_auth: str) -> None:
-        auth = decode_registry_auth(registry_auth)
-        async for _progress in self._engine.images.pull(image, auth):
-            pass
+            await self._engine.images.fetch(image, decode_registry_auth(registry_auth))
 
     def _tasks_containers(self) -> dict[str, str]:
         """Task id -> container id of everything here that is or was a task."""

@@ -4,7 +4,7 @@ Start at engine.py (`Engine`, the facade); its five attributes are the doors to 
 """
 
 from skep.engine.containers.containers import AttachedStream, Containers, WaitCondition
-from skep.engine.containers.etc import HostEntry
+from skep.engine.containers.extra_hosts import HostEntry
 from skep.engine.containers.ports import PortWish
 from skep.engine.containers.view import ContainerView
 from skep.engine.containers.wish import EndpointWish, Wish

@@ -22,9 +22,9 @@ import msgspec
 from msgspec.structs import replace
 
 from skep.engine.events import Events
+from skep.engine.record_files import Unreadable, read_record
 from skep.kit.clock import utc_now
 from skep.kit.errors import (
-    UNDECODABLE,
     Conflict,
     Internal,
     NotFound,
@@ -35,7 +35,6 @@ from skep.kit.files import (
     close_folder,
     disk_usage_bytes,
     is_bare,
-    reason_of,
     sweep_away,
     write_atomically,
 )
@@ -241,18 +240,15 @@ class Volumes:
     def _load(self, folder: Path) -> None:
         path = folder / _FILE
         try:
-            record = _RECORD.decode(path.read_bytes())
-            if record.name == folder.name:
-                self._records[record.name] = record
-                return
-            reason = f"it is the record of {record.name}"
-        except (OSError, *UNDECODABLE) as error:
-            reason = reason_of(error)
-        self._unreadable[folder.name] = problem = (
-            f"volume {folder.name}: its record {path} cannot be read ({reason}): restore that file,"
-            f" or take what you need from {folder} and remove it, and restart skep"
-        )
-        _log.error("%s", problem)
+            record = read_record(path, _RECORD, lambda record: record.name, folder.name)
+        except Unreadable as reason:
+            self._unreadable[folder.name] = problem = (
+                f"volume {folder.name}: its record {path} cannot be read ({reason}): restore that"
+                f" file, or take what you need from {folder} and remove it, and restart skep"
+            )
+            _log.error("%s", problem)
+        else:
+            self._records[record.name] = record
 
     def unmount_unused(self) -> None:
         """After a restart: what no container holds is not to stay mounted. Blocking."""

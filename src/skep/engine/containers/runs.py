@@ -27,7 +27,7 @@ from skep.engine.containers.steps import Steps
 from skep.kit.clock import utc_now
 from skep.kit.errors import NotFound, SkepError
 from skep.kit.locks import Turns
-from skep.runtime.door import Exit, Io, Runtime
+from skep.runtime.door import CannotRun, Exit, Io, Runtime
 
 _log = logging.getLogger(__name__)
 _TURN_S = 5.0
@@ -151,11 +151,10 @@ class Runs:
             line.give_up()
         container.lines.clear()
         await asyncio.shield(self.let_go(attempted))
-        message = str(error)
         container.record = replace(
             before,
-            exit_code=failed_start_code(message),
-            error=message,
+            exit_code=error.exit_code if isinstance(error, CannotRun) else 128,
+            error=str(error),
             populated=attempted.populated,
         )
         await self._notes.keep(container)
@@ -287,13 +286,3 @@ async def all_of(one: Awaitable[T], two: Awaitable[U], three: Awaitable[V]) -> t
         if isinstance(result, BaseException):
             raise result
     return cast(tuple[T, U, V], results)
-
-
-def failed_start_code(message: str) -> int:
-    """The exit code that docker gives a container whose program could not be run."""
-    words = message.lower()
-    if any(text in words for text in ("executable file not found", "no such file or directory")):
-        return 127
-    if "permission denied" in words or "is a directory" in words:
-        return 126
-    return 128
