@@ -251,8 +251,9 @@ class SimulatedCluster:
 
     def _tell(self, node_id: str) -> None:
         if node_id in self.agents and not self.silent(node_id):
-            assignments, _ = complete(self.view, node_id)
-            self.agents[node_id].told(assignments.tasks)
+            news, _ = complete(self.view, node_id)
+            bodies = (thing.body for thing in news.things)
+            self.agents[node_id].told([body for body in bodies if isinstance(body, Task)])
 
     def _hear(self, node_id: str, task_id: str, status: TaskStatus) -> None:
         delay_s = self._chance.uniform(0.001, 0.01)
