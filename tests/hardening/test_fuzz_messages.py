@@ -48,8 +48,9 @@ from skep.protocol.messages import (
 )
 from skep.protocol.tls import connect, member_context
 from skep.protocol.wire import BadFrame, WireLink
-from skep.store.change import KINDS, Create
+from skep.store.change import Create
 from skep.store.form import decode, encode
+from skep.store.kinds import kind_of
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 from skep.testing import builders as b
@@ -79,7 +80,7 @@ def check_kept(store: Primary) -> None:
     for stored in store.view.all():
         if not isinstance(stored, ClusterSecrets):
             check_shown(msgspec.json.decode(encode_json(stored)), type(stored).__name__)
-        kind = next(kind for kind, cls in KINDS.items() if cls is type(stored))
+        kind = kind_of(stored).name
         assert decode(kind, stored.id, encode(kind, stored)) == stored
 
 

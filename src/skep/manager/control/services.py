@@ -103,7 +103,7 @@ class Services:
             wanted = complete(view, spec if spec.name else replace(spec, name=service.spec.name))
             check_update(service.spec, wanted)
             check_spec(view, wanted, service)
-            changed = _rolled_back(service, self._clock()) if back else _updated(service, wanted)
+            changed = _rolled_back(service, self._clock()) if back else updated(service, wanted)
             if back:
                 check_spec(view, changed.spec, service)
             why = "service rollback" if back else "service update"
@@ -130,7 +130,7 @@ def _unused_name(view: View, new_id: NewId) -> str:
     return name if view.service_named(name) is None else f"{name}{number % 100_000}"
 
 
-def _updated(service: Service, spec: ServiceSpec) -> Service:
+def updated(service: Service, spec: ServiceSpec) -> Service:
     """The new spec under a new spec version. What became of the last update is forgotten.
 
     The spec version is the version at which the service was read: later than any before it.
