@@ -1,4 +1,4 @@
-"""The Docker Engine API over HTTP, versions 1.41 to 1.50: reads, writes, streams; decides nothing.
+"""The Docker Engine API over HTTP, versions 1.24 to 1.50: reads, writes, streams; decides nothing.
 
     server = Server(node, ["unix:///run/skep.sock"])
     await server.start()
