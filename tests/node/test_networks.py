@@ -56,7 +56,7 @@ class Local:
         self.calls.append(("remove", network_id))
 
     async def connect(
-        self, network_id: str, container: str, settings: EndpointSettings | None
+        self, container: str, network_id: str, settings: EndpointSettings | None
     ) -> None:
         self.calls.append(("connect", network_id, container))
 
@@ -90,7 +90,9 @@ async def control(tmp_path: Path) -> AsyncIterator[Control]:
 
 
 def networks_of(local: Local, control: Control | None) -> Networks:
-    node: Any = SimpleNamespace(engine=SimpleNamespace(networks=local), control=control)
+    node: Any = SimpleNamespace(
+        engine=SimpleNamespace(networks=local, containers=local), control=control
+    )
     return Networks(cast(Node, node))
 
 

@@ -96,11 +96,11 @@ class ContainerExecutor:
             return
         async with aclosing(self._events_of(container.id)) as changes:
             while container.health != "healthy":
+                if not container.running:  # asked first: with its end nothing is healthy any more
+                    raise SkepError(f"task: exited ({container.exit_code}) before it was healthy")
                 if container.health == "unhealthy":
                     await self._kill(container.id)
                     raise SkepError(f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
-                if not container.running:
-                    raise SkepError(f"task: exited ({container.exit_code}) before it was healthy")
                 await anext(changes)
                 container = self._get(task)
 

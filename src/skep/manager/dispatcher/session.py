@@ -44,7 +44,7 @@ HELLO_S = 10.0
 """An agent that says nothing for so long is hung up on."""
 
 
-class Session:
+class AgentSession:
     """The manager's side of one agent's line. `tell` runs until the line closes."""
 
     def __init__(
@@ -163,15 +163,18 @@ class Session:
         await self._link.each(sort)
 
     def call(self, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
-        """Ask the node's engine. Most sessions are never asked, so what it takes is made now."""
-        if self._calls is None:
-            self._calls = Calls(self._link.send)
-        return self._calls.call(request)
+        """Ask the node's engine."""
+        return self._opened_calls().call(request)
 
     async def close(self) -> None:
         """Nobody hears the agent any more: calls to it end. The line is its opener's to close."""
-        if self._calls is not None:
-            await self._calls.close(f"node {self.node_id} went away")
+        await self._opened_calls().close(f"node {self.node_id} went away")
+
+    def _opened_calls(self) -> Calls:
+        """Most sessions make no call: what it takes is made for the first."""
+        if self._calls is None:
+            self._calls = Calls(self._link.send)
+        return self._calls
 
 
 async def decline(link: ManagerLink, reason: str) -> None:
