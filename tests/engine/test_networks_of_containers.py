@@ -259,15 +259,19 @@ async def test_service_ports_are_all_that_was_last_wanted(host: EngineHost) -> N
     id_ = await host.shell(SERVE.format("task"))
     address = (await host.engine.containers.inspect(id_)).network_settings.ip_address
     backends = (Backend(address=address, port=80),)
-    await host.engine.networks.publish([PublishedPort(host_port=9000, backends=backends)])
+    await host.engine.networks.service_ports.publish(
+        [PublishedPort(host_port=9000, backends=backends)]
+    )
     assert "task" in await answer("127.0.0.1", 9000)
-    await host.engine.networks.publish([PublishedPort(host_port=9001, backends=backends)])
+    await host.engine.networks.service_ports.publish(
+        [PublishedPort(host_port=9001, backends=backends)]
+    )
     assert "task" in await answer("127.0.0.1", 9001)
     with pytest.raises(ConnectionRefusedError):
         await answer("127.0.0.1", 9000, tries=1)
     await host.restart()
     assert "task" in await answer("127.0.0.1", 9001)
-    await host.engine.networks.publish([])
+    await host.engine.networks.service_ports.publish([])
 
 
 async def answer(address: str, port: int, tries: int = 50) -> str:

@@ -135,7 +135,7 @@ class ContainerExecutor:
         await self._leave_networks()
 
     async def publish(self, ports: Collection[PublishedPort]) -> None:
-        await self._engine.networks.publish(ports)
+        await self._engine.networks.service_ports.publish(ports)
 
     async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
         for network_id in self._networks:

@@ -70,6 +70,31 @@ async def test_work_that_is_only_watched_ends_with_its_last_watcher() -> None:
     assert (download.begun, download.done) == (1, 0)
 
 
+async def test_work_begun_anew_is_shared_while_what_was_given_up_still_ends() -> None:
+    shared, download = SharedWork(), Download()
+    slow_end = asyncio.Event()
+
+    async def stubborn(report: Report) -> None:
+        try:
+            await download(report)
+        finally:
+            await slow_end.wait()
+
+    watched = shared.watch("image", stubborn)
+    await anext(watched)
+    leaving = asyncio.create_task(watched.aclose())
+    await settled()
+    anew = asyncio.create_task(shared.finish("image", download))
+    await settled()
+    slow_end.set()
+    await leaving
+    joins = asyncio.create_task(shared.finish("image", download))
+    await settled()
+    download.let.set()
+    await asyncio.gather(anew, joins)
+    assert (download.begun, download.done) == (2, 1)
+
+
 async def test_an_error_is_told_to_whoever_waits_and_to_nobody_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

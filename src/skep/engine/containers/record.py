@@ -92,6 +92,7 @@ class Record(RecordValue, frozen=True):
     endpoints: tuple[EndpointRecord, ...] = ()
     hosts: tuple[HostEntry, ...] = ()
     wanted_ports: tuple[PortWish, ...] = ()
+    """These two stand in `host_config` too, in docker's words, only to be shown."""
     ports: tuple[PublishedPort, ...] = ()
     """As published on this host while it is started."""
     populated: bool = False

@@ -38,9 +38,14 @@ class SharedWork:
         await asyncio.shield(run.task)
 
     def _run(self, key: Hashable, work: Work) -> _Run:
-        run = self._runs.get(key)
-        if run is None:
-            run = self._runs[key] = _Run(work, lambda: self._runs.pop(key, None))
+        if known := self._runs.get(key):
+            return known
+
+        def ended() -> None:
+            if self._runs.get(key) is run:  # else it was given up, and begun anew
+                del self._runs[key]
+
+        run = self._runs[key] = _Run(work, ended)
         return run
 
     async def close(self) -> None:

@@ -32,14 +32,14 @@ from skep.kit.where import Where, anything
 from skep.model.network import Network, NetworkCreate, NetworkResource
 from skep.network.host import HostNetwork
 from skep.network.names import attachment_mac
-from skep.network.values import Bridge, PublishedPort, Zone
+from skep.network.values import Bridge, Zone
 
 
 class Networks:
     """Local networks (bridge, host, none) with docker's calls; cluster networks as the agent says.
 
     A cluster network that this node takes part in is listed, inspected and joined by name like a
-    local one; only the agent makes, renames and removes it.
+    local one; only the agent makes, renames and removes it. `service_ports` are the agent's too.
     """
 
     def __init__(self, settings: EngineSettings, host: HostNetwork, events: Events) -> None:
@@ -48,7 +48,7 @@ class Networks:
         self._events = events
         self._folder = NetworkFolder(settings.data_root / "networks")
         self._members: dict[str, Members] = {}
-        self._ports = ServicePorts(host, settings.exec_root / "service-ports.json")
+        self.service_ports = ServicePorts(host, settings.exec_root / "service-ports.json")
         self._making = asyncio.Lock()
 
     # Docker's calls
@@ -155,14 +155,6 @@ class Networks:
         members.set_services(names)
         self._tell_zone(members)
 
-    async def publish(self, ports: Iterable[PublishedPort]) -> None:
-        """Make these all the service ports that this node answers at.
-
-        Raises Conflict `Bind for 0.0.0.0:x failed: port is already allocated` for those that
-        cannot be had (the others are made).
-        """
-        await self._ports.publish(ports)
-
     # For the containers
 
     def find(self, name: str) -> NetworkRecord:
@@ -266,10 +258,6 @@ class Networks:
     def bridges(self) -> Sequence[Bridge]:
         """All that this host must have."""
         return [bridge_of(m.network) for m in self._members.values() if m.network.is_bridged]
-
-    @property
-    def service_ports(self) -> ServicePorts:
-        return self._ports
 
     def tell_zones(self) -> None:
         """After the host forgot all names."""

@@ -27,7 +27,11 @@ class ServicePorts:
         self._turn = asyncio.Lock()
 
     async def publish(self, wanted: Iterable[PublishedPort]) -> None:
-        """Make these all; raises Conflict for those that cannot be had, after making the others."""
+        """Make these all the service ports that this node answers at.
+
+        Raises Conflict `Bind for 0.0.0.0:x failed: port is already allocated` for those that
+        cannot be had (the others are made).
+        """
         async with self._turn:
             ports = {_owner(port): (port,) for port in wanted}
             for owner in self._published.keys() - ports.keys():
