@@ -12,4 +12,5 @@ order:
     log.py         the door to what survives us, and what its refusals mean
     form.py        what is written there
     sqlite.py      the log in one file
+    tables.py      what is asked of that file
 """
