@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import tempfile
 import time
@@ -110,8 +109,4 @@ def _descriptors_allowed() -> bool:
 
 
 def _processor_s(engine: Skep) -> float:
-    ticks = 0
-    for pid in engine.place.processes():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return memory.processor_s(engine.place.processes())

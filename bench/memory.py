@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 
 def pss_mib(pids: Iterable[int]) -> float:
-    """Processes that end meanwhile count nothing."""
-    return sum(map(_pss_kib, pids)) / 1024
+    """Processes that end meanwhile count nothing, nor do those that are forked and not executed
+    yet: what they have is their parents'."""
+    pids = set(pids)
+    return sum(_pss_kib(pid) for pid in pids if not _is_fork_of_one(pid, pids)) / 1024
 
 
 def processes_with(words: Iterable[str]) -> list[int]:
@@ -23,6 +26,31 @@ def processes_with(words: Iterable[str]) -> list[int]:
         for entry in Path("/proc").iterdir()
         if entry.name.isdigit() and any(mark in _read(entry / "cmdline") for mark in marks)
     ]
+
+
+def processor_s(pids: Iterable[int]) -> float:
+    """Processor time that these have used, in seconds; those that end meanwhile count nothing."""
+    ticks = 0
+    for pid in pids:
+        if fields := _stat(pid):
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _is_fork_of_one(pid: int, pids: set[int]) -> bool:
+    """It bears the command line of its parent, one of these."""
+    fields = _stat(pid)
+    parent = int(fields[1]) if fields else 0
+    return parent in pids and _cmdline(pid) == _cmdline(parent)
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc_pid_stat(5) from the state on; none when the process ended."""
+    return _read(Path(f"/proc/{pid}/stat")).decode(errors="replace").rpartition(")")[2].split()
+
+
+def _cmdline(pid: int) -> bytes:
+    return _read(Path(f"/proc/{pid}/cmdline"))
 
 
 def _pss_kib(pid: int) -> int:

@@ -41,6 +41,27 @@ async def _none(*args: Any, **options: Any) -> list[Any]:
     return []
 
 
+class StandInMembership:
+    """Says what a test says, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.said = SwarmInfo()
+        self.calls: list[Any] = []
+
+    def info(self) -> SwarmInfo:
+        return self.said
+
+    async def init(self, request: SwarmInit) -> str:
+        self.calls.append(request)
+        return "node-1"
+
+    async def join(self, request: SwarmJoin) -> None:
+        self.calls.append(request)
+
+    async def leave(self, force: bool) -> None:
+        self.calls.append(("leave", force))
+
+
 class StandInNode:
     """A node made of what a test puts into it; everything not put there is missing."""
 
@@ -54,22 +75,9 @@ class StandInNode:
             events=SimpleNamespace(),
         )
         self.control: Any = None
-        self.swarm = SwarmInfo()
-        self.calls: list[Any] = []
+        self.swarm = StandInMembership()
+        self.calls: list[Any] = self.swarm.calls
         self.log_lines: list[ServiceLogLine] = []
-
-    def swarm_info(self) -> SwarmInfo:
-        return self.swarm
-
-    async def swarm_init(self, request: SwarmInit) -> str:
-        self.calls.append(request)
-        return "node-1"
-
-    async def swarm_join(self, request: SwarmJoin) -> None:
-        self.calls.append(request)
-
-    async def swarm_leave(self, force: bool) -> None:
-        self.calls.append(("leave", force))
 
     async def service_logs(
         self, selector: LogSelector, options: LogOptions
@@ -162,7 +170,7 @@ async def cluster(node: StandInNode, tmp_path: Path) -> AsyncIterator[ControlPla
     await plane.join("drone-2")
     manager = plane.manager
     node.control = manager.control
-    node.swarm = SwarmInfo(
+    node.swarm.said = SwarmInfo(
         node_id=plane.own.id,
         node_addr="127.0.0.1",
         local_node_state="active",

@@ -257,16 +257,28 @@ def test_what_ends_while_the_daemon_is_away_has_its_exit_code(host: DaemonHost) 
 
 
 def _init_pids(host: DaemonHost, program: str) -> list[int]:
-    """Containers' first processes that run a program of that name."""
+    """Containers' first processes that run a program of that name (a fork of one runs it too)."""
     return [
         pid
-        for pid in host.processes()
-        if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [f"/{program}".encode()]
+        for pid in _recorded(host, "pidfile")
+        if _read(f"/proc/{pid}/cmdline").split(b"\0")[1:2] == [f"/{program}".encode()]
     ]
 
 
 def _conmons(host: DaemonHost) -> list[int]:
-    return [pid for pid in host.processes() if Path(f"/proc/{pid}/comm").read_text() == "conmon\n"]
+    return [pid for pid in _recorded(host, "conmon.pid") if _read(f"/proc/{pid}/comm")]
+
+
+def _recorded(host: DaemonHost, name: str) -> list[int]:
+    """What the containers' files of that name say: names of processes are their forks' too."""
+    return [int(_read(path) or 0) for path in (host.exec_root / "bundles").glob(f"*/{name}")]
+
+
+def _read(path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 @pytest.mark.parametrize("away", [False, True])

@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from skep.manager.allocator import Allocator
 from skep.manager.allocator import endpoints as endpoints_module
+from skep.manager.leadership import rooms
 from skep.manager.loop import Loop
-from skep.manager.manager import rooms
 from skep.manager.room import NewId, Plan
 from skep.manager.scheduler import Scheduler
 from skep.manager.scheduler.ledger import Ledger

@@ -27,8 +27,8 @@ from skep.kit.jobs import log as jobs_log
 from skep.manager.dispatcher import dispatcher
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
+from skep.manager.leadership import rooms
 from skep.manager.loop import Loop
-from skep.manager.manager import rooms
 from skep.model.base import encode_json
 from skep.model.cluster import ClusterSecrets
 from skep.model.network import Network
@@ -234,7 +234,8 @@ async def test_an_agent_outlives_whatever_a_manager_says(
     (tmp_path / "agent").mkdir()
     await agent.start()
     jobs = [asyncio.create_task(agent.worker.run()), asyncio.create_task(agent._reporter.run())]
-    standing = plane.manager.dispatcher._standing(node.id)
+    assert plane.manager.leadership is not None
+    standing = plane.manager.leadership.dispatcher._standing(node.id)
     link: WireLink[Any, Any] = WireLink(FromManager)
     kinds = {kind.__name__ for kind in get_args(FromManager)}
     frames = Frames(FromManager, random.Random(5), [node.id, "t1", "t2"], honest=0.995)

@@ -17,8 +17,8 @@ import pytest
 
 from skep.kit.errors import InvalidArgument
 from skep.manager.control.validate import check_spec
+from skep.manager.leadership import rooms
 from skep.manager.loop import Loop
-from skep.manager.manager import rooms
 from skep.manager.orchestrator import Orchestrator, draft
 from skep.manager.room import Plan
 from skep.model.service import ServiceSpec, UpdateConfig

@@ -64,7 +64,7 @@ async def sock(tmp_path: Path) -> AsyncIterator[Path]:
     )
     node: Any = SimpleNamespace(
         engine=SimpleNamespace(containers=containers),
-        swarm_info=lambda: SimpleNamespace(local_node_state="inactive"),
+        swarm=SimpleNamespace(info=lambda: SimpleNamespace(local_node_state="inactive")),
     )
     path = tmp_path / "sock"
     server = Server(node, [f"unix://{path}"])

@@ -285,7 +285,7 @@ async def asked(plane: ControlPlane) -> AsyncIterator[tuple[FakeNode, Any, Strea
     link = await session_of(plane, node, Hello(NodeDescription(hostname="n1")))
     await plane.until(lambda: plane.state_of(node) == "ready")
     try:
-        async with plane.manager.dispatcher.call(node.id, ReadLogs("t")) as stream:
+        async with plane.manager.call(node.id, ReadLogs("t")) as stream:
             async with asyncio.timeout(10):
                 while not isinstance(word := await link.receive(), Credit):
                     assert not isinstance(word, Goodbye)

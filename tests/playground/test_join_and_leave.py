@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from skep.kit.clock import utc_now
+from skep.manager import founding
 from skep.manager.ca import authority, registrar
 from skep.protocol.signing import new_request
-from skep.testing import control_plane
 from skep.testing.control_plane import ControlPlane
 from skep.testing.daemon import Printed, until
 from skep.testing.playground import SLEEPER, PlaygroundHost
@@ -294,7 +294,7 @@ async def test_a_root_that_is_not_valid_yet_is_not_trusted(
     nodes: PlaygroundHost, outsider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clocks agree now; when the cluster was made its manager's was two days ahead."""
-    monkeypatch.setattr(control_plane, "utc_now", lambda: utc_now() + timedelta(days=2))
+    monkeypatch.setattr(founding, "utc_now", lambda: utc_now() + timedelta(days=2))
     async with another_cluster(nodes, tmp_path) as plane:
         await refuses(plane, nodes, outsider, "cannot be trusted: certificate is not yet valid")
 

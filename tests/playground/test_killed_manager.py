@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 
+from skep.playground import machine
 from skep.testing.daemon import until
 from skep.testing.playground import SLEEPER, PlaygroundHost
 
@@ -21,14 +22,7 @@ def kill_daemon(nodes: PlaygroundHost, name: str) -> None:
     """kill -9; wait until the node's first process has started another, which is not yet ready."""
     killed = nodes.daemon_pid(name)
     os.kill(killed, signal.SIGKILL)
-    until(lambda: _daemon(nodes, name) not in (0, killed))
-
-
-def _daemon(nodes: PlaygroundHost, name: str) -> int:
-    try:
-        return nodes.daemon_pid(name)
-    except AssertionError:
-        return 0
+    until(lambda: machine.daemon_of(nodes.place(name)) not in (0, killed))
 
 
 def chance() -> random.Random:

@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     from skep.manager.control import Control
 
 
+class Membership(Protocol):
+    """A node's place in a cluster: none, or a member."""
+
+    def info(self) -> SwarmInfo:
+        """The truth about this node and its cluster, from memory."""
+
+    async def init(self, request: SwarmInit) -> str:
+        """Start a cluster with this node as its first manager; returns the node's id.
+
+        Raises Unavailable when the node is in a cluster, InvalidArgument for a bad address or pool.
+        """
+
+    async def join(self, request: SwarmJoin) -> None:
+        """Join the cluster that listens at `remote_addrs[0]`; ends with an answer or in time."""
+
+    async def leave(self, force: bool) -> None:
+        """Leave the cluster; a manager leaves only with `force` (Unavailable otherwise)."""
+
+
 class Node(Protocol):
     """One node: its engine, its place in a cluster, and on managers the cluster itself."""
 
@@ -23,23 +42,11 @@ class Node(Protocol):
     def engine(self) -> Engine: ...
 
     @property
+    def swarm(self) -> Membership: ...
+
+    @property
     def control(self) -> Control | None:
         """The cluster; None where this node is no manager, or cannot act as one now."""
-
-    def swarm_info(self) -> SwarmInfo:
-        """The truth about this node and its cluster, from memory."""
-
-    async def swarm_init(self, request: SwarmInit) -> str:
-        """Start a cluster with this node as its first manager; returns the node's id.
-
-        Raises Unavailable when the node is in a cluster, InvalidArgument for a bad address or pool.
-        """
-
-    async def swarm_join(self, request: SwarmJoin) -> None:
-        """Join the cluster that listens at `remote_addrs[0]`; ends with an answer or in time."""
-
-    async def swarm_leave(self, force: bool) -> None:
-        """Leave the cluster; a manager leaves only with `force` (Unavailable otherwise)."""
 
     def service_logs(
         self, selector: LogSelector, options: LogOptions

@@ -67,7 +67,7 @@ class Request:
         """The cluster; raises Unavailable, in docker's words, where this node is no manager."""
         control = self.node.control
         if control is None:
-            raise no_manager(self.node.swarm_info())
+            raise no_manager(self.node.swarm.info())
         return control
 
     def text(self, name: str, default: str = "") -> str:

@@ -11,15 +11,16 @@ import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from skep.agent.containers import ContainerExecutor
 from skep.api.server import Server
 from skep.daemon.facts import describe_node, discover_facts, machine_goes_down
+from skep.daemon.membership import Membership
 from skep.daemon.settings import DEFAULT_HOST, DaemonSettings, engine_settings
-from skep.daemon.swarm import Swarm
 from skep.engine import Engine
 from skep.kit.errors import Unavailable
 from skep.manager.control import Control
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
-from skep.model.system import Facts, SwarmInfo, SwarmInit, SwarmJoin
+from skep.model.system import Facts
 
 log = logging.getLogger(__name__)
 
@@ -37,25 +38,12 @@ class NodeDaemon:
     def __init__(self, settings: DaemonSettings, facts: Facts, open_files: tuple[int, int]) -> None:
         self.facts = facts
         self.engine = Engine(engine_settings(settings, open_files))
-        self.swarm = Swarm(
-            self.engine, Path(settings.data_root), lambda: describe_node(facts, settings)
-        )
+        executor = ContainerExecutor(self.engine, lambda: describe_node(facts, settings))
+        self.swarm = Membership(self.engine, executor, Path(settings.data_root))
 
     @property
     def control(self) -> Control | None:
         return self.swarm.manager.control if self.swarm.manager is not None else None
-
-    def swarm_info(self) -> SwarmInfo:
-        return self.swarm.info()
-
-    async def swarm_init(self, request: SwarmInit) -> str:
-        return await self.swarm.init(request)
-
-    async def swarm_join(self, request: SwarmJoin) -> None:
-        await self.swarm.join(request)
-
-    async def swarm_leave(self, force: bool) -> None:
-        await self.swarm.leave(force)
 
     def service_logs(
         self, selector: LogSelector, options: LogOptions

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+
+import msgspec
 
 from skep.kit.errors import SkepError
-from skep.manager.dispatcher import Dispatcher
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.states import TaskState
 from skep.model.task import Task
+from skep.protocol.calls import Stream
 from skep.protocol.log_frames import frames_of
 from skep.protocol.messages import ReadLogs
 from skep.store.change import Event
@@ -24,15 +26,19 @@ from skep.store.store import Store
 
 _READ_AHEAD = 256
 
+Call = Callable[[str, msgspec.Struct], AbstractAsyncContextManager[Stream]]
+
 
 class Unread(SkepError):
     """Some lines could not be had; the text says of which tasks, and why."""
 
 
 class ServiceLogs:
-    def __init__(self, store: Store, dispatcher: Dispatcher) -> None:
+    """`call` asks a node's engine, and raises SkepError when it cannot be asked."""
+
+    def __init__(self, store: Store, call: Call) -> None:
         self._store = store
-        self._dispatcher = dispatcher
+        self._call = call
 
     async def read(
         self, selector: LogSelector, options: LogOptions
@@ -137,7 +143,7 @@ class ServiceLogs:
         )
         try:
             async with (
-                self._dispatcher.call(task.node_id, request) as stream,
+                self._call(task.node_id, request) as stream,
                 aclosing(frames_of(stream)) as frames,
             ):
                 async for frame in frames:

@@ -1,35 +1,45 @@
-"""Who calls at the managers' port: members open their sessions, strangers may ask to join."""
+"""Who calls at the managers' port, and what they may say there: members open their sessions,
+strangers ask to join."""
 
 from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from skep.manager.ca.registrar import Registrar
-from skep.manager.dispatcher import Dispatcher
+from skep.model.node import Role
 from skep.protocol.joining import Refused
-from skep.protocol.link import LinkClosed
+from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.listener import Listener
-from skep.protocol.messages import FromAgent, Goodbye
+from skep.protocol.messages import Goodbye
 from skep.protocol.tls import Caller, caller_of
-from skep.protocol.wire import MAX_AGENT_FRAME_BYTES, BadFrame, WireLink
+from skep.protocol.wire import BadFrame, WireLink
+from skep.protocol.words import WORDS, Table
 from skep.store.change import View
 
 _LINES_A_NODE = 4
 """A node needs one, and for a moment a second when it comes back before we saw it go."""
+
+Serve = Callable[[ManagerLink, str, str], Awaitable[None]]
+"""Speak with the agent of a node (its id, its address) to the end of the line."""
 
 
 class Reception:
     """The port of one manager, from `open` to `close`."""
 
     def __init__(
-        self, view: Callable[[], View], registrar: Registrar, dispatcher: Dispatcher
+        self,
+        view: Callable[[], View],
+        registrar: Registrar,
+        serve: Serve,
+        words: Table = WORDS,
     ) -> None:
         self._view = view
         self._registrar = registrar
-        self._dispatcher = dispatcher
+        self._serve_agent = serve
+        self._words = words
         self._lines: Counter[str] = Counter()
         self._port: Listener | None = None
 
@@ -62,17 +72,18 @@ class Reception:
                 await link.send(refusal)
             else:
                 prove()
-                await self._serve_member(link, address, caller.node_id)
+                await self._serve_member(link, address, caller)
         except BadFrame as error:
             self._refuse(address, "it does not speak our protocol", str(error))
         except LinkClosed:
             self._refuse(address, "it hung up before it said what it wants")
 
-    async def _serve_member(self, link: WireLink[Any, Any], address: str, node_id: str) -> None:
-        link.welcome(FromAgent, MAX_AGENT_FRAME_BYTES)
+    async def _serve_member(self, link: WireLink[Any, Any], address: str, caller: Caller) -> None:
+        link.welcome(*self._words[self._role(caller)])
+        node_id = caller.node_id
         self._lines[node_id] += 1
         try:
-            await self._dispatcher.serve(link, node_id, address)
+            await self._serve_agent(link, node_id, address)
         finally:
             self._lines[node_id] -= 1
             if not self._lines[node_id]:
@@ -95,6 +106,13 @@ class Reception:
         if self._lines[caller.node_id] >= _LINES_A_NODE:
             return Goodbye("the node holds too many lines to this manager already")
         return None
+
+    def _role(self, caller: Caller) -> Role:
+        """A manager is who has a manager's certificate and is wanted as one: who was demoted is
+        heard as a worker (it must renew), who was promoted as soon as it has renewed."""
+        node = self._view().node(caller.node_id)
+        wanted = node.spec.role if node is not None else "worker"
+        return "manager" if caller.role == wanted == "manager" else "worker"
 
     def _refuse(self, address: str, reason: str, detail: str = "") -> None:
         if self._port is not None:

@@ -5,7 +5,7 @@ Sources: Engine API 1.50 (SystemVersion, SystemInfo, SwarmInfo, ClusterInfo).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import field
@@ -13,7 +13,7 @@ from msgspec import field
 from skep.kit.clock import ZERO_TIME
 from skep.model.base import Strict, Value, Version
 from skep.model.bounds import Count, Int64, Moment, Port
-from skep.model.cluster import ClusterSpec, JoinTokens
+from skep.model.cluster import Cluster, ClusterSpec, JoinTokens
 from skep.model.container import ContainerSummary
 from skep.model.image import ImageSummary
 from skep.model.node import Availability, TLSInfo
@@ -59,7 +59,8 @@ class Peer(Value, frozen=True, omit_defaults=False):
 
 
 class ClusterInfo(Value, frozen=True, omit_defaults=False):
-    """The cluster without its secrets: a block of GET /info on a manager."""
+    """The cluster without its secrets: a block of GET /info on a manager. What both have is named
+    as in `Cluster`."""
 
     id: str
     version: Version = Version()
@@ -71,6 +72,12 @@ class ClusterInfo(Value, frozen=True, omit_defaults=False):
     default_addr_pool: list[str] = []
     subnet_size: Int64 = 24
     data_path_port: Int64 = 4789
+
+    @classmethod
+    def of(cls, cluster: Cluster, **more: Any) -> Self:
+        """The cluster as it is shown; `more` are the fields that a block adds."""
+        shared = {name: getattr(cluster, name) for name in ClusterInfo.__struct_fields__}
+        return cls(**shared, **more)
 
 
 class SwarmInit(Strict, frozen=True):

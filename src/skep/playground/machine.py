@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import select
 import signal
 import socket
@@ -33,6 +34,7 @@ _PR_SET_PDEATHSIG = 1
 _RESTART_S = 0.3
 _BIRTH_S = 10.0
 _ENDED = ("Z", "X")
+_NSPID = re.compile(r"^NSpid:\t\d+\t(\d+)$", re.MULTILINE)
 _DEATH_S = 15.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -115,6 +117,31 @@ def processes_in(namespaces: Iterable[Path]) -> list[int]:
     return found
 
 
+def daemon_of(place: MachinePlace) -> int:
+    """The pid of the node's daemon as we see it; 0 while none runs.
+
+    The node's init says which it is. A name tells nothing: whatever the daemon starts bears the
+    daemon's name until it executes a program of its own.
+    """
+    try:
+        said = place.daemon.read_text()
+    except FileNotFoundError:
+        return 0
+    found = (pid for pid in processes_in([place.netns]) if _pid_in_node(pid) == said)
+    return next((pid for pid in found if started_at(pid)), 0)
+
+
+def _pid_in_node(pid: int) -> str:
+    """How the node itself counts the process; "" for one that ended or is in a container (NSpid,
+    proc_pid_status(5): the pid here, in the node, in the container)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    found = _NSPID.search(status)
+    return found[1] if found else ""
+
+
 def started_at(pid: int) -> int:
     """The process's start time in clock ticks since boot, 0 when it ended or never was: with the
     pid it names one process for ever."""
@@ -188,6 +215,7 @@ def _init(place: MachinePlace, run: Run) -> None:
     """Pid 1 of the node."""
     mount("proc", Path("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _call_ourselves(f"init {place.name}")
+    place.daemon.unlink(missing_ok=True)
     stopping = False
     daemon = 0
 
@@ -203,6 +231,7 @@ def _init(place: MachinePlace, run: Run) -> None:
         daemon = os.fork()
         if daemon == 0:
             _daemon(place, run)
+        place.daemon.write_text(str(daemon))
         while True:
             pid, _ = os.wait()
             if pid == daemon:

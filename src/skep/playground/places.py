@@ -62,6 +62,11 @@ class MachinePlace(msgspec.Struct, frozen=True):
         return self.data_root / "daemon.log"
 
     @property
+    def daemon(self) -> Path:
+        """Which process of the node is its daemon, as the node counts them."""
+        return _EXEC / self.playground / f"{self.name}.pid"
+
+    @property
     def netns(self) -> Path:
         return _EXEC / self.playground / "netns" / self.name
 

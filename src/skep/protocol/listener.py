@@ -20,11 +20,11 @@ from typing import Any
 
 from skep.kit.jobs import Jobs
 from skep.protocol.doors import open_doors
-from skep.protocol.joining import FromStranger
 from skep.protocol.lobby import Lobby
 from skep.protocol.refusals import Refusals
 from skep.protocol.tls import SHUTDOWN_S
-from skep.protocol.wire import MAX_STRANGER_FRAME_BYTES, WireLink
+from skep.protocol.wire import WireLink
+from skep.protocol.words import WORDS
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Listener:
         self._next()
 
     async def _hear(self, guest: _Guest) -> None:
-        link: WireLink[Any, Any] = WireLink(FromStranger, MAX_STRANGER_FRAME_BYTES)
+        link: WireLink[Any, Any] = WireLink(*WORDS["stranger"])
         try:
             async with asyncio.timeout(_PROOF_S) as limit:
                 if not await self._handshake(guest, link):

@@ -15,7 +15,7 @@ from datetime import datetime
 
 import msgspec
 
-from skep.kit.clock import ZERO_TIME, utc_now
+from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Internal, OutOfSequence, SkepError, Unavailable
 from skep.model.base import Version
 from skep.model.network import Network
@@ -63,10 +63,6 @@ class Primary:
             self._writer = None
         self._refuse_waiting(Unavailable("the store is closed: this manager is stopping"))
         await self._log.close()
-
-    def newest_stamp(self) -> datetime:
-        """When anything was last written, as its writer's clock said."""
-        return max((stored.updated_at for stored in self.view.all()), default=ZERO_TIME)
 
     def watch(self) -> Watch:
         """Commits from now on. The view and the watch have no gap between them."""

@@ -15,14 +15,11 @@ from skep.agent.agent import Agent, Connect
 from skep.agent.dial import dial
 from skep.agent.identity import Identity
 from skep.agent.roster import Roster
-from skep.kit.clock import utc_now
-from skep.kit.ids import new_id
 from skep.kit.jobs import Jobs
-from skep.manager.ca import authority
-from skep.manager.control.cluster import Birth, init_changes
+from skep.manager.founding import found
 from skep.manager.manager import Manager
 from skep.model.cluster import ClusterSpec
-from skep.model.node import ManagerStatus, Node, NodeDescription, NodeSpec
+from skep.model.node import NodeDescription
 from skep.model.service import (
     ContainerSpec,
     ReplicatedService,
@@ -32,10 +29,10 @@ from skep.model.service import (
     TaskSpec,
 )
 from skep.model.states import TaskState
+from skep.model.system import SwarmInit
 from skep.protocol.join import ask_to_join
-from skep.protocol.link import AgentLink, local_link
+from skep.protocol.link import AgentLink
 from skep.protocol.messages import Certificate
-from skep.protocol.signing import new_request
 from skep.testing.executor import FakeExecutor
 
 _PATIENCE_S = 20.0
@@ -91,30 +88,12 @@ class ControlPlane:
         self.manager = Manager(folder / "manager")
 
     async def start(self) -> None:
-        cluster_id, node_id = new_id(), new_id()
-        secrets = authority.new_secrets(cluster_id, utc_now())
-        first = Node(
-            id=node_id,
-            spec=NodeSpec(role="manager", availability="drain"),
-            description=NodeDescription(tls_info=authority.tls_info(secrets)),
-            manager_status=ManagerStatus(True, "reachable", self.address),
-            certificate_role="manager",
-        )
-        birth = Birth(
-            cluster_id=cluster_id,
-            secrets=secrets,
-            first_node=first,
-            network_ids=(new_id(), new_id(), new_id()),
-            spec=self._spec,
-        )
         await self.manager.start()
-        await self.manager.store.commit(init_changes(birth))
+        request = SwarmInit(availability="drain", spec=self._spec)
+        first = await found(self.manager.store, request, self.address, NodeDescription())
         own = self._folder / "manager"
-        key, request = await asyncio.to_thread(new_request)
-        life_ns = self._spec.ca_config.node_cert_expiry
-        certificate = authority.sign(secrets, request, node_id, "manager", life_ns, utc_now())
-        Identity(own, random.Random(1)).install(key, certificate, authority.roots(secrets))
-        self.own = FakeNode(node_id, own, FakeExecutor("manager"), self._dial_locally)
+        Identity(own, random.Random(1)).install(first.key, first.certificate, first.roots)
+        self.own = FakeNode(first.node_id, own, FakeExecutor("manager"), self._dial_locally)
         await self._open()
         await self.own.start()
 
@@ -127,10 +106,10 @@ class ControlPlane:
         await self._jobs.close()
         await self.manager.close()
 
-    async def start_manager(self) -> None:
+    async def start_manager(self, *, leads: bool = True) -> None:
         self.manager = Manager(self._folder / "manager")
         await self.manager.start()
-        await self._open()
+        await self._open(leads=leads)
 
     async def join(self, hostname: str) -> FakeNode:
         node = await self.enrol(hostname)
@@ -207,12 +186,11 @@ class ControlPlane:
                 await asyncio.sleep(0.01)
 
     async def _dial_locally(self) -> AgentLink:
-        near, far = local_link()
-        session = self.manager.dispatcher.serve(far, self.own.id, "127.0.0.1")
-        self._jobs.start(session, "the manager's own session")
-        return near
+        return self.manager.connect(self.own.id, "127.0.0.1")
 
-    async def _open(self) -> None:
+    async def _open(self, *, leads: bool = True) -> None:
+        if leads:
+            await self.manager.lead()
         await self.manager.listen(self.address, self.own.identity.server_context)
         self._jobs.start(self.manager.run(), "the manager")
 

@@ -273,11 +273,9 @@ class PlaygroundHost:
 
     def daemon_pid(self, node: str) -> int:
         """The daemon in the node, by its pid on this machine."""
-        for pid in machine.processes_in([self.place(node).netns]):
-            with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/comm").read_text() == f"skep {node}\n":
-                    return pid
-        raise AssertionError(f"no daemon runs in {node}:\n{self.log_tail(node)}")
+        pid = machine.daemon_of(self.place(node))
+        assert pid, f"no daemon runs in {node}:\n{self.log_tail(node)}"
+        return pid
 
     def loud_records(self) -> list[str]:
         """What the nodes' logs tell, since this was asked last, of faults of ours."""

@@ -26,8 +26,8 @@ from msgspec.structs import replace
 from skep.kit.errors import OutOfSequence
 from skep.manager.dispatcher.assignments import complete
 from skep.manager.dispatcher.reports import reported
+from skep.manager.leadership import rooms
 from skep.manager.loop import Agenda
-from skep.manager.manager import rooms
 from skep.model.base import Version
 from skep.model.node import Availability, Node
 from skep.model.service import ReplicatedService, Service, ServiceMode, ServiceSpec

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.manager.control import Control
-from skep.manager.control.cluster import Birth, init_changes
+from skep.manager.founding import Founding, first_commit
 from skep.model.cluster import ClusterSecrets, JoinTokens
 from skep.model.node import TLSInfo
 from skep.store.change import Create
@@ -47,7 +47,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Primary]:
     await store.start()
     manager = replace(node("m1"), certificate_role="manager")
     manager = replace(manager, spec=replace(manager.spec, role="manager"))
-    birth = Birth(
+    founding = Founding(
         cluster_id="cluster",
         secrets=ClusterSecrets(
             id="cluster", root_certificate="old", worker_secret="w", manager_secret="m"
@@ -55,7 +55,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Primary]:
         first_node=manager,
         network_ids=("ingress-id", "host-id", "bridge-id"),
     )
-    await store.commit([*init_changes(birth), Create(node("w1"))])
+    await store.commit([*first_commit(founding), Create(node("w1"))])
     yield store
     await store.close()
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument, OutOfSequence, Unavailable, Unimplemented
 from skep.manager.control import Control
-from skep.manager.control.cluster import Birth, init_changes
+from skep.manager.founding import Founding, first_commit
 from skep.model.cluster import (
     CAConfig,
     Cluster,
@@ -28,7 +28,9 @@ from skep.store.memory import MemoryView
 from skep.testing.builders import node
 
 SECRETS = ClusterSecrets(id="c")
-BIRTH = Birth(cluster_id="c", secrets=SECRETS, first_node=node("m1"), network_ids=("i", "h", "b"))
+FOUNDING = Founding(
+    cluster_id="c", secrets=SECRETS, first_node=node("m1"), network_ids=("i", "h", "b")
+)
 
 
 def test_a_cluster_is_born_in_one_commit():
@@ -40,7 +42,7 @@ def test_a_cluster_is_born_in_one_commit():
         Network(id="h", spec=NetworkSpec(name="host", driver="host")),
         Network(id="b", spec=NetworkSpec(name="bridge", driver="bridge")),
     ]
-    assert init_changes(BIRTH) == [Create(new, why="swarm init") for new in born]
+    assert first_commit(FOUNDING) == [Create(new, why="swarm init") for new in born]
 
 
 def test_what_a_client_says_with_zeros_was_not_said():
@@ -49,7 +51,7 @@ def test_what_a_client_says_with_zeros_was_not_said():
         raft=RaftConfig(snapshot_interval=0, election_tick=0, heartbeat_tick=3),
         ca_config=CAConfig(node_cert_expiry=0, force_rotate=0),
     )
-    cluster = init_changes(replace(BIRTH, spec=said))[0].new
+    cluster = first_commit(replace(FOUNDING, spec=said))[0].new
     assert cluster.spec == ClusterSpec(raft=RaftConfig(heartbeat_tick=3))
 
 
@@ -67,7 +69,7 @@ def test_what_a_client_says_with_zeros_was_not_said():
 )
 def test_a_cluster_that_makes_no_sense_is_not_born(changed, message):
     with pytest.raises(InvalidArgument, match=message):
-        init_changes(replace(BIRTH, **changed))
+        first_commit(replace(FOUNDING, **changed))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ async def test_settings_that_cannot_be_are_refused(control, spec, error, message
 def test_a_cluster_is_born_with_a_root_of_its_own():
     brought = ClusterSpec(ca_config=CAConfig(signing_ca_cert="pem", signing_ca_key="pem"))
     with pytest.raises(Unimplemented, match="bring yours with skep swarm ca --rotate"):
-        init_changes(replace(BIRTH, spec=brought))
+        first_commit(replace(FOUNDING, spec=brought))
 
 
 async def test_a_higher_count_begins_a_root_rotation_once(control, store):

@@ -57,13 +57,13 @@ async def test_bytes_go_both_ways_to_a_node_and_to_the_managers_own(plane: Contr
     node = await plane.join("n1")
     await plane.until(plane.own.agent.connected.is_set)
     for node_id in (node.id, plane.own.id):
-        async with plane.manager.dispatcher.call(node_id, Echo()) as stream:
+        async with plane.manager.call(node_id, Echo()) as stream:
             assert await exchange(stream, LARGE) == LARGE
 
 
 async def test_a_node_that_goes_away_ends_its_calls(plane: ControlPlane) -> None:
     node = await plane.join("n1")
-    async with plane.manager.dispatcher.call(node.id, Echo()) as stream:
+    async with plane.manager.call(node.id, Echo()) as stream:
         reading = asyncio.create_task(stream.receive())
         await stream.send(b"x")
         assert await reading == b"x"
@@ -73,7 +73,7 @@ async def test_a_node_that_goes_away_ends_its_calls(plane: ControlPlane) -> None
             async with asyncio.timeout(10):
                 await reading
     with pytest.raises(Unavailable, match="is not available"):
-        plane.manager.dispatcher.call(node.id, Echo())
+        plane.manager.call(node.id, Echo())
 
 
 async def test_large_transfers_hold_up_neither_assignments_nor_heartbeats(
@@ -86,7 +86,7 @@ async def test_large_transfers_hold_up_neither_assignments_nor_heartbeats(
 
     async def transfer() -> None:
         nonlocal moved
-        async with plane.manager.dispatcher.call(node.id, Echo()) as stream:
+        async with plane.manager.call(node.id, Echo()) as stream:
             while True:
                 await stream.send(bytes(WINDOW // 4))
                 moved += len(await stream.receive())

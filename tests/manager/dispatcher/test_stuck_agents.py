@@ -43,7 +43,9 @@ def narrow(transport: asyncio.Transport) -> None:
 
 
 def managers_line(plane: ControlPlane, node: FakeNode) -> Any:
-    return plane.manager.dispatcher._sessions[node.id]._link
+    leadership = plane.manager.leadership
+    assert leadership is not None
+    return leadership.dispatcher._sessions[node.id]._link
 
 
 def unsent(line: Any) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.api.router import Route
@@ -14,39 +12,23 @@ from skep.model.system import SwarmInit, SwarmInspect, SwarmJoin
 
 
 async def init(request: Request) -> Response:
-    node_id = await request.node.swarm_init(await request.json(SwarmInit))
+    node_id = await request.node.swarm.init(await request.json(SwarmInit))
     return json_answer(node_id)
 
 
 async def join(request: Request) -> Response:
-    await request.node.swarm_join(await request.json(SwarmJoin))
+    await request.node.swarm.join(await request.json(SwarmJoin))
     return empty(200)
 
 
 async def leave(request: Request) -> Response:
-    await request.node.swarm_leave(force=request.flag("force"))
+    await request.node.swarm.leave(force=request.flag("force"))
     return empty(200)
 
 
 async def inspect(request: Request) -> Response:
     control = request.control.cluster
-    cluster = control.get()
-    without_key = msgspec.structs.replace(cluster.spec.ca_config, signing_ca_key="")
-    return json_answer(
-        SwarmInspect(
-            id=cluster.id,
-            version=cluster.version,
-            created_at=cluster.created_at,
-            updated_at=cluster.updated_at,
-            spec=msgspec.structs.replace(cluster.spec, ca_config=without_key),
-            tls_info=cluster.tls_info,
-            root_rotation_in_progress=cluster.root_rotation_in_progress,
-            default_addr_pool=cluster.default_addr_pool,
-            subnet_size=cluster.subnet_size,
-            data_path_port=cluster.data_path_port,
-            join_tokens=control.join_tokens(),
-        )
-    )
+    return json_answer(SwarmInspect.of(control.get(), join_tokens=control.join_tokens()))
 
 
 async def update(request: Request) -> Response:

@@ -40,7 +40,7 @@ _PING_HEADERS = HEADERS | {
 
 async def ping(request: Request) -> Response:
     body = b"" if request.http.method == "HEAD" else b"OK"
-    swarm = swarm_state(request.node.swarm_info())
+    swarm = swarm_state(request.node.swarm.info())
     return Response(body=body, headers=_PING_HEADERS | {"Swarm": swarm})
 
 
@@ -111,7 +111,7 @@ async def info(request: Request) -> Response:
             labels=list(facts.labels),
             server_version=__version__,
             runtimes={name: RuntimeInfo(path) for name, path in facts.runtimes.items()},
-            swarm=request.node.swarm_info(),
+            swarm=request.node.swarm.info(),
             runc_commit=_commit(facts, "runc"),
             init_binary=facts.init_binary,
             security_options=list(facts.security_options),

@@ -1,4 +1,4 @@
-"""What the API asks of the cluster itself: init, settings, join tokens, its root."""
+"""What the API asks of the cluster itself: settings, join tokens, its root."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from ipaddress import ip_network
 from typing import Protocol, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from skep.kit.clock import NS_PER_S
@@ -21,9 +20,8 @@ from skep.model.cluster import (
     JoinTokens,
     RaftConfig,
 )
-from skep.model.network import Network, NetworkSpec
-from skep.model.node import Node, TLSInfo
-from skep.store.change import Change, Create, Stored, Update
+from skep.model.node import TLSInfo
+from skep.store.change import Change, Update
 from skep.store.store import Store
 
 PREDEFINED_NETWORKS = ("host", "bridge")
@@ -33,61 +31,6 @@ _Config = TypeVar("_Config", RaftConfig, CAConfig)
 
 _SHORTEST_CERTIFICATE_NS = 3600 * NS_PER_S
 _SMALLEST_SUBNET = 29
-_DATA_PATH_PORTS = range(1024, 49152)
-
-
-class Birth(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a new cluster is made of: its ids and keys are given, not made here.
-
-    `first_node` is the manager that runs `swarm init`, as it should be stored.
-    `network_ids` are the ids of the ingress, host and bridge networks. An empty pool is
-    10.0.0.0/8.
-    """
-
-    cluster_id: str
-    secrets: ClusterSecrets
-    first_node: Node
-    network_ids: tuple[str, str, str]
-    spec: ClusterSpec = ClusterSpec()
-    default_addr_pool: list[str] = []
-    subnet_size: int = 24
-    data_path_port: int = 4789
-
-
-def init_changes(birth: Birth) -> list[Create]:
-    """The first commit of a cluster: Cluster, ClusterSecrets, first Node and its networks.
-
-    Raises InvalidArgument when the address pool, the port or the spec make no sense.
-    """
-    spec = complete(birth.spec)
-    check_spec(spec)
-    if _brings_a_root(spec.ca_config):
-        raise Unimplemented(
-            "a cluster is born with a root of its own: bring yours with skep swarm ca --rotate"
-        )
-    pools = birth.default_addr_pool or ["10.0.0.0/8"]
-    check_pools(pools, birth.subnet_size)
-    if birth.data_path_port not in _DATA_PATH_PORTS:
-        raise InvalidArgument(
-            f"invalid data path port {birth.data_path_port}: it must be from "
-            f"{_DATA_PATH_PORTS[0]} to {_DATA_PATH_PORTS[-1]}"
-        )
-    cluster = Cluster(
-        id=birth.cluster_id,
-        spec=spec,
-        tls_info=birth.first_node.description.tls_info,
-        data_path_port=birth.data_path_port,
-        default_addr_pool=pools,
-        subnet_size=birth.subnet_size,
-    )
-    ingress_id, *own_ids = birth.network_ids
-    ingress = Network(id=ingress_id, spec=NetworkSpec(name="ingress", ingress=True))
-    nodes_own = [
-        Network(id=network_id, spec=NetworkSpec(name=name, driver=name))
-        for network_id, name in zip(own_ids, PREDEFINED_NETWORKS, strict=True)
-    ]
-    born: list[Stored] = [cluster, birth.secrets, birth.first_node, ingress, *nodes_own]
-    return [Create(new, why="swarm init") for new in born]
 
 
 def complete(spec: ClusterSpec) -> ClusterSpec:
@@ -221,12 +164,12 @@ class ClusterControl:
         return secrets
 
 
-def _brings_a_root(config: CAConfig) -> bool:
+def brings_a_root(config: CAConfig) -> bool:
     return bool(config.signing_ca_cert or config.signing_ca_key)
 
 
 def _rotates_root(old: CAConfig, new: CAConfig) -> bool:
-    return new.force_rotate != old.force_rotate or _brings_a_root(new)
+    return new.force_rotate != old.force_rotate or brings_a_root(new)
 
 
 def _without_root(spec: ClusterSpec) -> ClusterSpec:

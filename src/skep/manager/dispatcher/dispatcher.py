@@ -15,6 +15,7 @@ from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError, Unavailable
 from skep.kit.ids import new_id
 from skep.kit.share import Allowance
+from skep.kit.term import Over, Term
 from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.assignments import matters
@@ -23,7 +24,7 @@ from skep.manager.dispatcher.kinds import concerned
 from skep.manager.dispatcher.liveness import Heartbeats
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
-from skep.manager.dispatcher.session import AgentSession, turn_away
+from skep.manager.dispatcher.session import HELLO_S, AgentSession, turn_away
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
 from skep.model.system import Peer
@@ -45,14 +46,14 @@ from skep.store.watch import Lagged
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
-_HELLO_S = 10.0
 _STRETCHED = 1.2
 _OPENINGS_RATE, _OPENINGS_BURST = 2.0, 20.0
 _REMOVED = "the node was removed from the cluster"
 
 
 class Dispatcher:
-    """`run` for as long as this manager leads; `serve` once for each line that an agent opens."""
+    """`run` for as long as this manager leads, then `end`; `serve` once for each line that an agent
+    opens."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Dispatcher:
         self._registrar = registrar
         self._nodes = NodeStates(store, clock)
         self._sessions: dict[str, AgentSession] = {}
+        self._term = Term()
         self._heartbeats = Heartbeats()
         self._openings: defaultdict[str, Allowance] = defaultdict(
             lambda: Allowance(_OPENINGS_RATE, _OPENINGS_BURST)
@@ -91,10 +93,23 @@ class Dispatcher:
             group.create_task(self._watch_over(), name="dispatcher liveness")
 
     async def serve(self, link: ManagerLink, node_id: str, addr: str) -> None:
-        """Speak with the agent of `node_id` (its identity is the line's business) to the end."""
-        hello = await self._hello(link, node_id)
-        if hello is None:
-            return
+        """Speak with the agent of `node_id` (its identity is the line's business) to the end: of
+        the line, or of our leading."""
+        try:
+            async with self._term.within():
+                hello = await self._hello(link, node_id)
+                if hello is not None:
+                    await self._attend(link, hello, node_id, addr)
+        except Over as reason:
+            await turn_away(link, str(reason))
+        finally:
+            link.close()
+
+    async def end(self, reason: str) -> None:
+        """Hear and tell nobody any more; every agent is given the reason, those to come too."""
+        await self._term.end(reason)
+
+    async def _attend(self, link: ManagerLink, hello: Hello, node_id: str, addr: str) -> None:
         session = AgentSession(
             new_id(), node_id, link, lambda: self._store.view, lambda: self._standing(node_id)
         )
@@ -126,7 +141,7 @@ class Dispatcher:
 
     async def _hello(self, link: ManagerLink, node_id: str) -> Hello | None:
         try:
-            async with asyncio.timeout(_HELLO_S):
+            async with asyncio.timeout(HELLO_S):
                 hello = await link.receive()
         except (LinkClosed, TimeoutError):
             link.close()

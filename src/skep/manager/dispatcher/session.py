@@ -40,6 +40,8 @@ from skep.store.change import View
 
 _OF_CALLS = (Chunk, Credit, End)
 _GOODBYE_S = 2.0
+HELLO_S = 10.0
+"""An agent that says nothing for so long is hung up on."""
 
 
 class AgentSession:
@@ -162,7 +164,7 @@ class AgentSession:
         return self._opened_calls().call(request)
 
     async def close(self) -> None:
-        self._link.close()
+        """Nobody hears the agent any more: calls to it end. The line is its opener's to close."""
         await self._opened_calls().close(f"node {self.node_id} went away")
 
     def _opened_calls(self) -> Calls:
@@ -170,6 +172,18 @@ class AgentSession:
         if self._calls is None:
             self._calls = Calls(self._link.send)
         return self._calls
+
+
+async def decline(link: ManagerLink, reason: str) -> None:
+    """There is no session for who calls. Its Hello is heard first: who is still speaking would not
+    hear why."""
+    try:
+        async with asyncio.timeout(HELLO_S):
+            await link.receive()
+    except (LinkClosed, TimeoutError):
+        link.close()
+    else:
+        await turn_away(link, reason)
 
 
 async def turn_away(link: ManagerLink, reason: str, *, removed: bool = False) -> None:

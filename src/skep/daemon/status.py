@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from skep.agent.agent import Agent
 from skep.daemon.member import Member
+from skep.daemon.swarm import Swarm
 from skep.manager.manager import Manager
-from skep.model.cluster import Cluster
 from skep.model.system import ClusterInfo, LocalNodeState, Peer, SwarmInfo
 
 
-def broken(member: Member, problem: str) -> SwarmInfo:
-    """A member whose agent or manager could not be started."""
+def of(member: Member, swarm: Swarm, problem: str) -> SwarmInfo:
+    """`problem` is why the member's agent or manager could not be started."""
+    if swarm.agent is None:
+        return _of_broken(member, problem)
+    if swarm.manager is None:
+        return _of_worker(member, swarm.agent, swarm.managers)
+    return _of_manager(member, swarm.agent, swarm.manager)
+
+
+def _of_broken(member: Member, problem: str) -> SwarmInfo:
     return SwarmInfo(
         node_id=member.node_id,
         node_addr=member.address,
@@ -19,7 +27,7 @@ def broken(member: Member, problem: str) -> SwarmInfo:
     )
 
 
-def of_worker(member: Member, agent: Agent, managers: list[Peer]) -> SwarmInfo:
+def _of_worker(member: Member, agent: Agent, managers: list[Peer]) -> SwarmInfo:
     return SwarmInfo(
         node_id=member.node_id,
         node_addr=member.address,
@@ -29,7 +37,7 @@ def of_worker(member: Member, agent: Agent, managers: list[Peer]) -> SwarmInfo:
     )
 
 
-def of_manager(member: Member, agent: Agent, manager: Manager) -> SwarmInfo:
+def _of_manager(member: Member, agent: Agent, manager: Manager) -> SwarmInfo:
     view = manager.store.view
     nodes = view.nodes()
     managers = [
@@ -47,7 +55,7 @@ def of_manager(member: Member, agent: Agent, manager: Manager) -> SwarmInfo:
         remote_managers=managers,
         nodes=len(nodes),
         managers=len(managers),
-        cluster=_shown(cluster) if cluster is not None else None,
+        cluster=ClusterInfo.of(cluster) if cluster is not None else None,
     )
 
 
@@ -55,18 +63,3 @@ def _state(agent: Agent) -> LocalNodeState:
     if agent.barred:
         return "error"
     return "active" if agent.was_connected else "pending"
-
-
-def _shown(cluster: Cluster) -> ClusterInfo:
-    return ClusterInfo(
-        id=cluster.id,
-        version=cluster.version,
-        created_at=cluster.created_at,
-        updated_at=cluster.updated_at,
-        spec=cluster.spec,
-        tls_info=cluster.tls_info,
-        root_rotation_in_progress=cluster.root_rotation_in_progress,
-        default_addr_pool=cluster.default_addr_pool,
-        subnet_size=cluster.subnet_size,
-        data_path_port=cluster.data_path_port,
-    )
