@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import crowd, many_nodes, one_machine, table
+from bench import crowd, many_nodes, many_tasks, one_machine, table
 from bench.engines import dockerd_is_installed
 from bench.figures import Results
 from bench.workshop import workshop
@@ -33,6 +33,7 @@ def main() -> int:
         one_machine.measure(place, rounds, results)
         many_nodes.measure(place, min(rounds, _CLUSTER_ROUNDS), results)
         crowd.measure(place, results)
+        many_tasks.measure(place, results)
     print(_heading(machine))
     print(table.render(results))
     if options.json:

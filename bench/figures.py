@@ -55,7 +55,14 @@ CROWD = (
     Figure("beats", "5,000 agents' heartbeats, of a core", "%", (Goal(5.0),)),
 )
 
-FIGURES = ONE_MACHINE + MANY_NODES + CROWD
+MANY_TASKS = (
+    Figure("many tasks", "100,000 tasks on 1,000 agents reported running", "s", (Goal(12.0),)),
+    Figure("many tasks processor", "manager's processor time for them", "s"),
+    Figure("many tasks asked", "GET /nodes/<id> meanwhile, median", "ms"),
+    Figure("many tasks asked late", "GET /nodes/<id> meanwhile, 99 in 100", "ms", (Goal(100),)),
+)
+
+FIGURES = ONE_MACHINE + MANY_NODES + CROWD + MANY_TASKS
 
 
 @dataclass

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import replace
 
 from skep.agent.container import container_wish, managed_labels
-from skep.kit.errors import InvalidArgument
-from skep.model.container import PortBinding
+from skep.engine import EndpointWish, HostEntry, PortWish
+from skep.engine.containers.wish import in_dockers_words
+from skep.model.container import EndpointSettings, PortBinding
 from skep.model.network import Network, NetworkSpec
 from skep.model.service import (
     ContainerSpec,
@@ -21,7 +21,6 @@ from skep.model.service import (
     TaskSpec,
 )
 from skep.model.task import NetworkAttachment, NetworkName, NetworkRef, Task
-from skep.model.template import context_of, expand
 from skep.testing import builders as b
 
 NODE = b.node("n1", labels={"zone": "west"})
@@ -34,9 +33,9 @@ def a_task(container: ContainerSpec, **fields: object) -> Task:
 
 def test_command_replaces_the_entrypoint_and_args_the_command() -> None:
     wish = container_wish(a_task(ContainerSpec(image="app", command=["/run"], args=["-v"])), NODE)
-    assert (wish.entrypoint, wish.cmd) == (["/run"], ["-v"])
+    assert (wish.config.entrypoint, wish.config.cmd) == (["/run"], ["-v"])
     wish = container_wish(a_task(ContainerSpec(image="app")), NODE)
-    assert (wish.entrypoint, wish.cmd) == (None, None)
+    assert (wish.config.entrypoint, wish.config.cmd) == (None, None)
 
 
 def test_a_task_s_container_is_known_by_its_labels() -> None:
@@ -59,14 +58,9 @@ def test_templates_are_filled_in_env_hostname_and_mounts() -> None:
         mounts=[Mount(type="volume", source="data-{{ .Task.Slot }}", target="/data")],
     )
     wish = container_wish(a_task(container), NODE)
-    assert wish.hostname == "web-2"
-    assert wish.env == ["ZONE=west", "PLAIN=x"]
-    assert wish.host_config.mounts[0].source == "data-2"
-
-
-def test_an_unknown_template_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(InvalidArgument, match=r"\.Nothing.*is not known.*\.Service\.ID"):
-        expand("{{.Nothing}}", context_of(a_task(ContainerSpec(image="app")), NODE))
+    assert wish.config.hostname == "web-2"
+    assert wish.config.env == ["ZONE=west", "PLAIN=x"]
+    assert wish.host.mounts[0].source == "data-2"
 
 
 def test_limits_and_stop_grace() -> None:
@@ -74,9 +68,9 @@ def test_limits_and_stop_grace() -> None:
     limits = ResourceRequirements(limits=Limit(nano_cpus=500_000_000, memory_bytes=2**26, pids=9))
     task = replace(task, spec=replace(task.spec, resources=limits))
     wish = container_wish(task, NODE)
-    host = wish.host_config
+    host = wish.host
     assert (host.nano_cpus, host.memory, host.pids_limit) == (500_000_000, 2**26, 9)
-    assert wish.stop_timeout == 2
+    assert wish.config.stop_timeout == 2
 
 
 def test_host_ports_are_bound_and_ingress_ports_are_not() -> None:
@@ -85,8 +79,10 @@ def test_host_ports_are_bound_and_ingress_ports_are_not() -> None:
         PortConfig(target_port=81, published_port=8081),
     ]
     wish = container_wish(a_task(ContainerSpec(image="app"), ports=ports), NODE)
-    assert wish.host_config.port_bindings == {"80/tcp": [PortBinding(host_port="8080")]}
-    assert set(wish.exposed_ports) == {"80/tcp"}
+    assert wish.ports == (PortWish(port=80, host_port=8080),)
+    shown = in_dockers_words(wish)
+    assert shown.host.port_bindings == {"80/tcp": [PortBinding(host_port="8080")]}
+    assert set(shown.config.exposed_ports) == {"80/tcp"}
 
 
 def test_cluster_networks_are_joined_at_the_manager_s_address() -> None:
@@ -99,16 +95,17 @@ def test_cluster_networks_are_joined_at_the_manager_s_address() -> None:
     wish = container_wish(
         a_task(ContainerSpec(image="app"), networks_attachments=[attachment]), NODE
     )
-    assert wish.host_config.network_mode == "net1"
-    endpoint = wish.networking_config.endpoints_config["net1"]
-    assert endpoint.aliases == ["api"]
-    assert endpoint.ipam_config is not None
-    assert endpoint.ipam_config.ipv4_address == "10.0.1.5"
+    assert wish.host.network_mode == "net1"
+    settings = EndpointSettings(aliases=["api"])
+    assert wish.endpoints == (
+        EndpointWish(network="net1", settings=settings, addresses=("10.0.1.5/24",)),
+    )
 
 
 def test_extra_hosts_come_in_the_order_of_a_hosts_file() -> None:
     wish = container_wish(a_task(ContainerSpec(image="app", hosts=["10.0.0.9 db db.local"])), NODE)
-    assert wish.host_config.extra_hosts == ["db:10.0.0.9", "db.local:10.0.0.9"]
+    assert wish.hosts == (HostEntry("db", "10.0.0.9"), HostEntry("db.local", "10.0.0.9"))
+    assert in_dockers_words(wish).host.extra_hosts == ["db:10.0.0.9", "db.local:10.0.0.9"]
 
 
 def test_generic_resources_reach_the_container_as_env() -> None:
@@ -118,4 +115,8 @@ def test_generic_resources_reach_the_container_as_env() -> None:
         GenericResource(discrete_resource_spec=DiscreteGenericResource(kind="ssd", value=2)),
     ]
     task = a_task(ContainerSpec(image="app"), assigned_generic_resources=given)
-    assert container_wish(task, NODE).env == ["DOCKER_RESOURCE_GPU=b,a", "DOCKER_RESOURCE_SSD=2"]
+    config = container_wish(task, NODE).config
+    assert config.env == [
+        "DOCKER_RESOURCE_GPU=b,a",
+        "DOCKER_RESOURCE_SSD=2",
+    ]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from skep.agent.disk import Disk
-from skep.agent.executor import Backend, Exit, PublishedKey, Started
+from skep.agent.executor import Exit, Started
 from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
+from skep.model.network import Network, NetworkSpec
+from skep.model.node import Node
 from skep.model.service import PortConfig
 from skep.model.states import TaskState
-from skep.model.task import NetworkAttachment, NetworkRef, Task
-from skep.protocol.messages import Assignments, Statuses
+from skep.model.task import NetworkAttachment, NetworkRef, Task, TaskStatus
+from skep.network.values import Backend, PublishedPort
+from skep.protocol.messages import Assigned, Assignments, Reference, Statuses
 from skep.testing import builders as b
 from skep.testing.executor import FakeExecutor
 
@@ -26,6 +32,12 @@ WEB = b.service(name="web")
 
 def assigned(task_id: str, **fields: object) -> Task:
     return replace(b.task(task_id, WEB, state=TaskState.ASSIGNED), ports=[PORT], **fields)
+
+
+def leading_to(*addresses: str) -> tuple[PublishedPort, ...]:
+    """PORT, with tasks at these addresses behind it."""
+    backends = tuple(Backend(address=address, port=80) for address in addresses)
+    return (PublishedPort(host_port=8080, backends=backends),)
 
 
 class Bench:
@@ -71,30 +83,32 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 def complete(*tasks: Task) -> Assignments:
-    return Assignments(applies_to=0, results_in=1, tasks=list(tasks))
+    return Assignments(applies_to=0, results_in=1, assigned=b.assigned(*tasks))
 
 
 async def test_an_assigned_task_runs_and_answers_on_its_port(bench: Bench) -> None:
     await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
     await bench.until(lambda: bench.reported == dict.fromkeys(["t1", "t2"], TaskState.RUNNING))
-    backends = (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))
-    await bench.until(lambda: bench.executor.published == {("tcp", 8080): backends})
+    both = leading_to("172.17.0.2", "172.17.0.3")
+    await bench.until(lambda: bench.executor.published == both)
 
 
 async def test_a_port_whose_tasks_stopped_is_refused_and_then_forgotten(bench: Bench) -> None:
     await bench.worker.assign(complete(assigned("t1")))
-    await bench.until(lambda: ("tcp", 8080) in bench.executor.published)
+    await bench.until(lambda: bench.executor.published == leading_to("172.17.0.2"))
     bench.executor.end("t1", 1)
-    await bench.until(lambda: bench.executor.published == {("tcp", 8080): ()})
-    await bench.worker.assign(Assignments(applies_to=1, results_in=2, removed_tasks=["t1"]))
-    await bench.until(lambda: bench.executor.published == {})
+    await bench.until(lambda: bench.executor.published == leading_to())
+    await bench.worker.assign(
+        Assignments(applies_to=1, results_in=2, removed=b.references("task", "t1"))
+    )
+    await bench.until(lambda: bench.executor.published == ())
 
 
 async def test_a_task_that_is_wanted_no_more_stops_and_is_kept(bench: Bench) -> None:
     await bench.worker.assign(complete(assigned("t1")))
     await bench.until(lambda: bench.reported.get("t1") == TaskState.RUNNING)
     ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
-    await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=b.assigned(ending)))
     await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
     assert "t1" in bench.executor.made
 
@@ -107,9 +121,9 @@ class Watchful(FakeExecutor):
         self.published_at_stop: list[object] = []
         self.publish_s = 0.0
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
         await asyncio.sleep(self.publish_s)
-        await super().publish(backends)
+        await super().publish(ports)
 
     async def stop(self, task: Task) -> Exit | None:
         self.published_at_stop.append(self.published)
@@ -124,16 +138,18 @@ async def test_a_task_is_stopped_when_nobody_is_sent_to_it_any_more(
     bench = Bench(tmp_path, executor)
     await bench.start()
     await bench.worker.assign(complete(assigned("t1"), assigned("t2")))
-    both = (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))
-    await bench.until(lambda: executor.published == {("tcp", 8080): both})
+    both = leading_to("172.17.0.2", "172.17.0.3")
+    await bench.until(lambda: executor.published == both)
     executor.publish_s = 0.05
     ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
-    tasks, removed = ([ending], []) if wish == "stop" else ([], ["t1"])
-    await bench.worker.assign(
-        Assignments(applies_to=1, results_in=2, tasks=tasks, removed_tasks=removed)
+    news = (
+        Assignments(applies_to=1, results_in=2, assigned=b.assigned(ending))
+        if wish == "stop"
+        else Assignments(applies_to=1, results_in=2, removed=b.references("task", "t1"))
     )
+    await bench.worker.assign(news)
     await bench.until(lambda: bool(executor.published_at_stop))
-    assert executor.published_at_stop == [{("tcp", 8080): both[1:]}]
+    assert executor.published_at_stop == [leading_to("172.17.0.3")]
     await bench.stop()
 
 
@@ -182,9 +198,7 @@ async def test_after_a_restart_tasks_are_taken_up_where_they_were(
     await again.until(lambda: again.reported.get("t2") == TaskState.FAILED)
     states = {report.task_id: report.status.state for report in again.worker.reports()}
     assert states["t1"] == TaskState.RUNNING
-    await again.until(
-        lambda: again.executor.published == {("tcp", 8080): (Backend("172.17.0.2", 80),)}
-    )
+    await again.until(lambda: again.executor.published == leading_to("172.17.0.2"))
     await again.stop()
 
 
@@ -193,7 +207,7 @@ class SlowToFind(FakeExecutor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[dict[PublishedKey, tuple[Backend, ...]]] = []
+        self.told: list[tuple[PublishedPort, ...]] = []
         self.hidden = ""
         self.show = asyncio.Event()
 
@@ -202,9 +216,9 @@ class SlowToFind(FakeExecutor):
             await self.show.wait()
         return await super().start(task)
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
-        self.told.append(backends)
-        await super().publish(backends)
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
+        self.told.append(tuple(ports))
+        await super().publish(ports)
 
 
 async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
@@ -215,7 +229,7 @@ async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
     before = Bench(tmp_path, executor)
     await before.start()
     await before.worker.assign(complete(assigned("t1"), assigned("t2")))
-    both = {("tcp", 8080): (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))}
+    both = leading_to("172.17.0.2", "172.17.0.3")
     await before.until(lambda: executor.published == both)
     await before.stop()
     executor.told.clear()
@@ -248,6 +262,120 @@ async def test_a_stop_that_fails_is_tried_again(
     await bench.worker.assign(complete(assigned("t1")))
     await bench.until(lambda: bench.reported.get("t1") == TaskState.RUNNING)
     ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
-    await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=b.assigned(ending)))
     await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
     assert len(tries) == 3
+
+
+class Heedful(FakeExecutor):
+    """Notes with which credentials each task was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auths: dict[str, str] = {}
+
+    async def create(self, task: Task, node: Node, registry_auth: str) -> None:
+        self.auths[task.id] = registry_auth
+        await super().create(task, node, registry_auth)
+
+
+async def preparing(tmp_path: Path, task_id: str) -> None:
+    """A pull was going on when the agent was killed."""
+    disk = Disk(tmp_path / "agent.db")
+    await disk.load()
+    status = TaskStatus(state=TaskState.PREPARING, timestamp=b.at(1))
+    await disk.report({task_id: status})
+    await disk.close()
+
+
+AUTH_OF_WEB = b.references("registry-auth", "web")
+
+
+async def test_after_a_restart_credentials_are_waited_for_and_nothing_else_is(
+    tmp_path: Path,
+) -> None:
+    """Not known is not empty: a private image would be refused without them."""
+    executor = Heedful()
+    before = Bench(tmp_path, executor)
+    await before.start()
+    private = b.assigned(assigned("private"), needs=AUTH_OF_WEB, web="secret")
+    open_to_all = b.assigned(b.task("open", b.service(name="db"), state=TaskState.ASSIGNED))
+    running = b.assigned(assigned("runs"), needs=AUTH_OF_WEB)
+    everything = Assignments(results_in=1, assigned=[*private, *open_to_all, *running])
+    await before.worker.assign(everything)
+    await before.until(lambda: len(executor.running) == 3)
+    await before.stop()
+    for task_id in ("private", "open"):
+        await preparing(tmp_path, task_id)
+        executor.running.discard(task_id)
+        del executor.made[task_id], executor.auths[task_id]
+
+    again = Bench(tmp_path, executor)
+    await again.start()
+    await again.until(lambda: again.reported.get("open") == TaskState.RUNNING)
+    assert executor.auths == {"open": "", "runs": "secret"}
+    states = {report.task_id: report.status.state for report in again.worker.reports()}
+    assert states["private"] == TaskState.PREPARING
+    assert "runs" in executor.running
+    await again.worker.assign(everything)
+    await again.until(lambda: again.reported.get("private") == TaskState.RUNNING)
+    assert executor.auths["private"] == "secret"
+    await again.stop()
+
+
+@pytest.mark.parametrize("wish", ["needs nothing any more", "is to shut down"])
+async def test_who_waits_for_what_is_not_said_goes_on_when_the_wish_changes(
+    bench: Bench, wish: str
+) -> None:
+    await bench.worker.assign(
+        Assignments(results_in=1, assigned=b.assigned(assigned("t1"), needs=AUTH_OF_WEB))
+    )
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.PREPARING)
+    await asyncio.sleep(0.02)
+    assert bench.executor.made == {}
+    if wish == "is to shut down":
+        ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
+        after, told = TaskState.SHUTDOWN, b.assigned(ending, needs=AUTH_OF_WEB)
+    else:
+        after, told = TaskState.RUNNING, b.assigned(assigned("t1"))
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=told))
+    await bench.until(lambda: bench.reported["t1"] == after)
+
+
+async def test_a_kind_without_a_row_here_is_kept_waited_for_and_forgotten(
+    tmp_path: Path,
+) -> None:
+    """A manager's row is enough, where the agent has nothing to do with it."""
+    needs = b.references("greeting", "n1")
+    bench = Bench(tmp_path, FakeExecutor())
+    await bench.start()
+    await bench.worker.assign(
+        Assignments(results_in=1, assigned=b.assigned(assigned("t1"), needs=needs))
+    )
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.PREPARING)
+    hello = Assigned("greeting", "n1", 1, b"\xa5hello")
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=[hello]))
+    await bench.until(lambda: bench.reported["t1"] == TaskState.RUNNING)
+    await bench.stop()
+    again = Bench(tmp_path, bench.executor)
+    await again.start()
+    assert again.worker._supplies.get("greeting", "n1") == hello.body
+    await again.worker.assign(Assignments(applies_to=1, results_in=2, removed=needs))
+    assert again.worker._supplies.get("greeting", "n1") is None
+    await again.stop()
+
+
+async def test_a_file_of_the_time_before_kinds_is_taken_over(tmp_path: Path) -> None:
+    network = Network(id="n", spec=NetworkSpec(name="net"))
+    task, status = assigned("t1"), TaskStatus(state=TaskState.RUNNING, timestamp=b.at(1))
+    with closing(sqlite3.connect(tmp_path / "agent.db")) as old, old:
+        old.execute("CREATE TABLE tasks (id TEXT PRIMARY KEY, task BLOB, status BLOB)")
+        old.execute("CREATE TABLE networks (id TEXT PRIMARY KEY, network BLOB)")
+        old.execute("INSERT INTO tasks VALUES (?, ?, ?)", ("t1", encode(task), encode(status)))
+        old.execute("INSERT INTO networks VALUES (?, ?)", ("n", encode(network)))
+    for _ in range(2):
+        disk = Disk(tmp_path / "agent.db")
+        remembered = await disk.load()
+        assert remembered.tasks == [(task, [], status)]
+        assert remembered.things == {Reference("network", "n"): network}
+        await disk.close()

@@ -26,8 +26,11 @@ async def create(docker: Any, *words: str) -> str:
     return str(made.out.strip())
 
 
-async def test_a_service_is_created_listed_scaled_and_removed(docker: Any) -> None:
+async def test_a_service_is_created_listed_scaled_and_removed(
+    docker: Any, cluster: ControlPlane
+) -> None:
     service_id = await create(docker, "--name", "web", "--replicas", "2", "-p", "4000:5000", *QUICK)
+    await cluster.until(lambda: len(cluster.running(service_id)) == 2)
     listed = await docker("service", "ls")
     assert listed.rows[0] == ["ID", "NAME", "MODE", "REPLICAS", "IMAGE", "PORTS"]
     assert listed.rows[1][0] == service_id[:12]

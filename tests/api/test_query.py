@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skep.api.query import (
-    decode_base64,
     parse_flag,
     parse_integer,
     parse_platform,
@@ -102,16 +98,3 @@ def test_a_platform_is_up_to_three_words(text: str, platform: Platform | None) -
 def test_a_platform_of_other_form_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="invalid platform"):
         parse_platform(text)
-
-
-@given(st.dictionaries(st.text(), st.text()))
-def test_both_alphabets_of_base64_are_read_padded_or_not(auth: dict[str, str]) -> None:
-    content = json.dumps(auth).encode()
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        text = encode(content).decode()
-        assert decode_base64(text, "X") == decode_base64(text.rstrip("="), "X") == content
-
-
-def test_what_is_no_base64_is_refused_by_the_header_s_name() -> None:
-    with pytest.raises(InvalidArgument, match="invalid X-Registry-Auth header"):
-        decode_base64("A", "X-Registry-Auth")

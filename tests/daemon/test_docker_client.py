@@ -26,6 +26,7 @@ from skep.testing.registry import PASSWORD, USER, Registry, serve_registry
 
 QUICK = ("--update-monitor", "500ms", "--rollback-monitor", "500ms")
 """Docker's client watches a converged service for as long as the update monitor."""
+QUICK_STOP = ("--stop-grace-period", "1s")
 
 NO_DIGEST = """\
 image web:{} could not be accessed on a registry to record
@@ -376,7 +377,7 @@ def test_an_image_is_pulled_from_a_registry(alone: DaemonHost, registry: Registr
 
 def test_a_service_of_a_registry_keeps_the_digest(host: DaemonHost, registry: Registry) -> None:
     name = f"{registry.address}/app:1"
-    made = host.docker("service", "create", "-q", *QUICK, "--name", "app", name)
+    made = host.docker("service", "create", "-q", *QUICK, *QUICK_STOP, "--name", "app", name)
     assert (made.code, made.err) == (0, "")
     image = host.ok("service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", "app")
     assert re.fullmatch(rf"{name}@sha256:[0-9a-f]{{64}}", image)
@@ -401,8 +402,9 @@ def test_a_private_registry_wants_a_login(
         right = host.docker(*words, registry.address, stdin=PASSWORD.encode())
         assert (right.code, right.out) == (0, "Login Succeeded\n")
         made = host.docker(
-            "service", "create", "-q", *QUICK, "--with-registry-auth", "--name", "own", name
-        )
+            "service", "create", "-q", *QUICK, *QUICK_STOP, "--with-registry-auth",
+            "--name", "own", name,
+        )  # fmt: skip
         assert (made.code, made.err) == (0, "")
         host.until_running("own", 1)
         assert host.ok("logout", registry.address) == (

@@ -27,10 +27,14 @@ def _images(swarm: DaemonHost) -> None:
     swarm.load_image("crash:1", cmd=("sh", "-c", "echo no; exit 3"))
 
 
+QUICK_STOP = ("--stop-grace-period", "1s")
+
+
 def create(host: DaemonHost, *words: str, image: str = "web:1", command: str = "") -> None:
-    """The service `web`; `command` for a shell instead of the image's own."""
+    """The service `web`; `command` for a shell instead of the image's own. A container that is
+    stopped before it can hear a signal need not wait long."""
     shell = ("sh", "-c", command) if command else ()
-    host.ok("service", "create", "-d", "--name", "web", *words, image, *shell)
+    host.ok("service", "create", "-d", "--name", "web", *QUICK_STOP, *words, image, *shell)
 
 
 def update(host: DaemonHost, *words: str) -> None:
@@ -679,7 +683,7 @@ def port(target: int, published: int, **changes: Any) -> dict[str, Any]:
         (container(Mounts=[{"Type": "sheaf", "Target": "/x"}]), 400, "sheaf"),
         (container(Mounts=[{"Target": "/x"}, {"Target": "/x"}]), 400, "duplicate mount point"),
         (container(Healthcheck={"Interval": 10}), 400, "cannot be less than 1ms"),
-        (task(Resources={"Limits": {"MemoryBytes": 1 << 20}}), 400, "Must be at least 4MiB"),
+        (task(Resources={"Limits": {"MemoryBytes": 1 << 20}}), 400, "Must be at least 6MiB"),
         (task(Resources={"Limits": {"NanoCPUs": 1}}), 400, "Must be at least 0.001"),
         (task(Resources={"Limits": {"NanoCPUs": -1}}), 400, ""),
         (task(RestartPolicy={"Condition": "sometimes"}), 400, "sometimes"),

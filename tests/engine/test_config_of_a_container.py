@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import string
 
 import pytest
@@ -10,13 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skep.engine.containers.config import argv, merge, merge_env, process_env
-from skep.engine.containers.names import check_name, made_up_name
-from skep.engine.containers.ports import exposed_keys, wanted_ports
-from skep.engine.containers.signals import parse_signal
+from skep.engine.containers.ports import (
+    PortWish,
+    bindings_of,
+    exposed_keys,
+    parse_bindings,
+    published_ports,
+    with_all_exposed,
+)
 from skep.engine.containers.users import Identity, resolve_user
 from skep.kit.errors import InvalidArgument
+from skep.kit.names import made_up_name
 from skep.model.container import ContainerConfig, HostConfig, PortBinding
 from skep.model.image import ImageConfig, ImageHealthcheck
+from skep.model.rules.names import check_container_name
+from skep.model.rules.signals import parse_signal
 from skep.model.service import HealthConfig
 from skep.network.values import Backend, PublishedPort
 from skep.runtime.bundle import User
@@ -112,7 +119,8 @@ def test_ports_are_published_as_asked_and_all_when_asked() -> None:
     second = PublishedPort(
         host_port=0, protocol="udp", backends=(Backend(address="10.0.0.2", port=53),)
     )
-    assert wanted_ports(config, host, ["10.0.0.2"]) == (first, second)
+    wanted = with_all_exposed(parse_bindings(bindings), config.exposed_ports)
+    assert published_ports(wanted, ["10.0.0.2"]) == (first, second)
     assert exposed_keys(config, host) == ["53/udp", "80/tcp"]
 
 
@@ -121,9 +129,22 @@ def test_ports_are_published_as_asked_and_all_when_asked() -> None:
     [("80/icmp", ""), ("0/tcp", ""), ("99999", ""), ("80", "x"), ("80", "90-80"), ("80", "70000")],
 )
 def test_what_is_no_port_is_refused(key: str, port: str) -> None:
-    host = HostConfig(port_bindings={key: [PortBinding(host_port=port)]})
     with pytest.raises(InvalidArgument, match="invalid port specification"):
-        wanted_ports(ContainerConfig(), host, ())
+        parse_bindings({key: [PortBinding(host_port=port)]})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "binding"),
+    [
+        (PortWish(port=80), PortBinding()),
+        (PortWish(port=80, host_ip="::1", host_port=8080), PortBinding("::1", "8080")),
+        (PortWish(port=80, host_port=80, host_port_end=90), PortBinding(host_port="80-90")),
+    ],
+)
+def test_a_port_is_shown_in_docker_s_words(wanted: PortWish, binding: PortBinding) -> None:
+    shown = bindings_of([wanted])
+    assert shown == {"80/tcp": [binding]}
+    assert parse_bindings(shown) == (wanted,)
 
 
 @pytest.mark.parametrize(
@@ -141,14 +162,14 @@ def test_what_is_no_signal_is_refused(text: str) -> None:
 
 
 def test_names_follow_dockers_grammar() -> None:
-    assert check_name("/web.1-a_b") == "web.1-a_b"
+    assert check_container_name("/web.1-a_b") == "web.1-a_b"
     for name in ("", "a", "-web", "we b", "wéb", "../web", "web/1"):
         with pytest.raises(InvalidArgument, match="Invalid container name"):
-            check_name(name)
+            check_container_name(name)
 
 
-@given(st.integers(), st.integers(min_value=0, max_value=3))
-def test_made_up_names_are_names(seed: int, attempt: int) -> None:
-    name = made_up_name(random.Random(seed), attempt)
-    assert check_name(name) == name
+@given(st.integers(min_value=0))
+def test_made_up_names_are_names(number: int) -> None:
+    name = made_up_name(number)
+    assert check_container_name(name) == name
     assert set(name) <= set(string.ascii_lowercase + string.digits + "_")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from skep.engine.networks import ServiceBackend, ServicePort
 from skep.kit.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound, Unimplemented
 from skep.model.base import Version
 from skep.model.container import (
@@ -17,10 +18,12 @@ from skep.model.container import (
     PortBinding,
 )
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
+from skep.network.values import Backend, PublishedPort
 from skep.testing.engine_host import EngineHost
 
 LAST_ADDRESS = "awk '/^Address/ {a=$2} END {print a}'"
 """Of what nslookup says; the static busybox's own wget cannot resolve names."""
+FREE = ["0", "0", "2147483647"]
 SERVE = "mkdir -p /www; echo {} > /www/index.html; httpd -f -p 80 -h /www"
 
 
@@ -66,7 +69,7 @@ async def test_what_cannot_be_a_network_is_refused(host: EngineHost) -> None:
     await networks.create(NetworkCreate(name="app", ipam=ipam("10.11.0.0/16")))
     refusals = [
         (NetworkCreate(name="app"), Conflict, "network with name app already exists"),
-        (NetworkCreate(name="in valid"), InvalidArgument, "invalid network name"),
+        (NetworkCreate(name="in/valid"), InvalidArgument, "invalid network name"),
         (NetworkCreate(name="b", driver="macvlan"), NotFound, "plugin macvlan"),
         (NetworkCreate(name="b", driver="host"), Forbidden, 'only one instance of "host"'),
         (NetworkCreate(name="b", ipam=ipam("10.11.7.0/24")), Forbidden, "Pool overlaps"),
@@ -77,7 +80,7 @@ async def test_what_cannot_be_a_network_is_refused(host: EngineHost) -> None:
     for wish, kind, words in refusals:
         with pytest.raises(kind, match=words):
             await networks.create(wish)
-    assert {row.name for row in await networks.list({"type": ["custom"]})} == {"app"}
+    assert {row.name for row in await networks.list(lambda row: row.name == "app")} == {"app"}
 
 
 async def test_a_container_may_have_the_address_that_it_asks_for(host: EngineHost) -> None:
@@ -150,6 +153,19 @@ async def test_host_none_and_another_containers_network(host: EngineHost) -> Non
         await host.engine.containers.start(second)
 
 
+async def test_low_ports_and_ping_are_free_unless_the_network_s_owner_says_otherwise(
+    host: EngineHost,
+) -> None:
+    show = "cd /proc/sys/net/ipv4; cat ip_unprivileged_port_start ping_group_range"
+    for mode in ("bridge", "none"):
+        assert (await host.output(show, host={"network_mode": mode})).split() == FREE
+    own = {"sysctls": {"net.ipv4.ip_unprivileged_port_start": "555"}}
+    assert (await host.output(show, host=own)).split() == ["555", *FREE[1:]]
+    await host.run(name="owner", host=own)
+    shared = await host.output(show, host={"network_mode": "container:owner"})
+    assert shared.split() == ["555", *FREE[1:]]
+
+
 async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
     words = {
         "extra_hosts": ["db:10.0.0.9", "gate:host-gateway"],
@@ -164,6 +180,39 @@ async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
         "search example.org", "options timeout:1",
     ):  # fmt: skip
         assert line in shown
+
+
+async def test_in_the_host_s_network_its_own_files_are_read(host: EngineHost) -> None:
+    """As docker's containers do, unless something is added."""
+    for path in ("/etc/hosts", "/etc/resolv.conf"):
+        own = await host.output(f"cat {path}", host={"network_mode": "host"})
+        assert own == Path(path).read_text()
+    words = {"network_mode": "host", "extra_hosts": ["db:10.0.0.9"]}
+    assert "10.0.0.9\tdb" in await host.output("cat /etc/hosts", host=words)
+
+
+async def test_a_record_with_ports_and_hosts_in_docker_s_words_alone_is_understood(
+    host: EngineHost,
+) -> None:
+    """As skep 0.1.0 wrote it."""
+    words = {
+        "port_bindings": {"80/tcp": [PortBinding(host_port="8080")]},
+        "extra_hosts": ["db:10.0.0.9"],
+    }
+    id_ = await host.create(host=words)
+    await host.engine.stop()
+    path = host.settings.data_root / "containers" / id_ / "record.json"
+    said = json.loads(path.read_text())
+    for key in ("hosts", "wanted_ports"):
+        del said[key]
+    path.write_text(json.dumps(said))
+    engine = await host.start()
+    await engine.containers.start(id_)
+    shown = await engine.containers.inspect(id_)
+    assert [port and port[0].host_port for port in shown.network_settings.ports.values()] == [
+        "8080"
+    ]
+    assert "10.0.0.9\tdb" in Path(shown.hosts_path).read_text()
 
 
 async def test_prune_takes_networks_that_nobody_is_on(host: EngineHost) -> None:
@@ -209,16 +258,16 @@ async def test_a_cluster_network_has_the_managers_addresses_and_names(host: Engi
 async def test_service_ports_are_all_that_was_last_wanted(host: EngineHost) -> None:
     id_ = await host.shell(SERVE.format("task"))
     address = (await host.engine.containers.inspect(id_)).network_settings.ip_address
-    backends = (ServiceBackend(address, 80),)
-    await host.engine.networks.publish({ServicePort("tcp", 9000): backends})
+    backends = (Backend(address=address, port=80),)
+    await host.engine.networks.publish([PublishedPort(host_port=9000, backends=backends)])
     assert "task" in await answer("127.0.0.1", 9000)
-    await host.engine.networks.publish({ServicePort("tcp", 9001): backends})
+    await host.engine.networks.publish([PublishedPort(host_port=9001, backends=backends)])
     assert "task" in await answer("127.0.0.1", 9001)
     with pytest.raises(ConnectionRefusedError):
         await answer("127.0.0.1", 9000, tries=1)
     await host.restart()
     assert "task" in await answer("127.0.0.1", 9001)
-    await host.engine.networks.publish({})
+    await host.engine.networks.publish([])
 
 
 async def answer(address: str, port: int, tries: int = 50) -> str:

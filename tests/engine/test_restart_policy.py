@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -37,14 +38,14 @@ CASES = [
 def test_the_policy_decides(
     policy: RestartPolicy, code: int, restarts: int, stopped: bool, again: bool
 ) -> None:
-    words = {"exit_code": code, "restarts": restarts, "manually_stopped": stopped}
-    assert wants_restart(policy, **words) is again
+    wanted = wants_restart(policy, exit_code=code, restarts=restarts, manually_stopped=stopped)
+    assert wanted is again
 
 
 def test_at_boot_always_forgets_that_it_was_stopped_and_unless_stopped_does_not() -> None:
-    words = {"exit_code": 0, "restarts": 0, "manually_stopped": True}
-    assert wants_start_at_boot(ALWAYS, **words)
-    assert not wants_start_at_boot(UNLESS, **words)
+    stopped = partial(wants_start_at_boot, exit_code=0, restarts=0, manually_stopped=True)
+    assert stopped(ALWAYS)
+    assert not stopped(UNLESS)
 
 
 def test_the_delay_doubles_to_a_minute_and_begins_anew_after_a_long_run() -> None:

@@ -22,7 +22,7 @@ async def test_a_pull_that_fails_when_no_task_waits_any_more_is_no_fault(host: E
     node = Node(id="n1", spec=NodeSpec())
     waiting = asyncio.create_task(executor.create(task, node, ""))
     async with asyncio.timeout(10):
-        while not (pulls := [t for t in asyncio.all_tasks() if t.get_name() == f"pull {NOWHERE}"]):
+        while not (pulls := [t for t in asyncio.all_tasks() if t.get_name() == "shared-work"]):
             await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting, *pulls])

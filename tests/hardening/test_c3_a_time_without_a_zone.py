@@ -22,6 +22,7 @@ from skep.manager.allocator import Allocator
 from skep.manager.allocator import endpoints as endpoints_module
 from skep.manager.leadership import rooms
 from skep.manager.loop import Loop
+from skep.manager.observations import NOTHING_SEEN, Seen
 from skep.manager.room import NewId, Plan
 from skep.manager.scheduler import Scheduler
 from skep.manager.scheduler.ledger import Ledger
@@ -29,7 +30,7 @@ from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus
 from skep.protocol.messages import FromAgent, Statuses, TaskReport
-from skep.store.change import Create, Event, Update, View
+from skep.store.change import Create, Event, Stored, Update, View
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 from skep.testing import builders as b
@@ -61,7 +62,14 @@ async def test_a_manager_that_stored_such_a_time_plans_on(tmp_path: Path) -> Non
     await store.start()
     naive = TaskStatus(timestamp=datetime(2026, 11, 27), state=TaskState.FAILED)
     dead = b.task("t1", WEB, 1, desired=TaskState.SHUTDOWN, state=TaskState.FAILED)
-    made = [WEB, DB, b.node(), replace(dead, status=naive), waiting("t2", WEB), waiting("t3", DB)]
+    made: list[Stored] = [
+        WEB,
+        DB,
+        b.node(),
+        replace(dead, status=naive),
+        waiting("t2", WEB),
+        waiting("t3", DB),
+    ]
     await store.commit([Create(new) for new in made])
     await store.close()
 
@@ -93,7 +101,7 @@ def test_a_group_that_cannot_be_scheduled_holds_up_no_other(
     monkeypatch.setattr(Ledger, "nodes_to_avoid", refusing(Ledger.nodes_to_avoid, "web"))
     zoo = b.service(1, name="zoo")
     view = b.view(WEB, DB, zoo, b.node(), *map(waiting, "abc", (DB, WEB, zoo)))
-    plan = Scheduler().plan(view, frozenset({"all"}), b.at(5), b.ids())
+    plan = Scheduler().plan(view, NOTHING_SEEN, frozenset({"all"}), b.at(5), b.ids())
     assert [change.new.id for change in plan.changes if isinstance(change, Update)] == ["a", "c"]
     assert list(plan.faults) == ["tasks of web"]
 
@@ -116,7 +124,7 @@ def test_a_group_that_fails_half_way_gives_back_what_it_took(
         count(task, need)
 
     monkeypatch.setattr(type(info), "take", take)
-    plan = room.plan(view, frozenset({"all"}), b.at(5), b.ids())
+    plan = room.plan(view, NOTHING_SEEN, frozenset({"all"}), b.at(5), b.ids())
     assert [change.new.id for change in plan.changes if isinstance(change, Update)] == ["d"]
     assert info.tasks == 0
 
@@ -127,7 +135,9 @@ def test_a_service_that_cannot_be_allocated_holds_up_no_other(
     fails = refusing(endpoints_module.allocate, "web")
     monkeypatch.setattr(endpoints_module, "allocate", fails)
     new = [b.task(i, of, on="", state=TaskState.NEW) for i, of in (("a", WEB), ("b", DB))]
-    plan = Allocator().plan(b.view(WEB, DB, *new), frozenset({"all"}), b.at(5), b.ids())
+    plan = Allocator().plan(
+        b.view(WEB, DB, *new), NOTHING_SEEN, frozenset({"all"}), b.at(5), b.ids()
+    )
     assert {"db", "b"} <= {change.new.id for change in plan.changes if isinstance(change, Update)}
     assert list(plan.faults) == ["service web"]
 
@@ -137,7 +147,7 @@ def test_a_task_that_cannot_be_counted_is_set_aside(monkeypatch: pytest.MonkeyPa
     room = Scheduler()
     view = b.view(WEB, b.node(), waiting("bad", WEB), waiting("good", WEB))
     room.everything(view)
-    plan = room.plan(view, frozenset({"all"}), b.at(5), b.ids())
+    plan = room.plan(view, NOTHING_SEEN, frozenset({"all"}), b.at(5), b.ids())
     assert [change.new.id for change in plan.changes if isinstance(change, Update)] == ["good"]
     gone = Event("task", "remove", view.task("bad"), None)
     assert list(room.dirty(gone, view)), "its sums are counted afresh"
@@ -159,7 +169,9 @@ class Broken:
     def everything(self, view: View) -> Iterable[str]:
         return [service.id for service in view.services()]
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         if "web" in keys and not self.mended:
             self.tries.append(asyncio.get_running_loop().time())
             raise TypeError("can't compare")
@@ -175,7 +187,9 @@ class Unkept(Broken):
     def dirty(self, event: Event, view: View) -> Iterable[str]:
         return ()
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         slots = {"web": 2**64, "db": 1}
         return Plan(tuple(Create(b.task(f"of-{key}", WEB, slots[key])) for key in sorted(keys)))
 

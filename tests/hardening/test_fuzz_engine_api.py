@@ -27,11 +27,12 @@ import docker
 import pytest
 
 from skep.api import routes
-from skep.api.router import Route
+from skep.api.request import Request
 from skep.api.routes import containers, images, networks, nodes, services, system, tasks, volumes
 from skep.api.routes.networks import Connect, Disconnect
 from skep.api.routes.table import ROUTES
 from skep.engine.containers import choosing
+from skep.http.router import Route
 from skep.model.cluster import ClusterSpec
 from skep.model.container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart
 from skep.model.image import RegistryAuth
@@ -72,7 +73,7 @@ PARAMETERS = sorted({
     name
     for module in (*_MODULES, routes.execs, routes.swarm)
     for name in re.findall(
-        r"request\.(?:text|texts|flag|integer|time_ns|time_s|given)\(\s*\"([^\"]+)\"",
+        r"request\.(?:text|texts|flag|integer|time_ns|given)\(\s*\"([^\"]+)\"",
         inspect.getsource(module),
     )
 })  # fmt: skip
@@ -107,7 +108,7 @@ class Fuzzer:
 
     # What is asked
 
-    def request(self, route: Route) -> tuple[str, bytes, dict[str, str]]:
+    def request(self, route: Route[Request]) -> tuple[str, bytes, dict[str, str]]:
         """Path with query, body, headers."""
         self._number += 1
         path = re.sub(r"\{\w+(?::[^}]+)?\}", lambda _: self._name(route), route.pattern)
@@ -124,7 +125,7 @@ class Fuzzer:
             headers |= {"Connection": "Upgrade", "Upgrade": self.dice.choice(("tcp", "h2c"))}
         return f"{path}?{query}" if query else path, self._body(route), headers
 
-    def _name(self, route: Route) -> str:
+    def _name(self, route: Route[Request]) -> str:
         noun = route.pattern.split("/")[1]
         known = self.ids.get(noun, [])
         if noun == "containers" and route.method != "DELETE":
@@ -133,7 +134,7 @@ class Fuzzer:
             return self.dice.choice(known)
         return quote(self._sane(self.edges.text()), safe="/:")[:8000]
 
-    def _query(self, route: Route) -> str:
+    def _query(self, route: Route[Request]) -> str:
         words = []
         if route.pattern.endswith("/prune"):
             words.append("filters=" + quote(json.dumps({"label": ["none"], **self._filters()})))
@@ -185,7 +186,7 @@ class Fuzzer:
         content = self.edges.bytes_of(self.edges.spoiled({"username": "a"}, RegistryAuth))
         return base64.urlsafe_b64encode(content[:5000]).decode()
 
-    def _body(self, route: Route) -> bytes:
+    def _body(self, route: Route[Request]) -> bytes:
         if route.method != "POST":
             return b""
         if route.pattern == "/images/load" or route.pattern == "/images/create":
@@ -199,7 +200,7 @@ class Fuzzer:
 
     def _sound(self, pattern: str) -> dict[str, Any]:
         name = f"odd-{self._number}"
-        return {
+        bodies: dict[str, dict[str, Any]] = {
             "/auth": {"username": "a", "password": "b", "serveraddress": "127.0.0.1:1"},
             "/containers/create": {"Image": "web:1", "HostConfig": {}, "NetworkingConfig": {}},
             "/containers/{id}/exec": {"Cmd": ["true"], "AttachStdout": True},
@@ -214,7 +215,8 @@ class Fuzzer:
             "/swarm/init": {"ListenAddr": "127.0.0.1", "AdvertiseAddr": "127.0.0.1"},
             "/swarm/join": {"RemoteAddrs": ["127.0.0.1:1"], "JoinToken": "x"},
             "/volumes/create": {"Name": name},
-        }.get(pattern, {})
+        }
+        return bodies.get(pattern, {})
 
     def _harmless(self, body: dict[str, Any]) -> dict[str, Any]:
         """Nothing names what is the host's, and no service finds a node."""
@@ -239,7 +241,7 @@ class Fuzzer:
 
     # What comes back
 
-    def ask(self, route: Route) -> Outcome:
+    def ask(self, route: Route[Request]) -> Outcome:
         path, body, headers = self.request(route)
         said = f"{route.method} {path[:300]} {body[:300]!r}"
         slow = route.pattern in OUTWARD
@@ -257,7 +259,9 @@ class Fuzzer:
                 self.failures.append(f"{said}: 500 {outcome.body[:300]!r}")
         return outcome
 
-    def _exchange(self, route: Route, path: str, body: bytes, headers: dict[str, str]) -> Outcome:
+    def _exchange(
+        self, route: Route[Request], path: str, body: bytes, headers: dict[str, str]
+    ) -> Outcome:
         connection = http.client.HTTPConnection("d", timeout=SLOW_DEADLINE_S)
         line = connection.sock = socket.socket(socket.AF_UNIX)
         line.settimeout(SLOW_DEADLINE_S)
@@ -277,7 +281,7 @@ class Fuzzer:
                 content = answer.read()
             return Outcome(answer.status, content, time.monotonic() - began)
 
-    def run(self, count: int, chosen: list[Route]) -> None:
+    def run(self, count: int, chosen: list[Route[Request]]) -> None:
         often = [route for route in chosen if route.pattern not in OUTWARD]
         rarely = [route for route in chosen if route.pattern in OUTWARD]
         for number in range(count):
@@ -339,7 +343,7 @@ class Pinger(threading.Thread):
         self.join()
 
 
-def _fuzz(host: DaemonHost, seed: int, chosen: list[Route], count: int = COUNT) -> None:
+def _fuzz(host: DaemonHost, seed: int, chosen: list[Route[Request]], count: int = COUNT) -> None:
     began_at = len(host.log_path.read_text(errors="replace"))
     fuzzer, pinger = Fuzzer(host, seed), Pinger(host)
     pinger.start()
@@ -385,7 +389,7 @@ def _check_lists(host: DaemonHost) -> None:
         client.close()
 
 
-def _routes(*left_out: str) -> list[Route]:
+def _routes(*left_out: str) -> list[Route[Request]]:
     return [route for route in ROUTES if not route.pattern.startswith(left_out)]
 
 

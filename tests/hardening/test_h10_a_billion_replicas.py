@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from skep.kit.errors import InvalidArgument
+from skep.manager import agenda
 from skep.manager.control.validate import check_spec
 from skep.manager.leadership import rooms
 from skep.manager.loop import Loop
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.orchestrator import Orchestrator, draft
 from skep.manager.room import Plan
 from skep.model.service import ServiceSpec, UpdateConfig
@@ -57,14 +59,14 @@ def test_more_replicas_than_a_service_can_have_are_refused_in_words() -> None:
 
 
 def plan_of(view: View, now: datetime) -> Plan:
-    return Orchestrator().plan(view, frozenset({"web"}), now, b.ids())
+    return Orchestrator().plan(view, NOTHING_SEEN, frozenset({"web"}), now, b.ids())
 
 
 def test_a_billion_that_is_stored_is_planned_as_the_most_and_in_slices() -> None:
     with little_memory():
         plan = plan_of(b.view(b.service(BILLION), b.node()), b.at(5))
-    assert len(plan.changes) == A_SLICE
-    assert plan.wake == {"web": b.at(5)}
+        assert len(plan.changes) == A_SLICE
+        assert sum(1 for _ in plan.rest["web"]) == MOST - A_SLICE
     assert "1000000000 replicas are too many: it gets 100000" in plan.explanations[0]
 
 
@@ -95,6 +97,7 @@ async def test_a_manager_with_a_billion_in_its_store_starts_and_serves_others(
 def test_slices_add_up(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Up, over to another image all at once, away from two nodes, and down: in slices of ten."""
     monkeypatch.setattr(draft, "A_PLAN", 10)
+    monkeypatch.setattr(agenda, "_A_SLICE", 10)
     cluster = SimulatedCluster(seed=seed, nodes=3)
     cluster.create(b.service(45, update=UpdateConfig(parallelism=0)))
     cluster.converge()

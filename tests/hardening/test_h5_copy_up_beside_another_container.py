@@ -17,7 +17,8 @@ _FILES = 1500
 @contextlib.contextmanager
 def _swapping(volume: Path, outside: Path) -> Iterator[list[bool]]:
     """A container that swaps `conf` for a link out of the volume as soon as it appears."""
-    over, swapped = threading.Event(), []
+    over = threading.Event()
+    swapped: list[bool] = []
 
     def swap() -> None:
         while not over.is_set() and not swapped:

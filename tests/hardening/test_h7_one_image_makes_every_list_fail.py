@@ -50,7 +50,7 @@ def _check_lists(host: DaemonHost) -> None:
         host.ok(*words)
 
 
-PORTS = {
+PORTS: dict[str, dict[str, str]] = {
     "8000-8010/tcp": {}, "53/UDP": {}, "70": {}, "": {}, "99999/tcp": {}, "9-1/tcp": {},
     "x/tcp": {}, "1-65535/tcp": {}, "٣/tcp": {},
 }  # fmt: skip

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from skep.kit import clock as clocks
 from skep.manager.loop import Loop
+from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
 from skep.model.service import RestartPolicy, UpdateConfig
 from skep.store.change import Create, Event, View
@@ -70,7 +71,9 @@ class Waiting:
     def everything(self, view: View) -> Iterable[str]:
         return ("key",)
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         self.looks.append(asyncio.get_running_loop().time())
         return Plan(wake={"key": now + self.after})
 
@@ -139,7 +142,8 @@ async def test_a_clock_that_was_ahead_in_the_last_run_makes_nobody_wait(
         wall.off = HOUR
         await plane.start_manager()
         await is_replaced(plane, service)
-        plane.nodes[0].executor.end(*plane.running(service), 1)
+        for task_id in plane.running(service):
+            plane.nodes[0].executor.end(task_id, 1)
         await plane.until(lambda: not plane.running(service))
         await plane.stop_manager()
         newest = max(stored.updated_at for stored in plane.manager.store.view.all())

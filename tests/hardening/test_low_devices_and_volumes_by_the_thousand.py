@@ -7,13 +7,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from skep.engine.containers.container import Container, Registry
 from skep.engine.containers.devices import mapped
 from skep.engine.containers.record import MountRecord, Record
+from skep.engine.volumes import VolumeRecord
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument
 from skep.model.container import ContainerConfig, DeviceMapping, HostConfig
@@ -73,10 +73,11 @@ def _user_of(id_: str, volume: str) -> Container:
 async def test_a_thousand_volumes_are_listed_at_once(host: EngineHost) -> None:
     """3,000 volumes beside 1,000 containers took more than a second of the event loop."""
     volumes, registry = host.engine.volumes, host.engine._registry
-    record = SimpleNamespace(name="", labels={}, options={}, created_at=utc_now())
     for number in range(3000):
         name = f"many-{number}"
-        volumes._records[name] = SimpleNamespace(**{**vars(record), "name": name})
+        volumes._records[name] = VolumeRecord(
+            name=name, labels={}, options={}, created_at=utc_now()
+        )
     users = [_user_of(f"{number:064x}", f"many-{number}") for number in range(1000)]
     for user in users:
         registry.add(user)

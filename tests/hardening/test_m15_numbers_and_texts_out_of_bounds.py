@@ -150,7 +150,7 @@ def test_names_and_bytes_that_cannot_be(daemon: DaemonHost, container: str) -> N
 async def test_a_body_that_comes_too_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skep.api.request._BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("skep.http.request._BODY_TIMEOUT_S", 0.1)
     server = Server(object(), [f"unix://{tmp_path / 'sock'}"])  # type: ignore[arg-type]
     await server.start()
     reader, writer = await asyncio.open_unix_connection(str(tmp_path / "sock"))

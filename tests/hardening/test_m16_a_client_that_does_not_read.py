@@ -25,7 +25,7 @@ WRITE = f"yes {LINE.decode().strip()} | head -n {LINES}"
 async def served(tmp_path: Path) -> AsyncIterator[tuple[EngineHost, Path]]:
     sock = tmp_path / "api.sock"
     async with engine_host(tmp_path) as host:
-        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])  # type: ignore[arg-type]
+        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])
         await server.start()
         yield host, sock
         await server.stop()
@@ -62,7 +62,7 @@ async def everything(client: socket.socket, pause_s: float = 0.0) -> dict[int, b
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skep.api.hijack.ATTACH_PATIENCE_S", 0.5, raising=False)
+    monkeypatch.setattr("skep.api.attached.ATTACH_PATIENCE_S", 0.5, raising=False)
 
 
 async def test_it_is_let_go_and_told_and_the_container_goes_on(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +56,8 @@ async def sock(tmp_path: Path) -> AsyncIterator[Path]:
     async def exec_inspect(name: str) -> Any:
         return SimpleNamespace(process_config=SimpleNamespace(tty=True), open_stdin=True)
 
-    async def exec_start(name: str, wish: Any) -> Echo:
+    async def exec_start(name: str, wish: Any, begin: Callable[[], Awaitable[None]]) -> Echo:
+        await begin()
         return Echo()
 
     containers = SimpleNamespace(

@@ -51,7 +51,8 @@ def _entry(root: Path, path: Path, first_names: dict[int, str]) -> tuple[object,
 
 def _grow(root: Path, dice: random.Random) -> None:
     """A tree of every kind of file, with owners, modes, times, links and attributes."""
-    folders, files = [root], []
+    folders = [root]
+    files: list[Path] = []
     for number in range(60):
         path = dice.choice(folders) / f"{number} {dice.choice('aé')}"
         kind = dice.randrange(8)

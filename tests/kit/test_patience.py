@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 
@@ -14,19 +16,22 @@ from skep.kit.patience import PatientSelector, patient_with
 
 _LINES = 250
 
+T = TypeVar("T")
+Crowd: TypeAlias = list[tuple[socket.socket, socket.socket]]
+
 
 class CountingSelector(PatientSelector):
     """Counts how often the loop got up."""
 
     looks = 0
 
-    def select(self, timeout=None):
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.looks += 1
         return super().select(timeout)
 
 
 @pytest.fixture
-def crowd() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+def crowd() -> Iterator[Crowd]:
     """Pairs of connected sockets; the first of each is patient."""
     with ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(_LINES)]
@@ -38,7 +43,10 @@ def crowd() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
         yield pairs
 
 
-def run(main, selector=None):
+def run(
+    main: Callable[[asyncio.AbstractEventLoop], Coroutine[Any, Any, T]],
+    selector: PatientSelector | None = None,
+) -> T:
     loop = asyncio.SelectorEventLoop(selector or PatientSelector())
     try:
         return loop.run_until_complete(main(loop))
@@ -46,7 +54,7 @@ def run(main, selector=None):
         loop.close()
 
 
-def test_a_crowd_is_heard_whole_and_in_handfuls(crowd) -> None:
+def test_a_crowd_is_heard_whole_and_in_handfuls(crowd: Crowd) -> None:
     selector = CountingSelector()
 
     def speak() -> None:
@@ -54,10 +62,14 @@ def test_a_crowd_is_heard_whole_and_in_handfuls(crowd) -> None:
             other.send(b"x")
             time.sleep(0.001)
 
-    async def main(loop):
-        heard = []
+    async def main(loop: asyncio.AbstractEventLoop) -> tuple[int, int]:
+        heard: list[bytes] = []
+
+        def hear(line: socket.socket) -> None:
+            heard.append(line.recv(1))
+
         for line, _ in crowd:
-            loop.add_reader(line, lambda line=line: heard.append(line.recv(1)))
+            loop.add_reader(line, hear, line)
         await asyncio.sleep(0.3)  # longer than anything keeps it awake
         looks = selector.looks
         await asyncio.to_thread(speak)
@@ -71,10 +83,10 @@ def test_a_crowd_is_heard_whole_and_in_handfuls(crowd) -> None:
     assert looks < _LINES / 3  # a quarter of a second, in moments of 20 ms
 
 
-def test_who_is_not_of_the_crowd_keeps_the_loop_awake(crowd) -> None:
+def test_who_is_not_of_the_crowd_keeps_the_loop_awake(crowd: Crowd) -> None:
     """A chain of answers is not slowed down at every step."""
 
-    async def main(loop):
+    async def main(loop: asyncio.AbstractEventLoop) -> float:
         there, here = socket.socketpair()
         with there, here:
             for each in (there, here):
@@ -90,8 +102,8 @@ def test_who_is_not_of_the_crowd_keeps_the_loop_awake(crowd) -> None:
     assert run(main) < 1.0  # 300 waits of 20 ms would be 6 s
 
 
-def test_timers_are_kept(crowd) -> None:
-    async def main(loop):
+def test_timers_are_kept(crowd: Crowd) -> None:
+    async def main(loop: asyncio.AbstractEventLoop) -> float:
         await asyncio.sleep(0.3)
         began = time.monotonic()
         for _ in range(50):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -55,7 +56,7 @@ async def test_a_source_that_answers_again_has_its_seats_again(gate: threading.E
 
 async def test_a_crowd_at_one_source_waits_in_turn() -> None:
     outside = Outside(seats=2)
-    assert await asyncio.gather(*(outside.call("/a", lambda n=n: n) for n in range(50))) == list(
+    assert await asyncio.gather(*(outside.call("/a", partial(int, n)) for n in range(50))) == list(
         range(50)
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,10 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from skep.kit.clock import utc_now
+from skep.manager import agenda
+from skep.manager.agenda import Agendas
 from skep.manager.loop import Loop
+from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
 from skep.model.base import Version
-from skep.store.change import Create, Event, Update, View
+from skep.store.change import Change, Commit, Create, Event, Update, View
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 from skep.testing import builders as b
@@ -36,7 +39,9 @@ class Recorder:
     def everything(self, view: View) -> Iterable[str]:
         return [service.id for service in view.services()]
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         self.asked.append(keys)
         plan = self.plans.pop(0) if self.plans else Plan()
         if isinstance(plan, Exception):
@@ -97,3 +102,80 @@ async def test_a_key_that_cannot_be_planned_holds_up_no_other(tmp_path: Path) ->
         await room.until_asked(4)
     together = frozenset({"a", "b"})
     assert room.asked[1:4] == [together, frozenset({"a"}), frozenset({"b"})]
+
+
+def births(*names: str) -> list[Create]:
+    return [Create(b.service(name=name)) for name in names]
+
+
+async def test_what_is_left_of_a_large_plan_follows_in_commits_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agenda, "_A_SLICE", 2)
+    room = Recorder()
+    room.plans = [Plan(changes=tuple(births("a")), rest={"web": iter(births("b", "c", "d"))})]
+    async with driven(tmp_path, room) as store:
+        await room.until_asked(4)
+        assert [store.view.service(name) is not None for name in "abcd"] == [True] * 4
+    assert room.asked[0] == frozenset({"web"})
+    assert frozenset({"b", "c"}) in room.asked, "two of them are one commit"
+
+
+def test_what_is_left_is_forgotten_when_its_key_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The new look knows better. What is left of another key goes on."""
+    monkeypatch.setattr(agenda, "_A_SLICE", 2)
+    room = Recorder()
+    other = b.service(name="other")
+    rest: dict[str, Iterator[Change]] = {
+        "web": iter(births("b1", "b2", "b3")),
+        "other": iter(births("c1", "c2", "c3")),
+    }
+    agendas = Agendas([room], b.ids())
+    view = b.view(b.service(name="web"), other)
+    agendas.look_at_all(view)
+    room.plans = [Plan(rest=rest)]
+    turns = []
+    for number in range(3):
+        turn = agendas.next_turn(view, b.at(number))
+        while turn is None:
+            turn = agendas.next_turn(view, b.at(number))
+        turns.append(turn)
+        agendas.settle(turn, None, b.at(number))
+    assert [turn.plan.changes for turn in turns] == [
+        (),
+        tuple(births("b1", "c1")),
+        tuple(births("b2", "c2")),
+    ]
+    agendas.follow(Commit(9, (Event("service", "update", None, b.service(name="web")),)), view)
+    again = agendas.next_turn(view, b.at(5)) or agendas.next_turn(view, b.at(5))
+    assert again is not None
+    assert again.keys == frozenset({"web"})
+    agendas.settle(again, None, b.at(5))
+    left = agendas.next_turn(view, b.at(6))
+    assert left is not None
+    assert left.plan.changes == tuple(births("c3"))
+
+
+async def test_a_slice_that_is_refused_has_its_keys_looked_at_again(tmp_path: Path) -> None:
+    room = Recorder()
+    stale = replace(b.service(name="web"), version=Version(99))
+    room.plans = [Plan(rest={"web": iter([Update(stale), *births("b")])})]
+    async with driven(tmp_path, room) as store:
+        await room.until_asked(2)
+        assert store.view.service("b") is None, "all or none of a slice"
+    assert room.asked == [frozenset({"web"})] * 2
+
+
+@pytest.mark.logs_errors("cannot plan")
+async def test_a_rest_that_cannot_be_made_is_trouble_of_its_keys(tmp_path: Path) -> None:
+    def broken() -> Iterator[Change]:
+        yield from births("b")
+        raise ValueError("the next one cannot be made")
+
+    room = Recorder()
+    room.plans = [Plan(rest={"web": broken()})]
+    async with driven(tmp_path, room):
+        await room.until_asked(2)
+    assert room.asked == [frozenset({"web"})] * 2

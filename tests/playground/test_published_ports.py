@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from skep.testing.daemon import until
@@ -14,6 +16,12 @@ def hostnames_on(nodes: PlaygroundHost, name: str) -> set[str]:
     """Of the service's containers on the node: what WEB says when it is asked."""
     containers = nodes.get("/containers/json", name)
     return {container["Id"][:12] for container in containers}
+
+
+def until_answered(
+    nodes: PlaygroundHost, source: str, target: str, port: int, expected: set[str]
+) -> None:
+    until(lambda: answered(nodes, source, target, port) == expected)
 
 
 def asked(nodes: PlaygroundHost, source: str, target: str, port: int) -> set[str]:
@@ -42,11 +50,11 @@ def test_a_node_answers_with_all_its_tasks_whoever_asks(nodes: PlaygroundHost) -
     nodes.create("web", "--replicas", "6", "-p", "8080:5000", "--no-resolve-image", WEB)
     nodes.until_running("web", 6)
     for target in nodes.names:
-        until(lambda target=target: answers(nodes, "n1", target, 8080))
+        until(partial(answers, nodes, "n1", target, 8080))
         for source in nodes.names:
             expected = hostnames_on(nodes, target)
             assert len(expected) == 2
-            until(lambda s=source, t=target, e=expected: answered(nodes, s, t, 8080) == e)
+            until_answered(nodes, source, target, 8080, expected)
 
 
 def test_a_program_in_a_node_reaches_the_ports_of_the_others(nodes: PlaygroundHost) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from skep.agent.identity import Identity
 from skep.kit.clock import utc_now
@@ -240,7 +241,7 @@ async def test_a_certificate_of_this_root_for_a_cluster_of_another_name_is_refus
 ) -> None:
     """Two clusters may be made with one certificate authority."""
     secrets = secrets_of(plane)
-    named = authority.replace(secrets, id="another")
+    named = replace(secrets, id="another")
     files = identity(tmp_path / "other", named, good.id, roots=secrets.root_certificate)
     assert await answer_to(plane, files) == Goodbye("the certificate is another cluster's")
 

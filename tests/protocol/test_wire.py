@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,11 +29,9 @@ from skep.protocol.wire import BadFrame, FrameReader, WireLink, pack
 async def pair() -> tuple[WireLink[Any, Any], WireLink[Any, Any]]:
     """An agent's end and a manager's, over a socket pair."""
     loop = asyncio.get_running_loop()
-    ends = []
+    ends: list[WireLink[Any, Any]] = []
     for end, incoming in zip(socket.socketpair(), (FromManager, FromAgent), strict=True):
-        _, link = await loop.create_connection(
-            lambda incoming=incoming: WireLink(incoming), sock=end
-        )
+        _, link = await loop.create_connection(partial(WireLink[Any, Any], incoming), sock=end)
         ends.append(link)
     return ends[0], ends[1]
 

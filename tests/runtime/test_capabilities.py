@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from skep.kit.errors import InvalidArgument
-from skep.runtime.capabilities import BY_BIT, DEFAULT, from_mask, of_this_host, resolve
+from skep.model.rules.process import CAPABILITIES
+from skep.runtime.capabilities import DEFAULT, from_mask, of_this_host, resolve
 
-ALL = frozenset(BY_BIT)
+ALL = frozenset(CAPABILITIES)
 
 
 @pytest.mark.parametrize(

@@ -43,14 +43,10 @@ def test_the_host_name_needs_a_namespace_of_its_own() -> None:
     assert "sysctl" not in shared["linux"]
 
 
-def test_ports_and_ping_are_free_in_a_network_of_its_own() -> None:
-    own = config(netns="/run/n", sysctls={"net.core.somaxconn": "9"})["linux"]["sysctl"]
-    assert own == {
-        "net.ipv4.ip_unprivileged_port_start": "0",
-        "net.ipv4.ping_group_range": "0 2147483647",
-        "net.core.somaxconn": "9",
-    }
-    assert "sysctl" not in config()["linux"]
+def test_settings_are_those_asked_for_as_the_sandbox_has_ours() -> None:
+    asked = {"net.core.somaxconn": "9"}
+    assert config(netns="/run/n", sysctls=asked)["linux"]["sysctl"] == asked
+    assert "sysctl" not in config(netns="/run/n")["linux"]
 
 
 def test_privileged_has_no_masks_no_read_only_paths_and_every_device() -> None:
@@ -81,6 +77,8 @@ def test_devices_are_denied_then_allowed_in_order() -> None:
     [
         (Resources(), {}),
         (Resources(nano_cpus=1_500_000_000), {"cpu": {"quota": 150_000, "period": 100_000}}),
+        (Resources(nano_cpus=3_000_000), {"cpu": {"quota": 1_000, "period": 333_334}}),
+        (Resources(nano_cpus=1_000_000), {"cpu": {"quota": 1_000, "period": 1_000_000}}),
         (Resources(cpu_quota_us=5, cpu_period_us=7), {"cpu": {"quota": 5, "period": 7}}),
         (Resources(cpuset_cpus="0-1", cpu_shares=2), {"cpu": {"shares": 2, "cpus": "0-1"}}),
         (Resources(memory_bytes=10), {"memory": {"limit": 10, "swap": 20}}),

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from skep.kit.errors import InvalidArgument
-from skep.runtime.capabilities import BY_BIT, DEFAULT
+from skep.model.rules.process import CAPABILITIES
+from skep.runtime.capabilities import DEFAULT
 from skep.runtime.seccomp import default_filter, default_profile, user_profile
 
 REFUSED_BY_DOCKER = (
@@ -74,7 +75,7 @@ def test_a_capability_opens_its_calls(capability: str, call: str) -> None:
 
 def test_never_allowed_not_even_with_every_capability() -> None:
     never = {"kexec_load", "keyctl", "add_key", "pivot_root", "swapon", "userfaultfd"}
-    assert allowed(frozenset(BY_BIT)) & never == set()
+    assert allowed(frozenset(CAPABILITIES)) & never == set()
 
 
 def test_clone_makes_no_namespaces_and_clone3_does_not_exist() -> None:

@@ -7,32 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
+from skep.engine import EndpointWish, HostEntry, PortWish, Wish
 from skep.kit.clock import NS_PER_S
-from skep.model.container import (
-    ContainerCreate,
-    EndpointIPAMConfig,
-    EndpointSettings,
-    HostConfig,
-    LogConfig,
-    NetworkingConfig,
-    PortBinding,
-)
+from skep.model.container import ContainerConfig, EndpointSettings, HostConfig, LogConfig
 from skep.model.defaults import container as container_spec
+from skep.model.defaults import stop_grace_ns
 from skep.model.node import Node
 from skep.model.service import (
     ContainerSpec,
     DNSConfig,
     GenericResource,
     Limit,
-    Mount,
     PortConfig,
     Privileges,
     ResourceRequirements,
+    TaskSpec,
 )
 from skep.model.task import Task, task_name
-from skep.model.template import Context, context_of, expand
+from skep.model.template import context_of, expanded
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 _PREDEFINED = {"host": "host", "bridge": "default", "none": "none"}
@@ -51,51 +43,53 @@ def managed_labels(task: Task) -> dict[str, str]:
     }
 
 
-def container_wish(task: Task, node: Node) -> ContainerCreate:
-    """The container that the task asks for. Raises InvalidArgument for an unknown template."""
-    spec = container_spec(task.spec)
-    context = context_of(task, node)
-    env = [expand(entry, context) for entry in spec.env]
-    return ContainerCreate(
+def container_wish(task: Task, node: Node) -> Wish:
+    """The container that the task asks for. Raises InvalidArgument for its templates."""
+    spec = expanded(container_spec(task.spec), context_of(task, node))
+    return Wish(
+        config=_config(task, spec),
+        host=_host_config(task, spec),
+        ports=tuple(map(_host_port, host_ports(task))),
+        hosts=tuple(entry for line in spec.hosts for entry in _host_entries(line)),
+        endpoints=_endpoints(task),
+    )
+
+
+def _config(task: Task, spec: ContainerSpec) -> ContainerConfig:
+    return ContainerConfig(
         image=spec.image,
-        hostname=expand(spec.hostname, context),
+        hostname=spec.hostname,
         user=spec.user,
         tty=spec.tty,
         open_stdin=spec.open_stdin,
-        env=env + _generic_env(task.assigned_generic_resources),
+        env=spec.env + _generic_env(task.assigned_generic_resources),
         entrypoint=list(spec.command) or None,
         cmd=list(spec.args) or None,
         healthcheck=spec.healthcheck,
         working_dir=spec.dir,
         labels=spec.labels,
         stop_signal=spec.stop_signal,
-        stop_timeout=stop_grace_s(spec),
-        exposed_ports={port: {} for port in _host_ports(task.ports)},
-        host_config=_host_config(task, spec, context),
-        networking_config=NetworkingConfig(endpoints_config=_endpoints(task)),
+        stop_timeout=stop_grace_s(task.spec),
     )
 
 
-def stop_grace_s(spec: ContainerSpec) -> int:
-    """Seconds between the stop signal and the kill, rounded up; Swarm's default is 10."""
-    if spec.stop_grace_period is None:
-        return 10
-    return -(-spec.stop_grace_period // NS_PER_S)
+def stop_grace_s(spec: TaskSpec) -> int:
+    """Seconds between the stop signal and the kill, rounded up."""
+    return -(-stop_grace_ns(spec) // NS_PER_S)
 
 
-def _host_config(task: Task, spec: ContainerSpec, context: Context) -> HostConfig:
+def _host_config(task: Task, spec: ContainerSpec) -> HostConfig:
     limits = (task.spec.resources or ResourceRequirements()).limits or Limit()
     dns = spec.dns_config or DNSConfig()
     driver = task.spec.log_driver
     return HostConfig(
-        mounts=[_mount(mount, context) for mount in spec.mounts],
+        mounts=spec.mounts,
         nano_cpus=limits.nano_cpus,
         memory=limits.memory_bytes,
         pids_limit=limits.pids or None,
         dns=dns.nameservers,
         dns_search=dns.search,
         dns_options=dns.options,
-        extra_hosts=[entry for line in spec.hosts for entry in _extra_hosts(line)],
         log_config=LogConfig(type=driver.name, config=driver.options) if driver else LogConfig(),
         sysctls=spec.sysctls,
         cap_add=spec.capability_add,
@@ -106,21 +100,14 @@ def _host_config(task: Task, spec: ContainerSpec, context: Context) -> HostConfi
         oom_score_adj=spec.oom_score_adj,
         group_add=spec.groups,
         security_opt=_security_options(spec.privileges or Privileges()),
-        port_bindings=_host_ports(task.ports),
         network_mode=_network_mode(task),
     )
 
 
-def _extra_hosts(line: str) -> list[str]:
-    """`10.0.0.1 db db.local` (hosts-file order) as the engine's `name:address` entries."""
+def _host_entries(line: str) -> list[HostEntry]:
+    """A line in the order of a hosts file: `10.0.0.1 db db.local`."""
     address, *names = line.split()
-    return [f"{name}:{address}" for name in names]
-
-
-def _mount(mount: Mount, context: Context) -> Mount:
-    return msgspec.structs.replace(
-        mount, source=expand(mount.source, context), target=expand(mount.target, context)
-    )
+    return [HostEntry(name, address) for name in names]
 
 
 def _security_options(privileges: Privileges) -> list[str]:
@@ -136,18 +123,13 @@ def _security_options(privileges: Privileges) -> list[str]:
     return options
 
 
-def _host_ports(ports: Iterable[PortConfig]) -> dict[str, list[PortBinding]]:
-    bindings: dict[str, list[PortBinding]] = {}
-    for port in ports:
-        if port.publish_mode == "host":
-            host_port = str(port.published_port) if port.published_port else ""
-            binding = PortBinding(host_port=host_port)
-            bindings.setdefault(_container_port(port), []).append(binding)
-    return bindings
+def host_ports(task: Task) -> list[PortConfig]:
+    """Those that are the task's own, on its node alone."""
+    return [port for port in task.ports if port.publish_mode == "host"]
 
 
-def _container_port(port: PortConfig) -> str:
-    return f"{port.target_port}/{port.protocol}"
+def _host_port(port: PortConfig) -> PortWish:
+    return PortWish(port=port.target_port, protocol=port.protocol, host_port=port.published_port)
 
 
 def _network_mode(task: Task) -> str:
@@ -157,16 +139,17 @@ def _network_mode(task: Task) -> str:
     return "default"
 
 
-def _endpoints(task: Task) -> dict[str, EndpointSettings]:
-    """Cluster networks are joined by id, at the address that the manager gave."""
-    return {
-        attachment.network.id: EndpointSettings(
-            aliases=attachment.aliases or None,
-            ipam_config=EndpointIPAMConfig(ipv4_address=attachment.addresses[0].partition("/")[0]),
+def _endpoints(task: Task) -> tuple[EndpointWish, ...]:
+    """Cluster networks are joined by id, at the addresses that the manager gave."""
+    return tuple(
+        EndpointWish(
+            network=attachment.network.id,
+            settings=EndpointSettings(aliases=attachment.aliases or None),
+            addresses=tuple(attachment.addresses),
         )
         for attachment in task.networks_attachments
         if attachment.addresses
-    }
+    )
 
 
 def _generic_env(resources: Iterable[GenericResource]) -> list[str]:

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import aclosing, suppress
-from functools import partial
 
 from msgspec.structs import replace
 
 from skep.agent.container import (
     TASK_ID_LABEL,
     container_wish,
+    host_ports,
     managed_labels,
     stop_grace_s,
 )
-from skep.agent.executor import Backend, Exit, PublishedKey, Started
-from skep.engine import Engine
-from skep.engine.events import EventStream
-from skep.engine.networks import ServiceBackend, ServicePort
+from skep.agent.executor import Exit, Started
+from skep.engine import ContainerView, Engine, Wish
 from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
+from skep.kit.history import Followed
 from skep.kit.jobs import whole
-from skep.model.container import ContainerCreate, ContainerInspect, WaitResult
 from skep.model.defaults import container as container_spec
+from skep.model.event import Event
 from skep.model.image import decode_registry_auth
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
 from skep.model.service import PortConfig
 from skep.model.task import ContainerStatus, Task, task_name
+from skep.network.values import PublishedPort
 from skep.protocol.messages import LogFrame, ReadLogs
 
 _UNHEALTHY = "dockerexec: unhealthy container"
@@ -42,7 +42,6 @@ class ContainerExecutor:
         self._engine = engine
         self._describe = describe
         self._networks: dict[str, Network] = {}
-        self._pulls: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def describe(self) -> NodeDescription:
         return self._describe()
@@ -59,7 +58,7 @@ class ContainerExecutor:
 
         Asked of the engine and not of our memory: we may have been killed before we left one.
         """
-        known = await self._engine.networks.list({"scope": ["swarm"]})
+        known = await self._engine.networks.list(lambda network: network.scope == "swarm")
         for network_id in {network.id for network in known} - self._networks.keys():
             try:
                 await self._engine.networks.remove_cluster_network(network_id)
@@ -67,51 +66,46 @@ class ContainerExecutor:
                 pass  # a container that is being removed is still on it: asked again after that
 
     async def create(self, task: Task, node: Node, registry_auth: str) -> None:
-        if await self._find(task) is not None:
+        if self._find(task) is not None:
             return
         await self._have_image(container_spec(task.spec).image, registry_auth)
         await whole(self._make(task, container_wish(task, node)))
 
-    async def _make(self, task: Task, wish: ContainerCreate) -> None:
+    async def _make(self, task: Task, wish: Wish) -> None:
         for attachment in task.networks_attachments:
             if network := self._networks.get(attachment.network.id):
                 await self._engine.networks.ensure_cluster_network(network)
-        await self._engine.containers.create(
-            wish, task_name(task), managed_labels=managed_labels(task)
-        )
+        await self._engine.containers.create_managed(wish, task_name(task), managed_labels(task))
 
     async def start(self, task: Task) -> Started:
-        container = await self._get(task)
-        if container.state.status == "created":
+        container = self._get(task)
+        if container.state == "created":
             await self._engine.containers.start(container.id)
-            container = await self._get(task)
+            container = self._get(task)
         return Started(
             container=ContainerStatus(
-                container_id=container.id,
-                pid=container.state.pid,
-                exit_code=container.state.exit_code,
+                container_id=container.id, pid=container.pid, exit_code=container.exit_code
             ),
-            host_ports=_host_ports(task, container),
-            ingress_address=_first_address(container),
+            host_ports=_as_published(host_ports(task), container.ports),
+            ingress_address=_first_ipv4(container.addresses),
         )
 
     async def healthy(self, task: Task) -> None:
-        container = await self._get(task)
-        if not container.state.health:
+        container = self._get(task)
+        if container.health is None:
             return
         async with aclosing(self._events_of(container.id)) as changes:
-            while (health := container.state.health) and health.status != "healthy":
-                if health.status == "unhealthy":
+            while container.health != "healthy":
+                if container.health == "unhealthy":
                     await self._kill(container.id)
                     raise SkepError(f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
-                if not container.state.running:
-                    code = container.state.exit_code
-                    raise SkepError(f"task: exited ({code}) before it was healthy")
+                if not container.running:
+                    raise SkepError(f"task: exited ({container.exit_code}) before it was healthy")
                 await anext(changes)
-                container = await self._get(task)
+                container = self._get(task)
 
     async def exited(self, task: Task) -> Exit:
-        container = await self._get(task)
+        container = self._get(task)
         waiting = asyncio.ensure_future(self._engine.containers.wait(container.id, "not-running"))
         sickness = asyncio.ensure_future(self._unhealthy(container))
         try:
@@ -120,35 +114,28 @@ class ContainerExecutor:
                 await self._kill(container.id)
                 await waiting
                 return Exit(_KILLED, f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
-            return await self._how_it_ended(task, await waiting)
+            return self._how_it_ended(task, (await waiting).status_code)
         finally:
             waiting.cancel()
             sickness.cancel()
 
     async def stop(self, task: Task) -> Exit | None:
-        grace_s = stop_grace_s(container_spec(task.spec))
+        grace_s = stop_grace_s(task.spec)
         try:
             await self._engine.containers.stop(task_name(task), timeout_s=grace_s)
         except NotFound:
             return None
         except NotModified:
             pass  # it had ended by itself
-        container = await self._find(task)
-        return Exit(container.state.exit_code) if container else None
+        container = self._find(task)
+        return Exit(container.exit_code) if container else None
 
     async def remove(self, task: Task) -> None:
         await self._remove(task_name(task))
         await self._leave_networks()
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
-        await self._engine.networks.publish(
-            {
-                ServicePort(protocol=protocol, published_port=port): tuple(
-                    ServiceBackend(address=b.address, target_port=b.port) for b in group
-                )
-                for (protocol, port), group in backends.items()
-            }
-        )
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
+        await self._engine.networks.publish(ports)
 
     async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
         for network_id in self._networks:
@@ -156,10 +143,10 @@ class ContainerExecutor:
                 self._engine.networks.set_names(network_id, names.get(network_id, {}))
 
     async def task_ids(self) -> set[str]:
-        return set(await self._tasks_containers())
+        return set(self._tasks_containers())
 
     async def remove_stray(self, task_id: str) -> None:
-        if name := (await self._tasks_containers()).get(task_id):
+        if name := self._tasks_containers().get(task_id):
             await self._remove(name)
 
     async def logs(self, task: Task, request: ReadLogs) -> AsyncIterator[LogFrame]:
@@ -178,7 +165,7 @@ class ContainerExecutor:
             yield LogFrame(parse_rfc3339_ns(stamp.decode()), chunk.stream, line.rstrip(b"\n"))
 
     async def _have_image(self, image: str, registry_auth: str) -> None:
-        """Pull the image unless it is here; tasks that need the same image share one pull.
+        """Pull the image unless it is here; a pull goes on when its task is wanted no more.
 
         An image that is here is used as it is: the client pins a digest when the registry knows
         one, so a newer image has another name here.
@@ -186,39 +173,20 @@ class ContainerExecutor:
         try:
             await self._engine.images.resolve(image)
         except NotFound:
-            key = (image, registry_auth)
-            pull = self._pulls.get(key)
-            if pull is None:
-                pull = asyncio.create_task(self._pull(image, registry_auth), name=f"pull {image}")
-                self._pulls[key] = pull
-                pull.add_done_callback(partial(self._pulled, key))
-            await asyncio.shield(pull)
+            await self._engine.images.fetch(image, decode_registry_auth(registry_auth))
 
-    def _pulled(self, key: tuple[str, str], pull: asyncio.Task[None]) -> None:
-        del self._pulls[key]
-        if not pull.cancelled():
-            pull.exception()  # every task that waited may be gone: an error for nobody is no news
-
-    async def _pull(self, image: str, registry_auth: str) -> None:
-        auth = decode_registry_auth(registry_auth)
-        async for _progress in self._engine.images.pull(image, auth):
-            pass
-
-    async def _tasks_containers(self) -> dict[str, str]:
+    def _tasks_containers(self) -> dict[str, str]:
         """Task id -> container id of everything here that is or was a task."""
-        found = await self._engine.containers.list(
-            all_containers=True, filters={"label": [TASK_ID_LABEL]}
-        )
-        return {container.labels[TASK_ID_LABEL]: container.id for container in found}
+        return self._engine.containers.labelled(TASK_ID_LABEL)
 
-    async def _find(self, task: Task) -> ContainerInspect | None:
+    def _find(self, task: Task) -> ContainerView | None:
         try:
-            return await self._engine.containers.inspect(task_name(task))
+            return self._engine.containers.view(task_name(task))
         except NotFound:
             return None
 
-    async def _get(self, task: Task) -> ContainerInspect:
-        container = await self._find(task)
+    def _get(self, task: Task) -> ContainerView:
+        container = self._find(task)
         if container is None:
             raise NotFound("task: its container is gone (removed by somebody else?)")
         return container
@@ -235,48 +203,41 @@ class ContainerExecutor:
         except (NotFound, Conflict):
             pass  # it ended by itself
 
-    async def _how_it_ended(self, task: Task, result: WaitResult) -> Exit:
-        container = await self._find(task)
-        code = result.status_code
-        if container is not None and container.state.oom_killed:
+    def _how_it_ended(self, task: Task, code: int) -> Exit:
+        container = self._find(task)
+        if container is not None and container.oom_killed:
             return Exit(
                 code, f"task: non-zero exit ({code}): out of memory (its limit was reached)"
             )
-        if container is not None and container.state.error:
-            return Exit(code, f"task: non-zero exit ({code}): {container.state.error}")
+        if container is not None and container.error:
+            return Exit(code, f"task: non-zero exit ({code}): {container.error}")
         return Exit(code)
 
-    async def _unhealthy(self, container: ContainerInspect) -> bool:
+    async def _unhealthy(self, container: ContainerView) -> bool:
         """True as soon as the container is unhealthy; never returns without a health check."""
-        if not container.state.health:
+        if container.health is None:
             await asyncio.get_running_loop().create_future()
         async with aclosing(self._events_of(container.id)) as changes:
-            while True:
-                now = await self._engine.containers.inspect(container.id)
-                if now.state.health and now.state.health.status == "unhealthy":
-                    return True
+            while self._engine.containers.view(container.id).health != "unhealthy":
                 await anext(changes)
+        return True
 
-    def _events_of(self, container_id: str) -> EventStream:
-        about = {"type": ["container"], "container": [container_id]}
-        return self._engine.events.stream(about)
+    def _events_of(self, container_id: str) -> Followed[Event]:
+        return self._engine.events.stream(lambda event: event.id == container_id)
 
 
-def _first_address(container: ContainerInspect) -> str:
+def _first_ipv4(addresses: Iterable[str]) -> str:
     """Where the host reaches the container."""
-    for endpoint in container.network_settings.networks.values():
-        if endpoint.ip_address:
-            return endpoint.ip_address
-    return ""
+    return next((address for address in addresses if ":" not in address), "")
 
 
-def _host_ports(task: Task, container: ContainerInspect) -> list[PortConfig]:
-    """Host-mode ports with the numbers that they really got, IPv4 and IPv6 counted once."""
-    got = container.network_settings.ports
+def _as_published(wanted: Iterable[PortConfig], got: Iterable[PublishedPort]) -> list[PortConfig]:
+    """Host-mode ports with the numbers that they really got, each once."""
     found = [
-        replace(port, published_port=int(binding.host_port))
-        for port in task.ports
-        if port.publish_mode == "host"
-        for binding in got.get(f"{port.target_port}/{port.protocol}") or ()
+        replace(port, published_port=place.host_port)
+        for port in wanted
+        for place in got
+        if place.protocol == port.protocol
+        and any(backend.port == port.target_port for backend in place.backends)
     ]
     return [port for n, port in enumerate(found) if port not in found[:n]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Protocol
 
 import msgspec
@@ -10,8 +10,8 @@ import msgspec
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
 from skep.model.service import PortConfig
-from skep.model.service import Protocol as ProtocolName
 from skep.model.task import ContainerStatus, Task
+from skep.network.values import PublishedPort
 from skep.protocol.messages import LogFrame, ReadLogs
 
 
@@ -29,17 +29,6 @@ class Started(msgspec.Struct, frozen=True):
     container: ContainerStatus
     host_ports: list[PortConfig] = []
     ingress_address: str = ""
-
-
-class Backend(msgspec.Struct, frozen=True, order=True):
-    """A task that answers on a published port: its address and the port it listens on."""
-
-    address: str
-    port: int
-
-
-PublishedKey = tuple[ProtocolName, int]
-"""Protocol and published port."""
 
 
 class Executor(Protocol):
@@ -83,8 +72,9 @@ class Executor(Protocol):
         """Forget the container and all that was made for it. Idempotent."""
         ...
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
-        """The whole set of ingress ports that this node's tasks answer on."""
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
+        """The whole set of ingress ports that this node's tasks answer on, each with those tasks
+        behind it: their addresses, and the ports that they listen on."""
         ...
 
     async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:

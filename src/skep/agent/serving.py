@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from skep.agent.controller import Controller
-from skep.agent.executor import Backend, Executor, PublishedKey
+from skep.agent.executor import Executor
 from skep.kit.batch import Batch
 from skep.kit.errors import SkepError
+from skep.model.service import Transport
 from skep.model.states import TaskState
 from skep.model.task import Task
+from skep.network.values import Backend, PublishedPort
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Serving:
                 await self._found.wait()
         self._found.set()
         await self._executor.set_names(names_of(self._controllers.values()))
-        await self._executor.publish(backends_of(self._controllers.values()))
+        await self._executor.publish(ports_of(self._controllers.values()))
 
 
 def _is_sought(controller: Controller) -> bool:
@@ -84,21 +86,25 @@ def can_be_reached(task: Task) -> bool:
     return bool(task.ports or task.networks_attachments)
 
 
-def backends_of(controllers: Iterable[Controller]) -> dict[PublishedKey, tuple[Backend, ...]]:
-    """Which of the node's tasks answer on which published port, in a settled order.
+def ports_of(controllers: Iterable[Controller]) -> tuple[PublishedPort, ...]:
+    """The node's ingress ports, each with the tasks that answer on it, in a settled order.
 
     A port whose tasks all stopped is still there, with nobody behind it: callers are refused at
     once instead of left waiting.
     """
-    backends: dict[PublishedKey, list[Backend]] = {}
+    found: dict[tuple[Transport, int], list[Backend]] = {}
     for controller in controllers:
         for port in controller.task.ports:
             if port.publish_mode != "ingress" or not _counts(controller):
                 continue
-            group = backends.setdefault((port.protocol, port.published_port), [])
+            group = found.setdefault((port.protocol, port.published_port), [])
             if controller.serving and controller.started and controller.started.ingress_address:
-                group.append(Backend(controller.started.ingress_address, port.target_port))
-    return {key: tuple(sorted(group)) for key, group in sorted(backends.items())}
+                address = controller.started.ingress_address
+                group.append(Backend(address=address, port=port.target_port))
+    return tuple(
+        PublishedPort(host_port=number, protocol=protocol, backends=tuple(sorted(group)))
+        for (protocol, number), group in sorted(found.items())
+    )
 
 
 def _counts(controller: Controller) -> bool:

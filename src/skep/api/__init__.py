@@ -7,7 +7,7 @@
 every request passes through.
 """
 
-from skep.api.node import Node
 from skep.api.server import Server
+from skep.node import Node
 
 __all__ = ["Node", "Server"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skep.api.versions import HEADERS
-from skep.api.web import Response
+from skep.http.web import Response
 from skep.model.base import encode_json
 
 _JSON = HEADERS | {"Content-Type": "application/json"}

@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 from skep.api.query import parse_tail
 from skep.api.request import Request
 from skep.api.streams import frames
-from skep.api.web import StreamResponse
+from skep.http.web import StreamResponse
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine

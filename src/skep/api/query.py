@@ -1,9 +1,6 @@
-"""How the Engine API writes values in a query string and in headers: texts to values, no I/O."""
+"""How the Engine API writes values in a query string: texts to values, no I/O."""
 
 from __future__ import annotations
-
-import base64
-import binascii
 
 from skep.kit.clock import parse_moment_ns
 from skep.kit.errors import InvalidArgument
@@ -59,12 +56,3 @@ def parse_platform(text: str) -> Platform | None:
         raise InvalidArgument(f'invalid platform "{text}": write it as in linux/amd64')
     os, architecture, variant = [*parts, "", ""][:3]
     return Platform(architecture=architecture, os=os, variant=variant)
-
-
-def decode_base64(text: str, header: str) -> bytes:
-    """What a header carries in base64 (docker's URL-safe form, or the standard one)."""
-    plain = text.strip().translate(str.maketrans("+/", "-_"))
-    try:
-        return base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4))
-    except (binascii.Error, ValueError):
-        raise InvalidArgument(f"invalid {header} header: it is not base64") from None

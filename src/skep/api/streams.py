@@ -1,23 +1,17 @@
-"""Answers that are written while they are made: JSON lines, archives, logs.
-
-A source is asked for its next item only when the client took what came before (up to the socket's
-buffer), and is closed as soon as the client is gone.
-"""
+"""Answers that are written while they are made, in docker's forms: JSON lines, progress, frames."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from skep.api.request import Request
-from skep.api.versions import HEADERS, ApiVersion
-from skep.api.web import StreamResponse
+from skep.api.versions import ApiVersion
+from skep.http.streams import begin, closing
+from skep.http.web import StreamResponse
 from skep.kit.errors import SkepError
 from skep.model.base import encode_json
-
-T = TypeVar("T")
 
 STDOUT = 1
 STDERR = 2
@@ -38,13 +32,6 @@ def frame(stream: int, data: bytes) -> bytes:
 def stream_type(version: ApiVersion, terminal: bool) -> str:
     """The content type of a process's output: clients before 1.42 know only one."""
     return RAW_STREAM if terminal or version < (1, 42) else MULTIPLEXED_STREAM
-
-
-async def begin(request: Request, content_type: str) -> StreamResponse:
-    """Send the headers; the body follows in pieces."""
-    answer = StreamResponse(headers=HEADERS | {"Content-Type": content_type})
-    await answer.prepare(request.http)
-    return answer
 
 
 async def json_lines(request: Request, items: AsyncIterator[Any]) -> StreamResponse:
@@ -76,17 +63,6 @@ def _error_line(message: str) -> bytes:
     return encode_json({"errorDetail": {"message": message}, "error": message}) + b"\r\n"
 
 
-async def octets(
-    request: Request, chunks: AsyncIterator[bytes], content_type: str
-) -> StreamResponse:
-    """Bytes as they come."""
-    async with closing(chunks) as source:
-        answer = await begin(request, content_type)
-        async for chunk in source:
-            await answer.write(chunk)
-    return answer
-
-
 async def frames(
     request: Request, pieces: AsyncIterator[tuple[int, bytes]], terminal: bool
 ) -> StreamResponse:
@@ -103,13 +79,3 @@ async def frames(
             text = f"Error grabbing logs: {error}\n".encode()
             await answer.write(text if terminal else frame(SYSTEM_ERROR, text))
     return answer
-
-
-@asynccontextmanager
-async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Close a source when its reader is done, also one that it never began to read."""
-    try:
-        yield items
-    finally:
-        if (aclose := getattr(items, "aclose", None)) is not None:
-            await aclose()

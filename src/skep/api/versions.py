@@ -9,7 +9,7 @@ from skep.kit.errors import InvalidArgument
 
 ApiVersion = tuple[int, int]
 
-OLDEST: ApiVersion = (1, 41)
+OLDEST: ApiVersion = (1, 24)
 NEWEST: ApiVersion = (1, 50)
 
 SERVER = f"Docker/{NEWEST[0]}.{NEWEST[1]} skep/{__version__} (linux)"

@@ -4,25 +4,31 @@ Start at engine.py (`Engine`, the facade); its five attributes are the doors to 
 """
 
 from skep.engine.containers.containers import AttachedStream, Containers, WaitCondition
+from skep.engine.containers.extra_hosts import HostEntry
+from skep.engine.containers.ports import PortWish
+from skep.engine.containers.view import ContainerView
+from skep.engine.containers.wish import EndpointWish, Wish
 from skep.engine.engine import Engine
 from skep.engine.events import Events
 from skep.engine.filters import Filters
 from skep.engine.networks.networks import Networks
-from skep.engine.networks.services import ServiceBackend, ServicePort
 from skep.engine.settings import AddressPool, EngineSettings
 from skep.engine.volumes import Volumes
 
 __all__ = [
     "AddressPool",
     "AttachedStream",
+    "ContainerView",
     "Containers",
+    "EndpointWish",
     "Engine",
     "EngineSettings",
     "Events",
     "Filters",
+    "HostEntry",
     "Networks",
-    "ServiceBackend",
-    "ServicePort",
+    "PortWish",
     "Volumes",
     "WaitCondition",
+    "Wish",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from skep.kit.clock import NS_PER_S, parse_moment_ns
 from skep.kit.errors import InvalidArgument
+from skep.kit.labels import has_labels
 from skep.kit.numbers import shortened
 
 Filters = Mapping[str, Collection[str]]
@@ -31,15 +32,6 @@ def flag(filters: Mapping[str, Collection[str]], key: str) -> bool | None:
     if values <= {"0", "false", "f"}:
         return False
     raise InvalidArgument(f"invalid filter '{key}={sorted(values)}'")
-
-
-def has_labels(labels: Mapping[str, str], wanted: Iterable[str]) -> bool:
-    """Whether all of `key` or `key=value` are among the labels."""
-    for word in wanted:
-        key, equals, value = word.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
 
 
 def passes_labels(labels: Mapping[str, str], filters: Mapping[str, Collection[str]]) -> bool:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import math
 import os
-import re
 import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -24,12 +23,11 @@ from msgspec.structs import replace
 
 from skep.engine.events import Events
 from skep.engine.filters import Filters, check_filters, flag, passes_labels
+from skep.engine.record_files import Unreadable, read_record
 from skep.kit.clock import utc_now
 from skep.kit.errors import (
-    UNDECODABLE,
     Conflict,
     Internal,
-    InvalidArgument,
     NotFound,
     Unavailable,
     Unimplemented,
@@ -38,7 +36,6 @@ from skep.kit.files import (
     close_folder,
     disk_usage_bytes,
     is_bare,
-    reason_of,
     sweep_away,
     write_atomically,
 )
@@ -47,18 +44,16 @@ from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
 from skep.kit.threads import Outside
 from skep.model.bounds import Moment
+from skep.model.rules.names import check_volume_name, is_volume_name
+from skep.model.rules.volumes import check_volume_options
 from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, VolumeUsage
 
 _log = logging.getLogger(__name__)
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_MOST_LETTERS = 255
-"""Of a folder's name."""
 _GONE = ".gone."
 _FILE = "volume.json"
-_OPTIONS = frozenset({"type", "o", "device"})
 _WALK_S = 60.0
 """For the size of a volume that others serve."""
 _UNKNOWN_BYTES = -1
@@ -236,7 +231,7 @@ class Volumes:
         for folder in sorted(self._root.iterdir()):
             if folder.name.startswith(_GONE):
                 sweep_away([folder])
-            elif not _NAME.fullmatch(folder.name) or not folder.is_dir():
+            elif not is_volume_name(folder.name) or not folder.is_dir():
                 _log.info("%s is no volume's", folder)
             elif is_bare(folder, ("_data",)):  # a create ends with the record
                 sweep_away([folder])
@@ -246,18 +241,15 @@ class Volumes:
     def _load(self, folder: Path) -> None:
         path = folder / _FILE
         try:
-            record = _RECORD.decode(path.read_bytes())
-            if record.name == folder.name:
-                self._records[record.name] = record
-                return
-            reason = f"it is the record of {record.name}"
-        except (OSError, *UNDECODABLE) as error:
-            reason = reason_of(error)
-        self._unreadable[folder.name] = problem = (
-            f"volume {folder.name}: its record {path} cannot be read ({reason}): restore that file,"
-            f" or take what you need from {folder} and remove it, and restart skep"
-        )
-        _log.error("%s", problem)
+            record = read_record(path, _RECORD, lambda record: record.name, folder.name)
+        except Unreadable as reason:
+            self._unreadable[folder.name] = problem = (
+                f"volume {folder.name}: its record {path} cannot be read ({reason}): restore that"
+                f" file, or take what you need from {folder} and remove it, and restart skep"
+            )
+            _log.error("%s", problem)
+        else:
+            self._records[record.name] = record
 
     def unmount_unused(self) -> None:
         """After a restart: what no container holds is not to stay mounted. Blocking."""
@@ -352,18 +344,6 @@ class Volumes:
         return VolumesList(volumes=rows)
 
 
-def check_volume_name(name: str) -> None:
-    """Raises InvalidArgument in docker's words."""
-    if len(name) > _MOST_LETTERS:
-        raise InvalidArgument(f"the volume's name has more than {_MOST_LETTERS} letters")
-    if not _NAME.fullmatch(name):
-        raise InvalidArgument(
-            f'"{name}" includes invalid characters for a local volume name, only'
-            ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed.'
-            " If you intended to pass a host directory, use absolute path"
-        )
-
-
 def _check(options: VolumeCreate) -> None:
     if options.name:
         check_volume_name(options.name)
@@ -373,15 +353,7 @@ def _check(options: VolumeCreate) -> None:
         )
     if options.cluster_volume_spec is not None:
         raise Unimplemented("ClusterVolumeSpec is not supported by this engine")
-    opts = options.driver_opts
-    for option in opts:
-        if option not in _OPTIONS:
-            raise InvalidArgument(
-                f"create {options.name}: invalid option: {option!r}: use type, o or device"
-            )
-    if opts and ("type" not in opts or "device" not in opts):
-        missing = "type" if "type" not in opts else "device"
-        raise InvalidArgument(f"create {options.name}: missing required option: {missing!r}")
+    check_volume_options(options.name, options.driver_opts)
 
 
 def _resolved(words: list[str]) -> list[str]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _BASE36 for second in _BASE36]
 _OBJECT_ID_LENGTH = 25
 
 
 def base36(number: int, length: int) -> str:
     """`number` in base 36, left-padded with zeros to `length` characters."""
-    digits = []
+    pairs = []
     while number:
-        number, digit = divmod(number, 36)
-        digits.append(_BASE36[digit])
-    return "".join(reversed(digits)).rjust(length, "0")
+        number, pair = divmod(number, 36 * 36)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs)).lstrip("0").rjust(length, "0")
 
 
 def new_id() -> str:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from skep.manager.faults import Faults
+from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
 from skep.store.change import Event, View
 
@@ -75,7 +76,9 @@ class CountingRoom(ABC, Generic[L]):
         self._view, self._revision = view, view.revision
         return (_ALL,) if news else ()
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         """Where no ledger is kept, one that is counted here is: every event before the view's
         revision was told, so it can follow from here."""
         in_step = self._view is view and self._revision == view.revision

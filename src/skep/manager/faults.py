@@ -37,6 +37,9 @@ class Troubles:
     def __contains__(self, key: str) -> bool:
         return key in self._errors
 
+    def __len__(self) -> int:
+        return len(self._errors)
+
     def note(self, name: str, error: Exception) -> timedelta:
         """After how long to try again."""
         said = f"{type(error).__name__}: {error}"

@@ -10,19 +10,23 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+
+import msgspec
 
 from skep.kit.errors import SkepError
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.protocol.messages import LogFrame, ReadLogs, Request
+from skep.protocol.calls import Stream
+from skep.protocol.log_frames import frames_of
+from skep.protocol.messages import ReadLogs
 from skep.store.change import Event
 from skep.store.store import Store
 
 _READ_AHEAD = 256
 
-Call = Callable[[str, Request], AsyncGenerator[list[LogFrame], None]]
+Call = Callable[[str, msgspec.Struct], AbstractAsyncContextManager[Stream]]
 
 
 class Unread(SkepError):
@@ -138,17 +142,19 @@ class ServiceLogs:
             tail=options.tail,
         )
         try:
-            async with aclosing(self._call(task.node_id, request)) as answers:
-                async for frames in answers:
-                    for frame in frames:
-                        yield ServiceLogLine(
-                            time_ns=frame.time_ns,
-                            stream=frame.stream,
-                            text=frame.line,
-                            node_id=task.node_id,
-                            service_id=task.service_id,
-                            task_id=task.id,
-                        )
+            async with (
+                self._call(task.node_id, request) as stream,
+                aclosing(frames_of(stream)) as frames,
+            ):
+                async for frame in frames:
+                    yield ServiceLogLine(
+                        time_ns=frame.time_ns,
+                        stream=frame.stream,
+                        text=frame.line,
+                        node_id=task.node_id,
+                        service_id=task.service_id,
+                        task_id=task.id,
+                    )
         except SkepError as error:
             problems.append(str(error))
 

@@ -7,12 +7,15 @@ What only the leader does is in `leadership.py`. Whoever needs the leader asks h
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+
+import msgspec
 
 from skep.kit.clock import SteadyClock
 from skep.kit.errors import SkepError, Unavailable
-from skep.kit.jobs import Jobs
+from skep.kit.jobs import Jobs, forever
 from skep.manager.ca.authority import Authority
 from skep.manager.ca.registrar import Registrar
 from skep.manager.control import Control
@@ -20,8 +23,8 @@ from skep.manager.dispatcher.session import decline
 from skep.manager.leadership import Leadership
 from skep.manager.logs import ServiceLogs
 from skep.manager.reception import Reception
+from skep.protocol.calls import Stream
 from skep.protocol.link import AgentLink, ManagerLink, local_link
-from skep.protocol.messages import LogFrame, Request
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 
@@ -78,6 +81,7 @@ class Manager:
     async def run(self) -> None:
         """Raises when the store can take nothing more, and leads no more then: a manager that only
         seems to decide is worse than none."""
+        self._jobs.start(forever("the story", self.control.story.run), "the story")
         try:
             await self.store.stands()
         except SkepError:
@@ -107,7 +111,7 @@ class Manager:
         else:
             await self.leadership.dispatcher.serve(link, node_id, addr)
 
-    def call(self, node_id: str, request: Request) -> AsyncGenerator[list[LogFrame], None]:
+    def call(self, node_id: str, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
         """Ask a node's engine. Raises Unavailable when nobody leads here, or the node has no
         session."""
         if self.leadership is None:

@@ -6,12 +6,13 @@ whatever it must remember stands in the objects, so a new leader plans as the ol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
+from skep.manager.observations import Seen
 from skep.store.change import Change, Event, View
 
 NewId = Callable[[], str]
@@ -23,12 +24,17 @@ class Plan(msgspec.Struct, frozen=True):
     `wake` maps a dirty key to the moment at which that key should be planned again though nothing
     changed. `explanations` are sentences for the log; the causes of changes travel in `Change.why`
     and in the objects. `faults` are what was left out because planning it went wrong, by name.
+
+    `rest` has, by key, the changes of a large plan that are too many for one commit: they are made
+    as they are committed, a slice at a time, each a commit of its own. As soon as the key is looked
+    at again, its rest is forgotten: the new look finds what is still to be done.
     """
 
     changes: tuple[Change, ...] = ()
     explanations: tuple[str, ...] = ()
     wake: dict[str, datetime] = {}
     faults: Mapping[str, Exception] = {}
+    rest: Mapping[str, Iterator[Change]] = {}
 
 
 class Room(Protocol):
@@ -47,8 +53,14 @@ class Room(Protocol):
         """All keys: what to plan when a manager starts or becomes leader."""
         ...
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         """Look at the keys and decide. No I/O, no clock, no chance that is not an argument.
+
+        `seen` is what was observed lately. It may be lost at any moment, so a room that heeds it
+        must plan sensibly without; and it makes no key dirty: such a room says in `wake` when to
+        look again.
 
         The loop commits the plan whole; if it is refused (somebody else wrote meanwhile), the same
         keys are planned again on the newer view.

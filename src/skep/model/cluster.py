@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S
-from skep.model.base import Object, Strict, Value
+from skep.model.base import Object, Specified, Strict, Value
 from skep.model.bounds import Count, DurationNs, Int64
 from skep.model.node import TLSInfo
 from skep.model.service import Driver
@@ -79,7 +79,7 @@ class JoinTokens(Value, frozen=True):
     manager: str = ""
 
 
-class Cluster(Object, frozen=True, kw_only=True):
+class Cluster(Specified, frozen=True, kw_only=True):
     """The one object of its kind; GET /swarm shows it with the join tokens added."""
 
     id: str

@@ -1,13 +1,13 @@
 """Containers as the Engine API writes them: what a caller asks for and what is shown of them.
 
 Source: Engine API 1.50 (ContainerConfig, HostConfig, EndpointSettings, ContainerInspectResponse,
-ContainerSummary, ExecInspect, ContainerStats). What is asked for is `Strict`: a key that docker
-does not have is an error. Which of its wishes the engine fulfils is engine/wishes.py's matter.
+ContainerSummary, ExecInspect, ContainerStats). What is asked for is `Strict`: every key that docker
+has or had is known. Which of its wishes the engine fulfils is engine/containers/wishes.py's matter.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -145,6 +145,8 @@ class ContainerUpdate(Resources, frozen=True, rename="pascal"):
 
 class HostConfig(Resources, frozen=True, rename="pascal"):
     """How it runs on this host. `masked_paths` and `readonly_paths` None are the default lists."""
+
+    unsupported: ClassVar = {"Capabilities": [], "DiskQuota": 0, "InitPath": ""}
 
     binds: list[str] = []
     container_id_file: str = field(name="ContainerIDFile", default="")

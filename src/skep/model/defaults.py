@@ -24,6 +24,7 @@ from skep.model.service import (
     ResourceRequirements,
     Resources,
     RestartPolicy,
+    Service,
     ServiceMode,
     ServiceSpec,
     TaskSpec,
@@ -57,8 +58,19 @@ def is_global(spec: ServiceSpec) -> bool:
     return spec.mode.global_ is not None
 
 
-def replicas(spec: ServiceSpec) -> int:
-    """How many slots a replicated service wants; 1 where nothing is said."""
+def replicas(service: Service) -> int:
+    """How many slots the service wants now: its spec's number, or the one beside it."""
+    beside = service.wanted_replicas
+    return replicas_of(service.spec) if beside is None else beside
+
+
+def wish_beside(service: Service, spec: ServiceSpec) -> int | None:
+    """`wanted_replicas` under a new spec: a user who names another number has the last word."""
+    return service.wanted_replicas if replicas_of(spec) == replicas_of(service.spec) else None
+
+
+def replicas_of(spec: ServiceSpec) -> int:
+    """How many slots the user of a replicated service asks for; 1 where nothing is said."""
     replicated = spec.mode.replicated
     if replicated is None or replicated.replicas is None:
         return 1
@@ -159,7 +171,7 @@ def with_defaults(spec: ServiceSpec) -> ServiceSpec:
             ),
             placement=placement(task),
         ),
-        mode=_complete_mode(spec),
+        mode=complete_mode(spec),
         update_config=update_config(spec),
         rollback_config=rollback_config(spec),
         endpoint_spec=replace(spec.endpoint_spec or _ENDPOINT, mode=endpoint_mode(spec)),
@@ -176,7 +188,8 @@ def _complete_container(spec: ContainerSpec) -> ContainerSpec:
     )
 
 
-def _complete_mode(spec: ServiceSpec) -> ServiceMode:
+def complete_mode(spec: ServiceSpec) -> ServiceMode:
+    """The mode with its name and number said."""
     if mode_name(spec) != "replicated":
         return spec.mode
-    return ServiceMode(replicated=ReplicatedService(replicas=replicas(spec)))
+    return ServiceMode(replicated=ReplicatedService(replicas=replicas_of(spec)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -235,6 +235,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 class RegistryAuth(msgspec.Struct, frozen=True, omit_defaults=True):
     """A registry's credentials, as `X-Registry-Auth` carries them."""
 
+    unsupported: ClassVar = {"registrytoken": ""}
+
     username: str = ""
     password: str = ""
     auth: str = ""
@@ -244,13 +246,17 @@ class RegistryAuth(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def decode_registry_auth(header: str) -> RegistryAuth | None:
-    """What an `X-Registry-Auth` header says (base64url of JSON, with or without padding).
+    """What an `X-Registry-Auth` header says: JSON in base64, docker's URL-safe form or the standard
+    one, with or without padding.
 
     None when it is empty or names nobody. Raises InvalidArgument.
     """
+    text = header.strip().translate(str.maketrans("+/", "-_"))
     try:
-        body = base64.b64decode(header + "=" * (-len(header) % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
-        raise InvalidArgument(f"invalid X-Registry-Auth header: {error}") from None
-    auth = decode_json(body, RegistryAuth, "X-Registry-Auth header") if body else RegistryAuth()
+        body = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise InvalidArgument("invalid X-Registry-Auth header: it is not base64") from None
+    if body.strip() in {b"", b"null"}:
+        return None
+    auth = decode_json(body, RegistryAuth, "X-Registry-Auth header")
     return auth if auth != RegistryAuth() else None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from skep.model.base import Object, Strict, Value
+from skep.model.base import Specified, Strict, Value
 from skep.model.bounds import Moment, Name, Text
 from skep.model.service import Platform, Resources
 
@@ -71,7 +71,7 @@ class ManagerStatus(Value, frozen=True, omit_defaults=False):
     addr: str = ""
 
 
-class Node(Object, frozen=True, kw_only=True):
+class Node(Specified, frozen=True, kw_only=True):
     """A node as stored and as GET /nodes shows it. `spec.role` is the wish, `role` the fact."""
 
     id: str

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S, ZERO_TIME
-from skep.model.base import Object, Strict, Value, Version
+from skep.model.base import Object, Specified, Strict, Value, Version
 from skep.model.bounds import Count, DurationNs, Int64, Moment, Name, Port, UInt32
 
-Protocol = Literal["tcp", "udp", "sctp"]
+Transport = Literal["tcp", "udp", "sctp"]
 
 
 class Driver(Strict, frozen=True):
@@ -148,6 +148,8 @@ class ContainerSpec(Strict, frozen=True):
     `hosts` lines are "address name…". `stop_grace_period` in ns, None = 10 s.
     """
 
+    unsupported: ClassVar = {"Capabilities": []}
+
     image: str = ""
     labels: dict[str, str] = {}
     command: list[str] = []
@@ -201,6 +203,8 @@ _GenericResources = Annotated[list[GenericResource], Meta(max_length=1_024)]
 class Limit(Strict, frozen=True):
     """What a container may use at most; 0 = no limit. `nano_cpus`: 10**9 is one processor."""
 
+    unsupported: ClassVar = {"GenericResources": []}
+
     nano_cpus: Int64 = field(name="NanoCPUs", default=0)
     memory_bytes: Int64 = 0
     pids: Int64 = field(name="Pids", default=0)
@@ -215,6 +219,8 @@ class Resources(Strict, frozen=True):
 
 
 class ResourceRequirements(Strict, frozen=True):
+    unsupported: ClassVar = {"SwapBytes": 0, "MemorySwappiness": -1}
+
     limits: Limit | None = None
     reservations: Resources | None = None
 
@@ -321,7 +327,7 @@ class PortConfig(Strict, frozen=True, omit_defaults=False):
     """A published port. `published_port` 0 = choose one (ingress: 30000-32767)."""
 
     name: Name = ""
-    protocol: Protocol = "tcp"
+    protocol: Transport = "tcp"
     target_port: Port = 0
     published_port: Port = 0
     publish_mode: Literal["ingress", "host"] = "ingress"
@@ -392,12 +398,16 @@ class JobStatus(Value, frozen=True, omit_defaults=False):
     last_execution: Moment = ZERO_TIME
 
 
-class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
+class Service(Specified, frozen=True, kw_only=True, omit_defaults=True):
     """A service as stored and as GET /services/{id} shows it.
 
     `spec_version` numbers the specs that the service had: it grows with each update, and a manual
     rollback brings the old number back with the old spec. Every task carries the one that it was
     made from.
+
+    `wanted_replicas` stands beside the spec for whoever counts better than a person (an
+    autoscaler): while it says a number, the spec's own is not heeded. Another number of a user's
+    takes it away (`defaults.wish_beside`).
     """
 
     id: str
@@ -412,6 +422,7 @@ class Service(Object, frozen=True, kw_only=True, omit_defaults=True):
     service_status: ServiceStatus | None = None
     spec_version: Version = Version()
     previous_spec_version: Version | None = None
+    wanted_replicas: Count | None = None
 
 
 class RegistryAuth(Object, frozen=True, kw_only=True):

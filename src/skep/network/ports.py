@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 
 from skep.kit.errors import Conflict, Internal
+from skep.model.service import Transport
 from skep.network import netns, words
-from skep.network.values import PublishedPort, Transport
+from skep.network.values import PublishedPort
 
 _SOCKETS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),

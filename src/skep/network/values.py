@@ -8,12 +8,10 @@ Whoever makes these values has checked them (`kit.pools` for subnets and address
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
-Transport = Literal["tcp", "udp", "sctp"]
-
+from skep.model.service import Transport
 
 RESOLVER_ADDRESS = "127.0.0.11"
 """Where a sandbox that has a resolver finds it."""
@@ -99,7 +97,7 @@ class Sandbox(NetworkValue, frozen=True):
     sysctls: Mapping[str, str] = {}
 
 
-class Backend(NetworkValue, frozen=True):
+class Backend(NetworkValue, frozen=True, order=True):
     """Where a published port or a virtual address leads."""
 
     address: str

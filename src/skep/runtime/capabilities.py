@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from skep.kit.errors import InvalidArgument
-
-_NAMES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP"
-    " LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER"
-    " SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE"
-    " SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP"
-    " MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF"
-    " CHECKPOINT_RESTORE"
-)
-BY_BIT = tuple(f"CAP_{name}" for name in _NAMES.split())
-"""Index is the bit number of linux/capability.h."""
+from skep.model.rules.process import ALL_CAPABILITIES, CAPABILITIES, capability
 
 _DEFAULT_NAMES = (
     "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW"
@@ -28,7 +17,7 @@ DEFAULT = frozenset(f"CAP_{name}" for name in _DEFAULT_NAMES.split())
 
 def from_mask(mask: int) -> frozenset[str]:
     """The names of a bit mask as /proc/<pid>/status writes it; bits without a name are left out."""
-    return frozenset(name for bit, name in enumerate(BY_BIT) if mask >> bit & 1)
+    return frozenset(name for bit, name in enumerate(CAPABILITIES) if mask >> bit & 1)
 
 
 def of_this_host(status: Path = Path("/proc/self/status")) -> frozenset[str]:
@@ -49,18 +38,8 @@ def resolve(
     """
     if privileged:
         return host
-    added, dropped = {_name(word) for word in add}, {_name(word) for word in drop}
-    if "ALL" in added:
+    added, dropped = set(map(capability, add)), set(map(capability, drop))
+    if ALL_CAPABILITIES in added:
         return host - dropped
-    base = frozenset() if "ALL" in dropped else DEFAULT - dropped
+    base = frozenset() if ALL_CAPABILITIES in dropped else DEFAULT - dropped
     return (base | added) & host
-
-
-def _name(word: str) -> str:
-    upper = word.upper()
-    if upper in {"ALL", "CAP_ALL"}:
-        return "ALL"
-    name = upper if upper.startswith("CAP_") else f"CAP_{upper}"
-    if name not in BY_BIT:
-        raise InvalidArgument(f'invalid capability: "{word}"')
-    return name

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from skep.kit.errors import InvalidArgument
+from skep.kit.machines import go_architecture
 
 _ALWAYS = {
     "files": """
@@ -132,14 +133,6 @@ _TOKENS = {
 }
 """The architecture first, then the older one whose programs its kernel also runs."""
 
-_MACHINES = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "armv6l": "arm",
-    "i686": "386",
-}
-
 PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 """Linux, UNAME26 (old version numbers), 32 bit, both; and the question which one it is."""
 
@@ -155,8 +148,7 @@ _ENOSYS = 38
 
 def architecture() -> str:
     """This machine in docker's words: "amd64", "arm64", …"""
-    machine = platform.machine()
-    return _MACHINES.get(machine, machine)
+    return go_architecture(platform.machine())
 
 
 def runs_older_programs(arch: str, vsyscall32: Path = Path("/proc/sys/abi/vsyscall32")) -> bool:

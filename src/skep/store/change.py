@@ -12,37 +12,24 @@ from skep.model.network import Network
 from skep.model.node import Node
 from skep.model.service import RegistryAuth, Service
 from skep.model.task import Task
-
-Stored: TypeAlias = Service | Task | Node | Network | Cluster | ClusterSecrets | RegistryAuth
-"""Every kind of object that the store keeps."""
-
-KINDS: dict[str, type[Stored]] = {
-    "service": Service,
-    "task": Task,
-    "node": Node,
-    "network": Network,
-    "cluster": Cluster,
-    "cluster-secrets": ClusterSecrets,
-    "registry-auth": RegistryAuth,
-}
-KIND_OF: dict[type, str] = {cls: kind for kind, cls in KINDS.items()}
+from skep.store.kinds import Stored as Stored
 
 
-class Create(msgspec.Struct, frozen=True):
+class Create(msgspec.Struct, frozen=True, gc=False):
     """A new object. Its version and times are set by the commit."""
 
     new: Stored
     why: str = ""
 
 
-class Update(msgspec.Struct, frozen=True):
+class Update(msgspec.Struct, frozen=True, gc=False):
     """The object as it should be. Its `version` must be the stored one, or it is refused."""
 
     new: Stored
     why: str = ""
 
 
-class Delete(msgspec.Struct, frozen=True):
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """The object as it was read, to be forgotten. Refused if it changed since."""
 
     old: Stored
@@ -52,7 +39,7 @@ class Delete(msgspec.Struct, frozen=True):
 Change: TypeAlias = Create | Update | Delete
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One applied change: `old` is None at birth, `new` is None at the end."""
 
     kind: str
@@ -62,7 +49,7 @@ class Event(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class Commit(msgspec.Struct, frozen=True):
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """What one revision changed, in order."""
 
     revision: int

@@ -153,7 +153,7 @@ class ControlPlane:
             ),
             mode=ServiceMode(replicated=ReplicatedService(replicas=replicas)),
         )
-        return (await self.manager.control.services.create(spec)).id
+        return await self.manager.control.services.create(spec)
 
     async def scale(self, service_id: str, replicas: int) -> None:
         service = self.manager.control.services.get(service_id)

@@ -1,27 +1,38 @@
-"""An `Executor` without containers: tasks run when it says so, and end when a test says so."""
+"""An `Executor` without containers: tasks run when it says so, and end when a test says so.
+
+tests/agent/test_executor.py holds it to the real one.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
-from skep.agent.executor import Backend, Exit, PublishedKey, Started
+from msgspec.structs import replace
+
+from skep.agent.container import host_ports
+from skep.agent.executor import Exit, Started
 from skep.kit.errors import NotFound, SkepError
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
 from skep.model.service import Platform, Resources
 from skep.model.task import ContainerStatus, Task
+from skep.network.values import PublishedPort
 from skep.protocol.messages import LogFrame, ReadLogs
+
+_KILLED = 137
+_FIRST_EPHEMERAL = 32768
 
 
 class FakeExecutor:
-    """Keeps what it was told. `refuse` maps an image to the error that creating it raises."""
+    """Keeps what it was told. `refuse` maps an image to the error that creating it raises; a task
+    that is in `made` and not in `running` was not started yet, or has ended."""
 
     def __init__(self, hostname: str = "fake") -> None:
         self.hostname = hostname
         self.made: dict[str, asyncio.Future[Exit]] = {}
         self.running: set[str] = set()
-        self.published: dict[PublishedKey, tuple[Backend, ...]] = {}
+        self.published: tuple[PublishedPort, ...] = ()
         self.names: dict[str, dict[str, tuple[str, ...]]] = {}
         self.networks: list[Network] = []
         self.refuse: dict[str, str] = {}
@@ -50,30 +61,40 @@ class FakeExecutor:
         self.made.setdefault(task.id, asyncio.get_running_loop().create_future())
 
     async def start(self, task: Task) -> Started:
-        if task.id not in self.made:
-            raise NotFound("task: its container is gone")
-        if not self.made[task.id].done():
-            self.running.add(task.id)
+        ending = self._ending(task)
+        if ending.done():
+            return Started(ContainerStatus(f"c-{task.id}", 0, ending.result().code))
+        self.running.add(task.id)
         number = sorted(self.made).index(task.id) + 2
-        return Started(ContainerStatus(f"c-{task.id}", 1000), [], f"172.17.0.{number}")
+        return Started(
+            ContainerStatus(f"c-{task.id}", 1000),
+            [
+                replace(port, published_port=port.published_port or _FIRST_EPHEMERAL)
+                for port in host_ports(task)
+            ],
+            f"172.17.0.{number}",
+        )
 
     async def healthy(self, task: Task) -> None:
-        return
+        self._ending(task)
 
     async def exited(self, task: Task) -> Exit:
-        return await asyncio.shield(self.made[task.id])
+        return await asyncio.shield(self._ending(task))
 
     async def stop(self, task: Task) -> Exit | None:
         await asyncio.sleep(self.stop_s)
-        self.end(task.id, 137)
-        return Exit(137) if task.id in self.made else None
+        if task.id not in self.made:
+            return None
+        if task.id in self.running:
+            self.end(task.id, _KILLED)
+        ending = self.made[task.id]
+        return ending.result() if ending.done() else Exit(0)
 
     async def remove(self, task: Task) -> None:
-        self.end(task.id, 137)
-        self.made.pop(task.id, None)
+        await self.remove_stray(task.id)
 
-    async def publish(self, backends: dict[PublishedKey, tuple[Backend, ...]]) -> None:
-        self.published = backends
+    async def publish(self, ports: Collection[PublishedPort]) -> None:
+        self.published = tuple(ports)
 
     async def set_names(self, names: dict[str, dict[str, tuple[str, ...]]]) -> None:
         self.names = names
@@ -82,13 +103,19 @@ class FakeExecutor:
         return set(self.made)
 
     async def remove_stray(self, task_id: str) -> None:
-        self.end(task_id, 137)
+        self.end(task_id, _KILLED)
         self.made.pop(task_id, None)
 
     async def logs(self, task: Task, request: ReadLogs) -> AsyncIterator[LogFrame]:
+        self._ending(task)
         lines = self.lines.get(task.id, [])
         for line in lines[-request.tail :] if request.tail else lines:
             yield line
+
+    def _ending(self, task: Task) -> asyncio.Future[Exit]:
+        if task.id not in self.made:
+            raise NotFound("task: its container is gone")
+        return self.made[task.id]
 
     def end(self, task_id: str, code: int) -> None:
         """The task's process ends."""

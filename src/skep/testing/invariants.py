@@ -98,7 +98,7 @@ class Invariants:
 
     def _expected(self, service: Service) -> int:
         if not defaults.is_global(service.spec):
-            return defaults.replicas(service.spec)
+            return defaults.replicas(service)
         constraints = parse(defaults.placement(service.spec.task_template).constraints)
         nodes = self._cluster.view.nodes()
         return sum(eligible(node) and matches(constraints, node) for node in nodes)

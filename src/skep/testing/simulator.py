@@ -17,23 +17,25 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 
 from msgspec.structs import replace
 
-from skep.kit.errors import OutOfSequence
+from skep.kit.errors import OutOfSequence, SkepError
+from skep.manager.agenda import Agendas
+from skep.manager.control.services import updated
 from skep.manager.dispatcher.assignments import complete
 from skep.manager.dispatcher.reports import reported
 from skep.manager.leadership import rooms
-from skep.manager.loop import Agenda
-from skep.model.base import Version
+from skep.manager.room import Plan
 from skep.model.node import Availability, Node
 from skep.model.service import ReplicatedService, Service, ServiceMode, ServiceSpec
 from skep.model.task import Task, TaskStatus
-from skep.store.change import KIND_OF, Change, Create, Delete, Event, Stored, Update
+from skep.store.change import Change, Commit, Create, Delete, Update
 from skep.store.memory import MemoryView
+from skep.store.staging import Staged
 from skep.testing import builders
 from skep.testing.invariants import Invariants
 from skep.testing.simulated_agent import Behaviour, SimulatedAgent
@@ -63,7 +65,7 @@ class SimulatedCluster:
         self._ids = count(1)
         self._order = count()
         self._queue: list[tuple[datetime, int, Callable[[], None]]] = []
-        self._agendas: list[Agenda] = []
+        self._agendas = Agendas((), self._new_id)
         self._round_is_due = False
         self._silent: dict[str, object] = {}
         self.agents: dict[str, SimulatedAgent] = {}
@@ -82,7 +84,7 @@ class SimulatedCluster:
     def change(self, service_id: str, change: Callable[[ServiceSpec], ServiceSpec]) -> None:
         """`service update`, as control commits it."""
         service = self.service(service_id)
-        self.commit([Update(_updated(service, change(service.spec)))])
+        self.commit([Update(updated(service, change(service.spec)))])
 
     def scale(self, service_id: str, replicas: int) -> None:
         mode = ServiceMode(replicated=ReplicatedService(replicas=replicas))
@@ -141,9 +143,8 @@ class SimulatedCluster:
 
     def restart_manager(self) -> None:
         """Another manager leads, or the same from anew: what rooms had in mind is forgotten."""
-        self._agendas = [Agenda(room) for room in rooms()]
-        for agenda in self._agendas:
-            agenda.dirty |= set(agenda.room.everything(self.view))
+        self._agendas = Agendas(rooms(), self._new_id)
+        self._agendas.look_at_all(self.view)
         self._round_soon(0.0)
 
     # Time
@@ -172,7 +173,7 @@ class SimulatedCluster:
         return (self.now - start).total_seconds()
 
     def _unfinished(self) -> str:
-        dirty = [agenda.room.name for agenda in self._agendas if agenda.dirty]
+        dirty = self._agendas.dirty
         return f"{', '.join(dirty)} still to be planned" if dirty else ""
 
     def _next(self) -> None:
@@ -192,40 +193,22 @@ class SimulatedCluster:
         assert node is not None
         return node
 
-    def commit(self, changes: Iterable[Change]) -> None:
-        """All or none. Raises OutOfSequence."""
-        revision = self.view.revision + 1
-        events = tuple(self._event(change, revision) for change in changes)
-        if not events:
+    def commit(self, changes: Sequence[Change]) -> None:
+        """All or none. Raises as `Store.commit` does."""
+        if not changes:
             return
-        self.view.apply(revision, events)
-        for event in events:
-            self._note(event)
-        self.invariants.after(events)
+        commit = Staged(self.view, self.now).check(changes)
+        self.view.apply(commit.revision, commit.events)
+        self._agendas.follow(commit, self.view)
+        self._tell_of(commit)
+        self.invariants.after(commit.events)
         self._round_soon(self._chance.uniform(0.0, 0.02))
 
-    def _event(self, change: Change, revision: int) -> Event:
-        wanted = change.old if isinstance(change, Delete) else change.new
-        kind = KIND_OF[type(wanted)]
-        old = self.view.get(kind, wanted.id)
-        if isinstance(change, Create):
-            assert old is None, f"{kind} {wanted.id} exists"
-            return Event(kind, "create", None, self._stamped(wanted, revision, self.now))
-        if old is None or old.version != wanted.version:
-            raise OutOfSequence()
-        if isinstance(change, Delete):
-            return Event(kind, "remove", old, None, change.why)
-        return Event(kind, "update", old, self._stamped(wanted, revision, old.created_at))
-
-    def _stamped(self, new: Stored, revision: int, born: datetime) -> Stored:
-        return replace(new, version=Version(revision), created_at=born, updated_at=self.now)
-
-    def _note(self, event: Event) -> None:
-        for agenda in self._agendas:
-            agenda.dirty.update(agenda.room.dirty(event, self.view))
-        for task in (event.old, event.new):
-            if isinstance(task, Task) and task.node_id:
-                self._tell_soon(task.node_id)
+    def _tell_of(self, commit: Commit) -> None:
+        for event in commit.events:
+            for task in (event.old, event.new):
+                if isinstance(task, Task) and task.node_id:
+                    self._tell_soon(task.node_id)
 
     # The manager
 
@@ -236,22 +219,25 @@ class SimulatedCluster:
 
     def _round(self) -> None:
         self._round_is_due = False
-        for agenda in self._agendas:
-            keys = agenda.take(self.now)
-            if keys:
-                self._plan(agenda, keys)
-            if agenda.next_wake is not None:
-                self._wake_at(agenda.next_wake)
-        if any(agenda.dirty for agenda in self._agendas):
+        while (turn := self._agendas.next_turn(self.view, self.now)) is not None:
+            self._agendas.settle(turn, self._refusal(turn.plan), self.now)
+        assert not self._agendas.troubled, f"seed {self.seed}: a room stumbled, see the log"
+        if self._agendas.next_wake is not None:
+            self._wake_at(self._agendas.next_wake)
+        if self._agendas.dirty:
             self._round_soon(0.005)
 
-    def _plan(self, agenda: Agenda, keys: frozenset[str]) -> None:
-        plan = agenda.room.plan(self.view, keys, self.now, lambda: f"t{next(self._ids):05}")
+    def _refusal(self, plan: Plan) -> SkepError | None:
         if plan.changes and self._chance.random() < self._refusals:
-            agenda.put_back(keys)
-            return
-        self.commit(plan.changes)
-        agenda.wake(plan.wake)
+            return OutOfSequence()
+        try:
+            self.commit(plan.changes)
+        except SkepError as error:
+            return error
+        return None
+
+    def _new_id(self) -> str:
+        return f"t{next(self._ids):05}"
 
     def _wake_at(self, moment: datetime) -> None:
         heapq.heappush(self._queue, (moment, next(self._order), lambda: self._round_soon(0.0)))
@@ -266,8 +252,9 @@ class SimulatedCluster:
 
     def _tell(self, node_id: str) -> None:
         if node_id in self.agents and not self.silent(node_id):
-            assignments, _ = complete(self.view, node_id)
-            self.agents[node_id].told(assignments.tasks)
+            news, _ = complete(self.view, node_id)
+            bodies = (thing.body for thing in news.things)
+            self.agents[node_id].told([body for body in bodies if isinstance(body, Task)])
 
     def _hear(self, node_id: str, task_id: str, status: TaskStatus) -> None:
         delay_s = self._chance.uniform(0.001, 0.01)
@@ -294,14 +281,3 @@ class SimulatedCluster:
         node = self.node(node_id)
         status = replace(node.status, state="down", message="heartbeat failure")
         self.commit([Update(replace(node, status=status, down_since=self.now))])
-
-
-def _updated(service: Service, spec: ServiceSpec) -> Service:
-    return replace(
-        service,
-        spec=spec,
-        spec_version=service.version,
-        previous_spec=service.spec,
-        previous_spec_version=service.spec_version,
-        update_status=None,
-    )

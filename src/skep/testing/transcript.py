@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.room import Room
 from skep.model.service import Service
 from skep.model.states import TaskState
@@ -14,7 +15,7 @@ def look(room: Room, view: View, *keys: str, now: float = 100) -> list[str]:
     """What the room plans for the keys (default: all) at that second."""
     moment = builders.at(now)
     chosen = frozenset(keys or room.everything(view))
-    plan = room.plan(view, chosen, moment, builders.ids())
+    plan = room.plan(view, NOTHING_SEEN, chosen, moment, builders.ids())
     lines = [_line(view, change) for change in plan.changes]
     lines += (
         f"look at {key} again in {(again - moment).total_seconds():g} s"

@@ -16,9 +16,9 @@ from skep.engine.images.manifests import OCI_INDEX, OCI_MANIFEST, host_platform
 from skep.kit.errors import Forbidden, InvalidArgument, NotFound, SkepError, Unauthenticated
 from skep.model.image import ImageConfig, ImageHealthcheck, Platform, Progress, RegistryAuth
 from skep.testing.images import make_image, make_tar
-from skep.testing.registry import PASSWORD, USER
+from skep.testing.registry import PASSWORD, USER, Registry
 
-from .conftest import EMPTY, Registry, Store
+from .conftest import EMPTY, Store
 
 GOOD_AUTH = RegistryAuth(username=USER, password=PASSWORD)
 

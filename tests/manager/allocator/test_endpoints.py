@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from skep.manager.allocator import Allocator
+from skep.manager.observations import NOTHING_SEEN
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkSpec
 from skep.model.service import (
     Endpoint,
@@ -50,7 +51,7 @@ def endpoints(*objects):
     """The endpoints that services have after the plan."""
     seen = view(cluster(), INGRESS, BACK, *objects)
     room = Allocator()
-    plan = room.plan(seen, frozenset(room.everything(seen)), at(9), ids())
+    plan = room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
     return {change.new.id: change.new.endpoint for change in plan.changes if _is_service(change)}
 
 
@@ -117,7 +118,7 @@ def test_two_services_cannot_have_one_port_and_the_later_one_says_so():
     new = task("t", b, on="", state=TaskState.NEW)
     seen = view(cluster(), INGRESS, BACK, a, b, new)
     room = Allocator()
-    plan = room.plan(seen, frozenset(room.everything(seen)), at(9), ids())
+    plan = room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
     reason = "port '80' is already in use by service a as an ingress port"
     assert [change.new.id for change in plan.changes] == ["a", "t"]
     assert plan.changes[1] == Update(replace(new, status=replace(new.status, err=reason)))
@@ -129,7 +130,7 @@ def test_when_every_port_is_taken_the_service_says_so():
     new = task("t", web, on="", state=TaskState.NEW)
     seen = view(cluster(), INGRESS, hog, web, new)
     room = Allocator()
-    plan = room.plan(seen, frozenset(room.everything(seen)), at(9), ids())
+    plan = room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
     assert plan.changes[-1].new.status.err == (
         "no free port left for tcp in 30000-32767: name the port to publish, or remove services"
     )

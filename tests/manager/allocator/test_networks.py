@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from skep.manager.allocator import Allocator
+from skep.manager.observations import NOTHING_SEEN
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkSpec
 from skep.model.states import TaskState
 from skep.model.task import NetworkAttachment, NetworkRef, TaskStatus
@@ -20,7 +21,7 @@ def network(name, *, subnet="", ingress=False, born=1, driver="overlay", **confi
 
 def plan(seen):
     room = Allocator()
-    return room.plan(seen, frozenset(room.everything(seen)), at(9), ids())
+    return room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
 
 
 def given(net, subnet, gateway, vni, **config):

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.manager.allocator import Allocator
+from skep.manager.observations import NOTHING_SEEN
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkSpec
 from skep.model.service import (
     Endpoint,
@@ -63,7 +64,7 @@ def holding(task_id, address, state=TaskState.RUNNING):
 def plan(*objects):
     seen = view(cluster(), *objects)
     room = Allocator()
-    return room.plan(seen, frozenset(room.everything(seen)), at(9), ids())
+    return room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
 
 
 def addresses(*objects):
@@ -158,7 +159,7 @@ def test_a_task_that_waits_is_planned_again_when_an_address_is_freed(freed):
     seen = view(cluster(), network(subnet=TINY), on_back(vip="10.0.1.2/29"), crowd, new())
     room = Allocator()
     keys = frozenset(room.everything(seen))
-    [refusal] = room.plan(seen, keys, at(9), ids()).changes
+    [refusal] = room.plan(seen, NOTHING_SEEN, keys, at(9), ids()).changes
     said = Event("task", "update", new(), refusal.new)
     died = replace(crowd[0], status=TaskStatus(state=TaskState.FAILED))
     gone = (
@@ -170,7 +171,7 @@ def test_a_task_that_waits_is_planned_again_when_an_address_is_freed(freed):
     assert list(room.dirty(said, seen)) == []
     keys = frozenset(room.dirty(gone, seen))
     assert keys
-    [change] = room.plan(seen, keys, at(10), ids()).changes
+    [change] = room.plan(seen, NOTHING_SEEN, keys, at(10), ids()).changes
     assert change.new.networks_attachments[0].addresses == ["10.0.1.3/29"]
     assert change.new.status.err == ""
 

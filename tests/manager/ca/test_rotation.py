@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from skep.manager.ca import authority
 from skep.manager.ca.rotation import RootRotation
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.room import Plan
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node, TLSInfo
@@ -27,7 +28,9 @@ def holding(node_id: str, tls_info: TLSInfo) -> Node:
 def plan(*nodes: Node, cluster: Cluster = CLUSTER, secrets: ClusterSecrets = ROTATING) -> Plan:
     view = MemoryView([cluster, secrets, *nodes])
     room = RootRotation()
-    return room.plan(view, frozenset(room.everything(view)), builders.T0, builders.ids("s"))
+    return room.plan(
+        view, NOTHING_SEEN, frozenset(room.everything(view)), builders.T0, builders.ids("s")
+    )
 
 
 def test_it_goes_on_while_one_node_holds_an_old_certificate() -> None:

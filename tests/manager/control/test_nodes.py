@@ -6,34 +6,25 @@ import pytest
 from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument, NotFound, OutOfSequence, Unimplemented
+from skep.kit.where import anything
+from skep.manager.control import Control
 from skep.model.node import NodeSpec
 from skep.store.change import Create, Update
+from skep.store.store import Store
 from skep.testing.builders import node
 
 
-def found(control, **filters):
-    chosen = {key.replace("__", "."): frozenset(values) for key, values in filters.items()}
-    return [this.id for this in control.nodes.find(chosen)]
+def found(control, where=anything):
+    return [this.id for this in control.nodes.find(where)]
 
 
 def version(control, reference):
     return control.nodes.get(reference).version.index
 
 
-async def test_filters_choose_nodes(control):
-    await control.nodes.update("w1", version(control, "w1"), NodeSpec(labels={"zone": "a"}))
+async def test_nodes_are_found_by_id_and_by_what_is_asked_of_them(control):
     assert found(control) == ["m1", "w1"]
-    assert found(control, role=["manager"]) == ["m1"]
-    assert found(control, name=["w"]) == ["w1"]
-    assert found(control, id=["m1"]) == ["m1"]
-    assert found(control, node__label=["zone=a"]) == ["w1"]
-    assert found(control, label=["zone"]) == []
-    assert found(control, membership=["accepted"]) == ["m1", "w1"]
-    assert found(control, membership=["pending"]) == []
-    with pytest.raises(InvalidArgument, match="invalid filter 'colour'"):
-        found(control, colour=["red"])
-    with pytest.raises(InvalidArgument, match="invalid filter 'role=boss'"):
-        found(control, role=["boss"])
+    assert found(control, lambda node: node.certificate_role == "manager") == ["m1"]
 
 
 async def test_an_update_replaces_labels_and_availability(control):
@@ -41,6 +32,16 @@ async def test_an_update_replaces_labels_and_availability(control):
     read = version(control, "w1")
     await control.nodes.update("w1", read, wish)
     assert control.nodes.get("w1").spec == wish
+    with pytest.raises(OutOfSequence):
+        await control.nodes.update("w1", read, NodeSpec())
+
+
+async def test_what_a_node_says_makes_no_version_old(control: Control, store: Store) -> None:
+    read = version(control, "w1")
+    node = control.nodes.get("w1")
+    await store.commit([Update(replace(node, status=replace(node.status, message="busy")))])
+    await control.nodes.update("w1", read, NodeSpec(labels={"zone": "a"}))
+    assert control.nodes.get("w1").status.message == "busy"
     with pytest.raises(OutOfSequence):
         await control.nodes.update("w1", read, NodeSpec())
 

@@ -6,9 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.manager.control.validate import check_name, check_spec
+from skep.manager.control.validate import check_spec
 from skep.model.network import Network, NetworkSpec
+from skep.model.rules.names import check_service_name
 from skep.model.service import (
+    AppArmorOpts,
     BindOptions,
     ConfigReference,
     CredentialSpec,
@@ -18,6 +20,7 @@ from skep.model.service import (
     EndpointSpec,
     GenericResource,
     GlobalJob,
+    GlobalService,
     HealthConfig,
     Limit,
     Mount,
@@ -30,6 +33,7 @@ from skep.model.service import (
     ReplicatedJob,
     ResourceRequirements,
     Resources,
+    SeccompOpts,
     SecretReference,
     SELinuxContext,
     ServiceMode,
@@ -75,6 +79,7 @@ def generic(**fields):
 
 PORT = PortConfig(target_port=80, published_port=80)
 CPU, MEMORY = PlacementPreference(binpack="cpu"), PlacementPreference(binpack="memory")
+NFS = Driver(name="local", options={"type": "nfs"})
 BIND = Mount(type="bind", source="/s", target="/t")
 
 WRONG = [
@@ -87,12 +92,34 @@ WRONG = [
     (container(mounts=[replace(BIND, target="")]), "target must not be empty"),
     (container(mounts=[replace(BIND, target="t")]), "target, must be an absolute path: t"),
     (container(mounts=[replace(BIND, type="tmpfs")]), "invalid tmpfs source"),
+    (container(mounts=[replace(BIND, target="/")]), "destination can't be '/'"),
+    (container(mounts=[BIND, replace(BIND, target="/t/")]), "duplicate mount point: /t/"),
+    (container(mounts=[replace(BIND, consistency="some")]), "invalid mount consistency: some"),
+    (container(mounts=[replace(BIND, volume_options=VolumeOptions())]), "field VolumeOptions"),
+    (
+        container(mounts=[replace(BIND, bind_options=BindOptions(propagation="up"))]),
+        "invalid propagation mode: up",
+    ),
+    (container(mounts=[Mount(source="a b", target="/t")]), "invalid characters for a local volume"),
+    (
+        container(mounts=[Mount(target="/t", volume_options=VolumeOptions(driver_config=NFS))]),
+        "missing required option: 'device'",
+    ),
     (container(healthcheck=HealthConfig(interval=999_999)), "Interval in HealthConfig"),
     (container(healthcheck=HealthConfig(test=["true"])), "must begin with NONE, CMD or CMD-SHELL"),
     (container(env=["=x"]), 'invalid environment variable: "=x"'),
     (container(dir="tmp"), "the working directory 'tmp' is invalid"),
     (container(stop_signal="SIGNOPE"), "invalid stop signal: SIGNOPE"),
     (container(stop_signal="99"), "invalid stop signal: 99"),
+    (container(capability_add=["CAP_FLY"]), 'invalid capability: "CAP_FLY"'),
+    (container(capability_drop=["fly"]), 'invalid capability: "fly"'),
+    (container(privileges=Privileges(seccomp=SeccompOpts(mode="odd"))), "invalid seccomp mode"),
+    (
+        container(privileges=Privileges(seccomp=SeccompOpts(mode="custom"))),
+        "a seccomp profile is given with the mode custom",
+    ),
+    (container(privileges=Privileges(app_armor=AppArmorOpts(mode="odd"))), "invalid AppArmor mode"),
+    (container(hosts=["10.0.0.1 a=b"]), 'invalid host entry "10.0.0.1 a=b"'),
     (container(isolation="hyperv"), "isolation hyperv exists on Windows only"),
     (container(dns_config=DNSConfig(nameservers=["one"])), "invalid DNS server: one"),
     (container(hosts=["db 10.0.0.1"]), 'invalid host entry "db 10.0.0.1"'),
@@ -100,9 +127,9 @@ WRONG = [
     (container(labels={"": "x"}), "a label needs a name"),
     (limited(nano_cpus=999_999), "invalid cpu value 0.000999999: Must be at least 0.001"),
     (limited(nano_cpus=-1), "invalid cpu value"),
-    (limited(memory_bytes=4 * 2**20 - 1), "invalid memory value 4194303: Must be at least 4MiB"),
+    (limited(memory_bytes=5 * 2**20), "invalid memory value 5242880: Must be at least 6MiB"),
     (limited(pids=-1), "invalid pids limit"),
-    (reserving(memory_bytes=1), "invalid memory value 1"),
+    (reserving(memory_bytes=1), "invalid memory value 1: Must be at least 4MiB"),
     (
         generic(named_resource_spec=NamedGenericResource(kind="gpu", value="a")),
         "invalid generic-resource request `gpu=a`",
@@ -135,6 +162,17 @@ WRONG = [
     ),
     (replace(spec(name="web"), labels={"": "x"}), "a label needs a name"),
     (template(log_driver=Driver(name="json-file", options={"colour": "red"})), "unknown log opt"),
+    (
+        template(log_driver=Driver(name="json-file", options={"max-size": "big"})),
+        "invalid value for 'max-size': big",
+    ),
+    (
+        replace(
+            spec(name="web"),
+            mode=ServiceMode(global_=GlobalService(), replicated_job=ReplicatedJob()),
+        ),
+        "must specify only one service mode",
+    ),
 ]
 
 NOT_DONE = [
@@ -151,11 +189,11 @@ NOT_DONE = [
     (template(network_attachment_spec={}), "NetworkAttachmentSpec is not supported"),
     (container(secrets=[SecretReference(secret_id="s")]), "secrets are not supported yet"),
     (container(configs=[ConfigReference(config_id="c")]), "configs are not supported yet"),
-    (container(mounts=[Mount(type="npipe", target="/t")]), "mounts of the type npipe"),
-    (container(mounts=[Mount(type="cluster", target="/t")]), "mounts of the type cluster"),
+    (container(mounts=[Mount(type="npipe", target="/t")]), 'mounts of type "npipe"'),
+    (container(mounts=[Mount(type="cluster", target="/t")]), 'mounts of type "cluster"'),
     (
         container(mounts=[Mount(target="/t", volume_options=VolumeOptions(subpath="a"))]),
-        "the volume option Subpath is not supported",
+        "VolumeOptions.Subpath is not supported",
     ),
     (
         container(privileges=Privileges(credential_spec=CredentialSpec(file="f"))),
@@ -197,10 +235,11 @@ def test_what_is_not_done_is_refused_by_name(wish, message):
         container(stop_signal="SIGRTMIN+3"),
         container(stop_signal="term"),
         container(stop_signal="15"),
-        container(hosts=["10.0.0.1 db db.local", "::1 six"]),
+        container(hosts=["10.0.0.1 db db.local", "::1 six", "host-gateway me"]),
         container(env=["A", "B=", "C=1=2"]),
         container(healthcheck=HealthConfig(test=["CMD", "true"], interval=1_000_000)),
-        limited(nano_cpus=1_000_000, memory_bytes=4 * 2**20, pids=5),
+        limited(nano_cpus=1_000_000, memory_bytes=6 * 2**20, pids=5),
+        reserving(memory_bytes=4 * 2**20),
         generic(discrete_resource_spec=DiscreteGenericResource(kind="gpu", value=2)),
         preferring(PlacementPreference(spread=SpreadOver(spread_descriptor="node.labels.a")), CPU),
         published(PORT, replace(PORT, protocol="udp"), PortConfig(target_port=1)),
@@ -214,7 +253,7 @@ def test_what_is_right_passes(wish):
 
 @pytest.mark.parametrize("name", ["a", "web_app", "web-app-1", "9lives", "a--b", "A" * 63])
 def test_good_names(name):
-    check_name(name)
+    check_service_name(name)
 
 
 @pytest.mark.parametrize(
@@ -222,4 +261,4 @@ def test_good_names(name):
 )
 def test_bad_names(name):
     with pytest.raises(InvalidArgument, match="name"):
-        check_name(name)
+        check_service_name(name)

@@ -72,7 +72,7 @@ async def test_an_agent_that_stops_reading_holds_up_nobody_and_comes_back(
         wanted = {node.id: share * A_NODE_S for node in others}
         await plane.until(lambda: {n.id: len(n.executor.running) for n in others} == wanted, 5.0)
 
-    service = (await plane.manager.control.services.create(large(3 * A_NODE_S))).id
+    service = await plane.manager.control.services.create(large(3 * A_NODE_S))
     await others_run(1)
     await plane.scale(service, 6 * A_NODE_S)
     await others_run(2)

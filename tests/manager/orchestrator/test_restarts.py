@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.orchestrator import Orchestrator
 from skep.manager.orchestrator.restart import attempts
 from skep.model.service import RestartPolicy, Service
@@ -140,7 +141,7 @@ def test_on_failure_restarts_what_failed() -> None:
 def test_attempts_are_counted_in_the_tasks() -> None:
     web = with_policy(max_attempts=3, delay=0)
     objects = view(web, node(), failed(web, restarts=[at(50)]))
-    plan = Orchestrator().plan(objects, frozenset({"web"}), at(100), ids())
+    plan = Orchestrator().plan(objects, NOTHING_SEEN, frozenset({"web"}), at(100), ids())
     successor = plan.changes[-1]
     assert isinstance(successor, Create)
     assert isinstance(successor.new, Task)
@@ -167,5 +168,5 @@ def test_a_new_spec_version_starts_counting_anew() -> None:
     old = with_policy(max_attempts=1, delay=0)
     new = replace(old, spec_version=replace(old.spec_version, index=2))
     objects = view(new, node(), failed(old, restarts=[]))
-    plan = Orchestrator().plan(objects, frozenset({"web"}), at(100), ids())
+    plan = Orchestrator().plan(objects, NOTHING_SEEN, frozenset({"web"}), at(100), ids())
     assert [c.new.restarts for c in plan.changes if isinstance(c, Create)] == [[]]  # type: ignore[union-attr]

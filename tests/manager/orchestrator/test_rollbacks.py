@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.orchestrator import Orchestrator
 from skep.model.base import Version
 from skep.model.service import RegistryAuth, Service, UpdateConfig, UpdateStatus
@@ -33,13 +34,18 @@ def rolled_back(**changes: object) -> Service:
 def test_a_failure_swaps_the_specs() -> None:
     """The rollback has a spec version of its own, and there is nothing further to go back to."""
     plan = Orchestrator().plan(
-        view(AFTER, node(), STOPPED, BROKEN, RETRIED), frozenset({"web"}), at(70), ids()
+        view(AFTER, node(), STOPPED, BROKEN, RETRIED),
+        NOTHING_SEEN,
+        frozenset({"web"}),
+        at(70),
+        ids(),
     )
     message = "update rolled back due to failure or early termination of task b"
     status = UpdateStatus(state="rollback_started", started_at=at(50), message=message)
     wanted = replace(
         AFTER,
         spec=BEFORE.spec,
+        spec_since=AFTER.version,
         spec_version=Version(7),
         previous_spec=None,
         previous_spec_version=None,
@@ -51,7 +57,11 @@ def test_a_failure_swaps_the_specs() -> None:
 def test_the_previous_credentials_come_back_with_the_spec() -> None:
     auth = RegistryAuth(id="web", version=Version(1), current="new", previous="old")
     plan = Orchestrator().plan(
-        view(AFTER, node(), STOPPED, BROKEN, RETRIED, auth), frozenset({"web"}), at(70), ids()
+        view(AFTER, node(), STOPPED, BROKEN, RETRIED, auth),
+        NOTHING_SEEN,
+        frozenset({"web"}),
+        at(70),
+        ids(),
     )
     assert plan.changes[1:] == (
         Update(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.orchestrator import Orchestrator
 from skep.manager.orchestrator.draft import A_PLAN
 from skep.manager.room import Plan
@@ -40,7 +41,7 @@ def test_a_new_service_gets_its_tasks_in_one_plan() -> None:
         )
         for slot in (1, 2)
     ]
-    assert Orchestrator().plan(view(web), frozenset({"web"}), at(5), ids()) == Plan(
+    assert Orchestrator().plan(view(web), NOTHING_SEEN, frozenset({"web"}), at(5), ids()) == Plan(
         changes=tuple(Create(one, why="the service was created") for one in born),
         explanations=("service web: new task: the service was created (and 1 more)",),
     )
@@ -145,7 +146,9 @@ def test_any_scale_ends_with_as_many_slots_as_wanted(held: dict[int, str], repli
     """Never more changes than the difference; never a node left more crowded than need be."""
     web = service(replicas)
     tasks = [task(f"t{slot}", web, slot, on=on) for slot, on in held.items()]
-    plan = Orchestrator().plan(view(web, nodes(3), tasks), frozenset({"web"}), at(9), ids())
+    plan = Orchestrator().plan(
+        view(web, nodes(3), tasks), NOTHING_SEEN, frozenset({"web"}), at(9), ids()
+    )
     created = [change.new.slot for change in plan.changes
                if isinstance(change, Create) and isinstance(change.new, Task)]  # fmt: skip
     ended = [change.new.slot for change in plan.changes

@@ -124,7 +124,9 @@ def test_only_endings_and_newcomers_make_it_look_at_a_slot() -> None:
     reaper = Reaper()
     assert list(reaper.dirty(Event("task", "update", starting, running), empty)) == []
     assert list(reaper.dirty(Event("task", "update", running, ended), empty)) == ["web/1/"]
-    assert list(reaper.dirty(Event("task", "create", None, running), empty)) == ["web/1/"]
+    born = Event("task", "create", None, running)
+    assert list(reaper.dirty(born, view(running))) == [], "it is alone in its slot"
+    assert list(reaper.dirty(born, view(running, ended))) == ["web/1/"]
     updating = replace(WEB, update_status=UpdateStatus(state="updating"))
     objects = view(ended, task("b", WEB, 0, on="n2"))
     assert set(reaper.dirty(Event("service", "update", updating, WEB), objects)) == {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.room import Plan
 from skep.manager.scheduler import Scheduler
 from skep.model.states import TaskState
@@ -24,7 +25,9 @@ def plan() -> PlanAt:
 
     def made(view: MemoryView, now: float = 1000) -> Plan:
         scheduler = Scheduler()
-        return scheduler.plan(view, frozenset(scheduler.everything(view)), at(now), ids())
+        return scheduler.plan(
+            view, NOTHING_SEEN, frozenset(scheduler.everything(view)), at(now), ids()
+        )
 
     return made
 

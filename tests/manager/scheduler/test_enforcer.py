@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import ConstraintEnforcer
 from skep.model.service import ResourceRequirements, Resources
 from skep.model.states import TaskState
@@ -16,7 +17,7 @@ REASON = "assigned node no longer meets constraints"
 
 
 def plan(*objects):
-    return ConstraintEnforcer().plan(view(*objects), frozenset({"n1"}), at(5), ids())
+    return ConstraintEnforcer().plan(view(*objects), NOTHING_SEEN, frozenset({"n1"}), at(5), ids())
 
 
 def rejected(this):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import Scheduler
 from skep.manager.scheduler.ledger import Ledger
 from skep.model.service import PortConfig, ResourceRequirements, Resources, TaskSpec
@@ -87,24 +88,24 @@ def test_a_ledger_that_followed_every_event_is_one_counted_afresh(steps):
         ledger.note(event)
         scheduler.dirty(event, seen)
         assert _said(ledger) == _said(Ledger.of(seen))
-        kept = scheduler.plan(seen, keys, at(0), ids())
-        assert kept == Scheduler().plan(seen, keys, at(0), ids())
+        kept = scheduler.plan(seen, NOTHING_SEEN, keys, at(0), ids())
+        assert kept == Scheduler().plan(seen, NOTHING_SEEN, keys, at(0), ids())
 
 
 def test_what_a_plan_tries_is_taken_back():
     seen = view(WEB, node(), [task(i, WEB, on="", state=TaskState.PENDING) for i in "abc"])
     scheduler = Scheduler()
     keys = frozenset(scheduler.everything(seen))
-    first = scheduler.plan(seen, keys, at(0), ids())
+    first = scheduler.plan(seen, NOTHING_SEEN, keys, at(0), ids())
     assert len(first.changes) == 3
-    assert scheduler.plan(seen, keys, at(0), ids()) == first
+    assert scheduler.plan(seen, NOTHING_SEEN, keys, at(0), ids()) == first
 
 
 def test_a_plan_on_a_view_that_the_room_did_not_follow_is_right_all_the_same():
     waiting = task("a", WEB, on="", state=TaskState.PENDING)
     scheduler = Scheduler()
     keys = frozenset(scheduler.everything(view(WEB)))
-    plan = scheduler.plan(view(WEB, node(), waiting), keys, at(0), ids())
+    plan = scheduler.plan(view(WEB, node(), waiting), NOTHING_SEEN, keys, at(0), ids())
     placed = replace(
         waiting,
         node_id="n1",

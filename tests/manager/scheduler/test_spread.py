@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import Scheduler
 from skep.model.node import eligible
 from skep.model.service import ResourceRequirements, Resources, TaskSpec
@@ -122,7 +123,7 @@ def _one_by_one(seen):
 @settings(max_examples=150, deadline=None)
 def test_the_quick_way_places_as_one_by_one_would(seen):
     scheduler = Scheduler()
-    plan = scheduler.plan(seen, frozenset(scheduler.everything(seen)), at(0), ids())
+    plan = scheduler.plan(seen, NOTHING_SEEN, frozenset(scheduler.everything(seen)), at(0), ids())
     where = {t.id: t.node_id for t in seen.tasks() if t.node_id}
     for change in plan.changes:
         assert isinstance(change, Update)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import Scheduler
 from skep.model.node import NodeStatus
 from skep.model.states import TaskState
@@ -106,5 +107,5 @@ def test_a_change_of_the_services_labels_does_not_lose_a_waiting_task():
     ready = Event("node", "update", node(state="down"), node())
     full.apply(2, [Event("service", "update", WEB, relabelled), ready])
     keys = frozenset(scheduler.dirty(ready, full))
-    [placed] = updated(scheduler.plan(full, keys, at(0), ids()))
+    [placed] = updated(scheduler.plan(full, NOTHING_SEEN, keys, at(0), ids()))
     assert placed.node_id == "n1"

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from skep.api import hijack, streams
+from skep.api import attached, older, streams
 from skep.api.answers import empty, json_answer
-from skep.api.hijack import converse
 from skep.api.query import parse_tail
 from skep.api.request import Request, terminal_size
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.streams import begin, closing
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.base import encode_json
 from skep.model.container import ContainerCreate, ContainerUpdate, WaitError, WaitResult
@@ -35,14 +35,16 @@ async def find(request: Request) -> Response:
 
 
 async def create(request: Request) -> Response:
-    wish = await request.json(ContainerCreate)
+    given = await request.json(ContainerCreate)
+    wish = older.container(given, request.version, request.node.facts.cgroup_version)
     containers = request.node.engine.containers
     return json_answer(await containers.create(wish, request.text("name")), 201)
 
 
 async def inspect(request: Request) -> Response:
     containers = request.node.engine.containers
-    return json_answer(await containers.inspect(request.params["id"], size=request.flag("size")))
+    found = await containers.inspect(request.params["id"], size=request.flag("size"))
+    return json_answer(older.container_inspect(found, request.version))
 
 
 async def start(request: Request) -> Response:
@@ -90,7 +92,7 @@ async def rename(request: Request) -> Response:
 
 
 async def update(request: Request) -> Response:
-    wish = await request.json(ContainerUpdate)
+    wish = older.container_update(await request.json(ContainerUpdate), request.version)
     return json_answer(await request.node.engine.containers.update(request.params["id"], wish))
 
 
@@ -123,14 +125,17 @@ async def stats(request: Request) -> StreamResponse:
 
 async def wait(request: Request) -> StreamResponse:
     """The headers go out as soon as the waiting has begun: `docker run` starts the container only
-    after it has seen them, and must not miss a quick end."""
+    after it has seen them, and must not miss a quick end. (Clients before 1.30 know no condition,
+    and get headers and result at once, when it ends.)"""
     containers = request.node.engine.containers
-    condition = _condition(request)
+    condition = _condition(request) if request.version >= (1, 30) else ""
     container_id = containers.resolve(request.params["id"])
     waiting = asyncio.create_task(containers.wait(container_id, condition))
     try:
+        if request.version < (1, 30):
+            return json_answer(await _result(waiting))
         await asyncio.sleep(0)
-        answer = await streams.begin(request, "application/json")
+        answer = await begin(request, "application/json")
         await answer.write(encode_json(await _result(waiting)))
     finally:
         waiting.cancel()
@@ -173,7 +178,7 @@ async def logs(request: Request) -> StreamResponse:
 
 
 async def _pieces(lines: AsyncIterator[Chunk]) -> AsyncIterator[tuple[int, bytes]]:
-    async with streams.closing(lines):
+    async with closing(lines):
         async for line in lines:
             yield line.stream, line.data
 
@@ -191,12 +196,12 @@ async def attach(request: Request) -> StreamResponse:
         stream=request.flag("stream"),
         detach_keys=request.text("detachKeys"),
     )
-    return await converse(
+    return await attached.converse(
         request,
         stream,
         stdin=stdin,
         terminal=container.config.tty,
-        patience_s=hijack.ATTACH_PATIENCE_S,
+        patience_s=attached.ATTACH_PATIENCE_S,
     )
 
 

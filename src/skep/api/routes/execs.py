@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from skep.api.answers import empty, json_answer
-from skep.api.hijack import converse, say
+from skep.api.attached import converse, say, take_over
 from skep.api.request import Request, terminal_size
-from skep.api.router import Route
 from skep.api.streams import STDOUT
-from skep.api.web import Response, StreamResponse
+from skep.http.hijack import Connection
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import SkepError
 from skep.model.container import ExecCreate, ExecStart
 
@@ -19,23 +20,37 @@ async def create(request: Request) -> Response:
 
 
 async def start(request: Request) -> StreamResponse:
-    """Run it and join the caller with it, or answer at once when detached."""
+    """Run it and join the caller with it, or answer at once when detached.
+
+    The answer's head goes out before the process runs: docker's Python library loses what comes in
+    one piece with it.
+    """
     containers = request.node.engine.containers
     exec_id = request.params["id"]
     wish = await request.json_or_none(ExecStart) or ExecStart()
+    if wish.detach:
+        await containers.exec_start(exec_id, wish)
+        return empty(200)
     described = await containers.exec_inspect(exec_id)
     terminal = described.process_config.tty
+    connection: Connection | None = None
+
+    async def begin() -> None:
+        nonlocal connection
+        connection = await take_over(request, terminal)
+
     try:
-        stream = await containers.exec_start(exec_id, wish)
+        stream = await containers.exec_start(exec_id, wish, begin)
     except SkepError as error:
-        if wish.detach or (await containers.exec_inspect(exec_id)).exit_code is None:
+        if connection is None:
             raise
         # It was tried, and its exit code says how it failed: docker's client reads the reason from
         # the process's output and then asks for the code.
-        return await say(request, f"{error}\r\n".encode(), stream=STDOUT, terminal=terminal)
-    if stream is None:
-        return empty(200)
-    return await converse(request, stream, stdin=described.open_stdin, terminal=terminal)
+        return say(connection, f"{error}\r\n".encode(), stream=STDOUT, terminal=terminal)
+    assert stream is not None, "it is not detached"
+    return await converse(
+        request, stream, stdin=described.open_stdin, terminal=terminal, connection=connection
+    )
 
 
 async def inspect(request: Request) -> Response:

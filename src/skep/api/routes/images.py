@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skep.api import streams
+from skep.api import older, streams
 from skep.api.answers import empty, json_answer
 from skep.api.query import parse_platform
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.streams import octets
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument, Unimplemented
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ _TAR = "application/x-tar"
 
 
 async def find(request: Request) -> Response:
+    filters = older.image_filters(request.filters(), request.text("filter"), request.version)
     images = await request.node.engine.images.summaries(
-        request.filters(), shared_size=request.flag("shared-size")
+        filters, shared_size=request.flag("shared-size")
     )
-    return json_answer(images)
+    return json_answer(older.image_rows(images, request.version))
 
 
 async def create(request: Request) -> StreamResponse:
@@ -77,16 +79,17 @@ def _loaded_lines(image: LoadedImage) -> str:
 
 async def save(request: Request) -> StreamResponse:
     archive = await request.node.engine.images.save(request.texts("names"))
-    return await streams.octets(request, archive, _TAR)
+    return await octets(request, archive, _TAR)
 
 
 async def save_one(request: Request) -> StreamResponse:
     archive = await request.node.engine.images.save([request.params["name"]])
-    return await streams.octets(request, archive, _TAR)
+    return await octets(request, archive, _TAR)
 
 
 async def inspect(request: Request) -> Response:
-    return json_answer(await request.node.engine.images.inspect(request.params["name"]))
+    found = await request.node.engine.images.inspect(request.params["name"])
+    return json_answer(older.image(found, request.version))
 
 
 async def history(request: Request) -> Response:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from skep.api import filters
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response
+from skep.http.router import Route
+from skep.http.web import Response
 from skep.model.node import NodeSpec
 
 
 async def find(request: Request) -> Response:
-    return json_answer(request.control.nodes.find(request.filters()))
+    return json_answer(request.control.nodes.find(filters.nodes(request.filters())))
 
 
 async def inspect(request: Request) -> Response:

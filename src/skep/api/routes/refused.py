@@ -6,8 +6,8 @@ from typing import NoReturn
 
 from skep.api.answers import json_answer
 from skep.api.request import Request
-from skep.api.router import Handler, Route
-from skep.api.web import Response
+from skep.http.router import Handler, Route
+from skep.http.web import Response
 from skep.kit.errors import NotFound, Unimplemented
 
 
@@ -21,7 +21,7 @@ async def none_in_cluster(request: Request) -> Response:
     return json_answer([])
 
 
-def _absent(kind: str) -> Handler:
+def _absent(kind: str) -> Handler[Request]:
     async def handler(request: Request) -> NoReturn:
         request.control.cluster.get()
         raise NotFound(f"{kind} {request.params['id']} not found")
@@ -29,14 +29,14 @@ def _absent(kind: str) -> Handler:
     return handler
 
 
-def _refuse(what: str) -> Handler:
+def _refuse(what: str) -> Handler[Request]:
     async def handler(request: Request) -> NoReturn:
         raise Unimplemented(f"skep does not support {what}")
 
     return handler
 
 
-def _cluster_objects(kind: str) -> tuple[Route, ...]:
+def _cluster_objects(kind: str) -> tuple[Route[Request], ...]:
     refused = _refuse(f"{kind}s yet")
     return (
         Route("GET", f"/{kind}s", none_in_cluster),

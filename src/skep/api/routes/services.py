@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
+from skep.api import filters, older
 from skep.api.answers import empty, json_answer
 from skep.api.logs import answer_logs
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.kit.errors import InvalidArgument
 from skep.manager.control.services import AuthFrom, Rollback
 from skep.model.logs import LogSelector
@@ -16,15 +17,16 @@ from skep.model.service import Service, ServiceSpec
 
 
 async def find(request: Request) -> Response:
-    services = request.control.services.find(request.filters(), status=request.flag("status"))
-    return json_answer(services)
+    services = request.control.services
+    where = filters.services(request.filters())
+    return json_answer(services.find(where, status=request.flag("status")))
 
 
 async def create(request: Request) -> Response:
     services = request.control.services
-    spec = await request.json(ServiceSpec)
-    created = await services.create(spec, registry_auth=request.registry_auth_text())
-    return json_answer({"ID": created.id, "Warnings": created.warnings or None}, 201)
+    spec = older.service(await request.json(ServiceSpec), request.version)
+    service_id = await services.create(spec, registry_auth=request.registry_auth_text())
+    return json_answer({"ID": service_id, "Warnings": None}, 201)
 
 
 async def inspect(request: Request) -> Response:
@@ -36,15 +38,15 @@ async def inspect(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     services = request.control.services
-    warnings = await services.update(
+    await services.update(
         request.params["id"],
         request.object_version(),
-        await request.json(ServiceSpec),
+        older.service(await request.json(ServiceSpec), request.version),
         registry_auth=request.registry_auth_text(),
         registry_auth_from=cast(AuthFrom, _one_of(request, "registryAuthFrom", AuthFrom)),
         rollback=cast(Rollback, _one_of(request, "rollback", Rollback)),
     )
-    return json_answer({"Warnings": warnings or None})
+    return json_answer({"Warnings": None})
 
 
 async def remove(request: Request) -> Response:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response
+from skep.http.router import Route
+from skep.http.web import Response
 from skep.kit.errors import Conflict
 from skep.model.cluster import ClusterSpec
 from skep.model.system import SwarmInit, SwarmInspect, SwarmJoin

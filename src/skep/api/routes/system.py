@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from skep import __version__
-from skep.api import streams
+from skep.api import filters, older, streams
 from skep.api.answers import json_answer
 from skep.api.request import Request
-from skep.api.router import Route
 from skep.api.versions import HEADERS, NEWEST, OLDEST, shown
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.kit.clock import rfc3339, utc_now
+from skep.kit.machines import go_architecture
 from skep.model.image import RegistryAuth
 from skep.model.system import (
     Commit,
@@ -26,8 +27,8 @@ from skep.model.system import (
     SystemVersion,
     VersionPlatform,
 )
+from skep.node.events import events as node_events
 
-_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _RUNNING = frozenset({"running", "restarting"})
 
 _PING_HEADERS = HEADERS | {
@@ -56,7 +57,7 @@ async def version(request: Request) -> Response:
 
 
 def _version(facts: Facts) -> SystemVersion:
-    arch = _GO_ARCHITECTURES.get(facts.machine, facts.machine)
+    arch = go_architecture(facts.machine)
     api, oldest = shown(NEWEST), shown(OLDEST)
     details = {
         "ApiVersion": api,
@@ -88,36 +89,35 @@ async def info(request: Request) -> Response:
     running = sum(container.state in _RUNNING for container in containers)
     paused = sum(container.state == "paused" for container in containers)
     facts = request.node.facts
-    return json_answer(
-        SystemInfo(
-            id=facts.daemon_id,
-            containers=len(containers),
-            containers_running=running,
-            containers_paused=paused,
-            containers_stopped=len(containers) - running - paused,
-            images=len(images),
-            driver_status=[("Backing Filesystem", facts.backing_filesystem)],
-            docker_root_dir=facts.data_root,
-            system_time=rfc3339(utc_now()),
-            cgroup_version=str(facts.cgroup_version),
-            kernel_version=facts.kernel_version,
-            operating_system=facts.operating_system,
-            os_version=facts.os_version,
-            architecture=facts.machine,
-            registry_config=_registry_config(facts),
-            ncpu=facts.cpus,
-            mem_total=facts.memory_bytes,
-            name=facts.hostname,
-            labels=list(facts.labels),
-            server_version=__version__,
-            runtimes={name: RuntimeInfo(path) for name, path in facts.runtimes.items()},
-            swarm=request.node.swarm.info(),
-            runc_commit=_commit(facts, "runc"),
-            init_binary=facts.init_binary,
-            security_options=list(facts.security_options),
-            warnings=list(facts.warnings) or None,
-        )
+    found = SystemInfo(
+        id=facts.daemon_id,
+        containers=len(containers),
+        containers_running=running,
+        containers_paused=paused,
+        containers_stopped=len(containers) - running - paused,
+        images=len(images),
+        driver_status=[("Backing Filesystem", facts.backing_filesystem)],
+        docker_root_dir=facts.data_root,
+        system_time=rfc3339(utc_now()),
+        cgroup_version=str(facts.cgroup_version),
+        kernel_version=facts.kernel_version,
+        operating_system=facts.operating_system,
+        os_version=facts.os_version,
+        architecture=facts.machine,
+        registry_config=_registry_config(facts),
+        ncpu=facts.cpus,
+        mem_total=facts.memory_bytes,
+        name=facts.hostname,
+        labels=list(facts.labels),
+        server_version=__version__,
+        runtimes={name: RuntimeInfo(path) for name, path in facts.runtimes.items()},
+        swarm=request.node.swarm.info(),
+        runc_commit=_commit(facts, "runc"),
+        init_binary=facts.init_binary,
+        security_options=list(facts.security_options),
+        warnings=list(facts.warnings) or None,
     )
+    return json_answer(older.info(found, request.version))
 
 
 def _commit(facts: Facts, program: str) -> Commit:
@@ -136,10 +136,15 @@ def _registry_config(facts: Facts) -> RegistryConfig:
 
 
 async def events(request: Request) -> StreamResponse:
-    source = request.node.engine.events.stream(
-        request.filters(), since=request.time_s("since"), until=request.time_s("until")
+    wanted = request.filters()
+    story = node_events(
+        request.node,
+        filters.events(wanted),
+        tasks=filters.asks_for_tasks(wanted),
+        since_ns=request.time_ns("since"),
+        until_ns=request.time_ns("until"),
     )
-    return await streams.json_lines(request, source)
+    return await streams.json_lines(request, story)
 
 
 async def disk_usage(request: Request) -> Response:
@@ -151,14 +156,13 @@ async def disk_usage(request: Request) -> Response:
         engine.containers.list(all_containers=True, size=True),
         engine.volumes.disk_usage(),
     )
-    return json_answer(
-        DiskUsage(
-            layers_size=images.layers_size_bytes,
-            images=list(images.images) if "image" in kinds else [],
-            containers=containers if "container" in kinds else [],
-            volumes=volumes if "volume" in kinds else [],
-        )
+    found = DiskUsage(
+        layers_size=images.layers_size_bytes,
+        images=list(images.images) if "image" in kinds else [],
+        containers=containers if "container" in kinds else [],
+        volumes=volumes if "volume" in kinds else [],
     )
+    return json_answer(older.disk_usage(found, request.version))
 
 
 async def login(request: Request) -> Response:

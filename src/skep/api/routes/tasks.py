@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from skep.api import filters
 from skep.api.answers import json_answer
 from skep.api.logs import answer_logs
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response, StreamResponse
+from skep.http.router import Route
+from skep.http.web import Response, StreamResponse
 from skep.model.logs import LogSelector
 
 
 async def find(request: Request) -> Response:
-    return json_answer(request.control.tasks.find(request.filters()))
+    tasks = request.control.tasks
+    wanted = request.filters()
+    found = tasks.find(
+        filters.tasks(wanted),
+        services=wanted.get("service"),
+        nodes=wanted.get("node"),
+        up_to_date=filters.boolean(wanted, "_up-to-date"),
+    )
+    return json_answer(found)
 
 
 async def inspect(request: Request) -> Response:

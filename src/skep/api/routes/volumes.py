@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from skep.api import older
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
-from skep.api.router import Route
-from skep.api.web import Response
+from skep.http.router import Route
+from skep.http.web import Response
 from skep.model.volume import VolumeCreate
 
 
@@ -29,7 +30,8 @@ async def remove(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    return json_answer(await request.node.engine.volumes.prune(request.filters()))
+    filters = older.volume_prune_filters(request.filters(), request.version)
+    return json_answer(await request.node.engine.volumes.prune(filters))
 
 
 ROUTES = (

@@ -14,9 +14,9 @@ from skep.cli.session import Session
 from skep.cli.show.details import compile_details, render_details
 from skep.cli.show.lists import inspect_format
 from skep.cli.show.units import parse_time
+from skep.kit.machines import go_architecture
 
 _COLUMN = 20
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _ROWS = (
     ("Version", "Version"),
     ("ApiVersion", "API version"),
@@ -32,14 +32,13 @@ _ROWS = (
 def client_facts(client: Client, *, negotiated: bool) -> dict[str, Any]:
     newest = ".".join(map(str, NEWEST_API))
     api = ".".join(map(str, client.api_version)) if negotiated else newest
-    machine = platform.machine()
     return {
         "Version": __version__,
         "ApiVersion": api,
         "DefaultAPIVersion": newest,
         "PythonVersion": platform.python_version(),
         "Os": platform.system().lower(),
-        "Arch": _MACHINES.get(machine, machine),
+        "Arch": go_architecture(platform.machine()),
     }
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
-from skep.engine.containers.wishes import check_health
 from skep.kit.errors import InvalidArgument
 from skep.model.base import docker_name
 from skep.model.container import ContainerConfig
 from skep.model.image import ImageConfig, ImageHealthcheck
+from skep.model.rules.process import check_health
 from skep.model.service import HealthConfig
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

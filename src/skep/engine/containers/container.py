@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from skep.engine.containers.record import Record
 from skep.engine.events import Events
 from skep.kit.errors import Conflict, InvalidArgument, NotFound
+from skep.kit.meant import meant
 from skep.model.container import ContainerState, Health
 
 if TYPE_CHECKING:
@@ -171,17 +172,22 @@ class Registry:
 
     def find(self, name: str) -> Container:
         """By id, name or unique prefix of an id. Raises NotFound, or InvalidArgument."""
-        if container := self._by_id.get(name):
-            return container
-        bare = name.removeprefix("/")
-        if (id_ := self._names.get(bare)) and id_ in self._by_id:
-            return self._by_id[id_]
-        found = [id_ for id_ in self._by_id if bare and id_.startswith(bare)]
+        found = meant(name.removeprefix("/"), self._with_id, self._with_name, self._with_prefix)
         if len(found) > 1:
             raise InvalidArgument(f"Multiple IDs found with provided prefix: {name}")
         if not found:
             raise NotFound(f"No such container: {name}")
-        return self._by_id[found[0]]
+        return found[0]
+
+    def _with_id(self, container_id: str) -> list[Container]:
+        found = self._by_id.get(container_id)
+        return [] if found is None else [found]
+
+    def _with_name(self, name: str) -> list[Container]:
+        return self._with_id(self._names.get(name, ""))
+
+    def _with_prefix(self, prefix: str) -> list[Container]:
+        return [container for id_, container in self._by_id.items() if id_.startswith(prefix)]
 
     def reserve(self, name: str, container_id: str) -> None:
         """Take a name before the container is made. Raises Conflict in docker's words."""

@@ -18,15 +18,16 @@ from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detac
 from skep.engine.containers.bundle import HostFacts, apparmor_profile, limits_of
 from skep.engine.containers.container import Container, Places, Registry, wait_among
 from skep.engine.containers.creation import Creation, check_endpoint
-from skep.engine.containers.execs import Execs
+from skep.engine.containers.execs import Begin, Execs, nothing_to_begin
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs, LogWish
-from skep.engine.containers.names import check_name
 from skep.engine.containers.record import RecordFolder
 from skep.engine.containers.runs import Tell
 from skep.engine.containers.top import top_of
 from skep.engine.containers.updating import updated_host_config
+from skep.engine.containers.view import ContainerView, view_of
+from skep.engine.containers.wish import Wish, in_dockers_words, wish_of
 from skep.engine.filters import Filters, check_filters, passes_labels, until_moment
 from skep.engine.images import ImageStore
 from skep.engine.networks.networks import Networks
@@ -52,6 +53,7 @@ from skep.model.container import (
     TopResult,
     WaitResult,
 )
+from skep.model.rules.names import check_container_name
 from skep.runtime.door import Chunk, Runtime
 
 _log = logging.getLogger(__name__)
@@ -119,22 +121,23 @@ class Containers:
 
     # Life
 
-    async def create(
-        self,
-        wish: ContainerCreate,
-        name: str = "",
-        *,
-        managed_labels: Mapping[str, str] | None = None,
-    ) -> ContainerCreated:
+    async def create(self, body: ContainerCreate, name: str = "") -> ContainerCreated:
         """Make a container that does not run yet. An empty name is made up.
 
-        `managed_labels` are the cluster's own (com.docker.swarm.…), laid over the caller's.
         When it raises, nothing was made: NotFound (image, network, volume), Conflict (name),
         InvalidArgument, Unimplemented (names the field that this engine does not do).
         """
-        container = await self._creation.create(wish, name, managed_labels)
+        container = await self._creation.create(wish_of(body), name, None)
         self._tell(container, "create")
         return ContainerCreated(id=container.id)
+
+    async def create_managed(self, wish: Wish, name: str, labels: Mapping[str, str]) -> None:
+        """The same for the cluster: it need not outlive a power cut, as its task is made again.
+
+        `labels` are the cluster's own (com.docker.swarm.…), laid over all others.
+        """
+        container = await self._creation.create(in_dockers_words(wish), name, labels)
+        self._tell(container, "create")
 
     async def start(self, name: str) -> None:
         """Raises NotModified when it runs already; InvalidArgument when its program cannot run
@@ -169,7 +172,7 @@ class Containers:
 
     async def rename(self, name: str, new_name: str) -> None:
         container = self._registry.find(name)
-        new_name = check_name(new_name)
+        new_name = check_container_name(new_name)
         if new_name == container.name:
             raise InvalidArgument("Renaming a container with the same name as its current name")
         async with container.turn:
@@ -239,6 +242,15 @@ class Containers:
         """The full id of a name, id or unique prefix. Raises NotFound, or InvalidArgument for a
         prefix of several."""
         return self._registry.find(name).id
+
+    def view(self, name: str) -> ContainerView:
+        """How it is now, from memory. Raises as `resolve` does."""
+        return view_of(self._registry.find(name))
+
+    def labelled(self, key: str) -> dict[str, str]:
+        """Every container that has the label: its value -> the container's id."""
+        labels = ((each.record.config.labels, each.id) for each in self._registry)
+        return {own[key]: container_id for own, container_id in labels if key in own}
 
     async def inspect(self, name: str, *, size: bool = False) -> ContainerInspect:
         container = self._registry.find(name)
@@ -343,9 +355,13 @@ class Containers:
         """Returns the exec's id. Conflict when the container does not run or is paused."""
         return self._execs.create(name, wish)
 
-    async def exec_start(self, exec_id: str, wish: ExecStart) -> AttachedStream | None:
-        """Run it, once; None when detached. The stream's end means that it ended."""
-        return await self._execs.start(exec_id, wish)
+    async def exec_start(
+        self, exec_id: str, wish: ExecStart, begin: Begin = nothing_to_begin
+    ) -> AttachedStream | None:
+        """Run it, once; None when detached. The stream's end means that it ended.
+
+        `begin` is awaited when nothing speaks against it any more, before it runs."""
+        return await self._execs.start(exec_id, wish, begin)
 
     async def exec_inspect(self, exec_id: str) -> ExecInspect:
         return self._execs.inspect(exec_id)

@@ -11,21 +11,18 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from skep.engine.containers.bundle import HostFacts, capability_set
+from skep.engine.containers.bundle import HostFacts
 from skep.engine.containers.config import argv, image_health, merge
 from skep.engine.containers.container import Container, Registry
-from skep.engine.containers.devices import find_devices, parse_rule
-from skep.engine.containers.etc import parse_hosts
+from skep.engine.containers.devices import find_devices
 from skep.engine.containers.ground import check_sources
 from skep.engine.containers.links import CONTAINER_MODE
-from skep.engine.containers.logs import rotation_of
 from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
-from skep.engine.containers.names import check_name, made_up_name
-from skep.engine.containers.ports import wanted_ports
+from skep.engine.containers.ports import with_all_exposed
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.security import parse_security
-from skep.engine.containers.signals import parse_signal
-from skep.engine.containers.wishes import check_config, check_host_config
+from skep.engine.containers.wish import EndpointWish, Wish
+from skep.engine.containers.wishes import check_wish
 from skep.engine.exposed import all_ports
 from skep.engine.images import ImageStore
 from skep.engine.networks.endpoint import EndpointRecord
@@ -35,19 +32,20 @@ from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, NotFound, Unavailable, Unimplemented
 from skep.kit.ids import new_container_id
+from skep.kit.names import made_up_name
 from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerConfig,
-    ContainerCreate,
     EndpointIPAMConfig,
     EndpointSettings,
     HostConfig,
 )
 from skep.model.image import Image
+from skep.model.rules.names import check_container_name
+from skep.model.rules.signals import parse_signal
 from skep.runtime.apparmor import check_profile
 
 _log = logging.getLogger(__name__)
-_ANY_ADDRESS = "0.0.0.0"
 
 
 class Creation:
@@ -71,14 +69,12 @@ class Creation:
         self._outside = outside
         self._dice = dice
 
-    async def create(
-        self, wish: ContainerCreate, name: str, labels: Mapping[str, str] | None
-    ) -> Container:
-        """When it raises, nothing was made."""
-        check_config(wish)
-        check_host_config(wish.host_config)
+    async def create(self, wish: Wish, name: str, labels: Mapping[str, str] | None) -> Container:
+        """`labels` are the cluster's, for a container of its own. When it raises, nothing was
+        made."""
+        check_wish(wish)
         container_id = new_container_id()
-        name = check_name(name) if name else self._made_up_name()
+        name = check_container_name(name) if name else self._made_up_name()
         self._registry.reserve(name, container_id)
         try:
             return await self._create(wish, container_id, name, labels)
@@ -87,19 +83,20 @@ class Creation:
             raise
 
     def _made_up_name(self) -> str:
-        attempt = 0
-        while not self._registry.is_free(name := made_up_name(self._dice, attempt)):
-            attempt += 1
+        """With a digit behind it when the first was taken."""
+        name = made_up_name(self._dice.getrandbits(32))
+        while not self._registry.is_free(name):
+            name = f"{made_up_name(self._dice.getrandbits(32))}{self._dice.randrange(10)}"
         return name
 
     async def _create(
         self,
-        wish: ContainerCreate,
+        wish: Wish,
         container_id: str,
         name: str,
         labels: Mapping[str, str] | None,
     ) -> Container:
-        image = await self._images.resolve(wish.image)
+        image = await self._images.resolve(wish.config.image)
         _warn_of_health(image)
         with self._images.hold(image.id):
             record = self._record(wish, container_id, name, labels, image, utc_now())
@@ -123,20 +120,23 @@ class Creation:
 
     def _record(
         self,
-        wish: ContainerCreate,
+        wish: Wish,
         container_id: str,
         name: str,
         labels: Mapping[str, str] | None,
         image: Image,
         now: datetime,
     ) -> Record:
-        host = _settled_host_config(wish.host_config, wish)
-        config = merge(wish, image.config, labels)
+        host = _settled_host_config(wish.host, wish.config)
+        config = merge(wish.config, image.config, labels)
         exposed = all_ports(config.exposed_ports)
         config = replace(config, exposed_ports={port: {} for port in exposed})
         if not config.hostname:
             config = replace(config, hostname=_default_hostname(host, container_id))
         mounts = wanted_mounts(config, host, new_container_id)
+        ports = wish.ports
+        if host.publish_all_ports:
+            ports = with_all_exposed(ports, config.exposed_ports)
         return Record(
             id=container_id,
             name=name,
@@ -147,6 +147,8 @@ class Creation:
             host_config=host,
             mounts=mounts,
             endpoints=self._endpoints(wish, host),
+            hosts=wish.hosts,
+            wanted_ports=ports,
             populated=all(mount.type != "volume" for mount in mounts),
         )
 
@@ -156,13 +158,6 @@ class Creation:
         words = (*record.argv, *config.env, *config.volumes, config.working_dir, config.user)
         if any("\0" in word for word in words):
             raise InvalidArgument("the image's command, variables or paths have a NUL character")
-        wanted_ports(config, host, ())
-        parse_hosts(host.extra_hosts, _ANY_ADDRESS)
-        parse_security(host.security_opt)
-        capability_set(host, self._facts)
-        rotation_of(host.log_config)
-        for rule in host.device_cgroup_rules:
-            parse_rule(rule)
         if config.stop_signal:
             parse_signal(config.stop_signal)
         for mode in (host.network_mode, host.pid_mode):
@@ -180,12 +175,12 @@ class Creation:
 
     # Networks
 
-    def _endpoints(self, wish: ContainerCreate, host: HostConfig) -> tuple[EndpointRecord, ...]:
-        """The network of NetworkMode first, then those of EndpointsConfig."""
+    def _endpoints(self, wish: Wish, host: HostConfig) -> tuple[EndpointRecord, ...]:
+        """The network of NetworkMode first, then the others."""
         mode = host.network_mode
-        asked = dict(wish.networking_config.endpoints_config)
         if mode in {HOST, NONE} or mode.startswith(CONTAINER_MODE):
-            others = [name for name in asked if name not in {mode, "default", ""}]
+            names = [each.network for each in wish.endpoints]
+            others = [name for name in names if name not in {mode, "default", ""}]
             if others:
                 raise InvalidArgument(
                     "conflicting options: cannot attach both user-defined and"
@@ -193,15 +188,14 @@ class Creation:
                 )
             return ()
         first = self._network(mode)
-        endpoints = {first.id: self._endpoint(first, EndpointSettings())}
-        for name, settings in asked.items():
-            network = self._network(name or DEFAULT_BRIDGE)
-            endpoints[network.id] = self._endpoint(network, settings)
-        if wish.mac_address and not endpoints[first.id].wish.mac_address:
+        endpoints = {first.id: self._endpoint(first, EndpointWish(network=mode))}
+        for each in wish.endpoints:
+            network = self._network(each.network or DEFAULT_BRIDGE)
+            endpoints[network.id] = self._endpoint(network, each)
+        mac = wish.config.mac_address
+        if mac and not endpoints[first.id].wish.mac_address:
             chosen = endpoints[first.id]
-            endpoints[first.id] = replace(
-                chosen, wish=replace(chosen.wish, mac_address=wish.mac_address)
-            )
+            endpoints[first.id] = replace(chosen, wish=replace(chosen.wish, mac_address=mac))
         return tuple(endpoints.values())
 
     def _network(self, name: str) -> NetworkRecord:
@@ -212,9 +206,14 @@ class Creation:
         except NotFound as error:
             raise InvalidArgument(str(error)) from None
 
-    def _endpoint(self, network: NetworkRecord, wish: EndpointSettings) -> EndpointRecord:
-        check_endpoint(network, wish)
-        return EndpointRecord(network_id=network.id, network_name=network.name, wish=wish)
+    def _endpoint(self, network: NetworkRecord, wish: EndpointWish) -> EndpointRecord:
+        check_endpoint(network, wish.settings)
+        return EndpointRecord(
+            network_id=network.id,
+            network_name=network.name,
+            wish=wish.settings,
+            assigned=wish.addresses,
+        )
 
 
 def _warn_of_health(image: Image) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detach_keys
 from skep.engine.containers.bundle import HostFacts, console_size
@@ -17,8 +18,14 @@ from skep.kit.ids import new_container_id
 from skep.model.container import ExecCreate, ExecInspect, ExecProcess, ExecStart
 from skep.runtime.door import Exec, ExecSpec, Runtime
 
+Begin = Callable[[], Awaitable[None]]
+
 _REMEMBERED = 1024
 """Execs that have ended and can still be inspected, on the whole node."""
+
+
+async def nothing_to_begin() -> None:
+    """For whoever only wants it run."""
 
 
 class ExecSpecs:
@@ -103,8 +110,10 @@ class Execs:
         self._tell(session, f"exec_create: {' '.join(words(wish.cmd) or ())}")
         return session.id
 
-    async def start(self, exec_id: str, wish: ExecStart) -> AttachedLine | None:
-        """Run it, once; None when detached."""
+    async def start(
+        self, exec_id: str, wish: ExecStart, begin: Begin = nothing_to_begin
+    ) -> AttachedLine | None:
+        """Run it, once; None when detached. `begin` is awaited just before it runs."""
         session = self._find(exec_id)
         if session.started:
             raise Conflict(f"Error: Exec command {exec_id} has already run")
@@ -114,10 +123,11 @@ class Execs:
         session.started = True
         attached = not wish.detach
         try:
+            await begin()
             spec = await self._specs.spec(container, session.wish, exec_id=exec_id, attach=attached)
             self._tell(session, f"exec_start: {' '.join(spec.argv)}")
             session.process = await self._runtime.exec(container.id, spec)
-        except SkepError as error:
+        except (SkepError, OSError) as error:
             session.exit_code = 127 if "not found" in str(error) else 126
             raise
         session.watch = asyncio.create_task(self._watch(session), name="exec-watch")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from skep.engine.containers import etc
 from skep.engine.containers.bundle import Ground
 from skep.engine.containers.container import Places
 from skep.engine.containers.devices import MappedDevice, all_devices, find_devices
+from skep.engine.containers.extra_hosts import host_lines
 from skep.engine.containers.mounts import volumes_to_make
 from skep.engine.containers.record import MountRecord, Record, RecordFolder
 from skep.engine.containers.rootfs import mount_overlay, read_in_rootfs, remove_place
@@ -30,6 +30,7 @@ from skep.kit.copying import copy_tree
 from skep.kit.errors import Internal, InvalidArgument
 from skep.kit.linux import open_in_root
 from skep.kit.threads import Outside
+from skep.network import files
 
 _COPY_TIMEOUT_S = 600
 
@@ -37,6 +38,7 @@ _COPY_TIMEOUT_S = 600
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a container's /etc files and namespaces depend on outside of itself.
 
+    netns            None is the host's.
     names_resolved   there is a resolver at 127.0.0.11.
     addresses        the container's own, without prefix length.
     host_gateway     what "host-gateway" stands for.
@@ -169,28 +171,27 @@ class GroundWork:
         ]
 
     def _write_files(self, record: Record, around: Surroundings, hostname: str) -> None:
-        config, host = record.config, record.host_config
-        full = f"{hostname}.{config.domainname}\t{hostname}" if config.domainname else hostname
-        hosts = etc.hosts_file(full, around.addresses, host.extra_hosts, around.host_gateway)
-        contents = {"resolv.conf": self._resolv(record, around), "hostname": f"{hostname}\n"}
-        for name, text in {**contents, "hosts": hosts}.items():
+        contents = {
+            "resolv.conf": self._resolv_conf(record, around),
+            "hostname": f"{hostname}\n",
+            "hosts": _hosts(record, around, hostname),
+        }
+        for name, text in contents.items():
             path = self._places.etc(record.id, name)
             path.write_text(text)
             path.chmod(0o644)
 
-    def _resolv(self, record: Record, around: Surroundings) -> str:
+    def _resolv_conf(self, record: Record, around: Surroundings) -> str:
         host, settings = record.host_config, self._settings
-        machine = etc.HostResolver()
-        if around.names_resolved:
-            servers: Sequence[str] = (etc.RESOLVER,)
-        else:
-            servers = host.dns or settings.dns or machine.nameservers
-        options = [*(host.dns_options or settings.dns_options or machine.options)]
-        if around.names_resolved and not any(word.startswith("ndots:") for word in options):
-            options.append("ndots:0")
-        return etc.resolv_file(
-            servers, host.dns_search or settings.dns_search or machine.search, options
+        asked = files.ResolvConf(
+            nameservers=tuple(host.dns or settings.dns),
+            search=tuple(host.dns_search or settings.dns_search),
+            options=tuple(host.dns_options or settings.dns_options),
         )
+        if around.netns is None:
+            return files.host_network_resolv_conf(files.resolv_conf_of_host(), asked)
+        given = files.resolv_conf_for_others()
+        return files.resolv_conf(given, asked, own_resolver=around.names_resolved)
 
     async def clear(self, record: Record) -> None:
         """Unmount and remove what `prepare` made."""
@@ -198,6 +199,18 @@ class GroundWork:
         for mount in record.mounts:
             if mount.type == "volume":
                 await self._volumes.unmount(mount.source, record.id)
+
+
+def _hosts(record: Record, around: Surroundings, hostname: str) -> str:
+    """In the host's network it is the host's file, unless somebody adds to it; as docker's."""
+    if around.netns is None and not record.hosts:
+        return files.hosts_of_host()
+    return files.hosts_file(
+        hostname,
+        around.addresses,
+        domainname=record.config.domainname,
+        extra=host_lines(record.hosts, around.host_gateway),
+    )
 
 
 async def check_sources(outside: Outside, mounts: Sequence[MountRecord]) -> None:

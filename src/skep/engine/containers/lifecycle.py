@@ -16,11 +16,11 @@ from skep.engine.containers.container import Container, Places, Registry, settle
 from skep.engine.containers.notes import Notes
 from skep.engine.containers.record import RecordFolder
 from skep.engine.containers.runs import Runs, Tell
-from skep.engine.containers.signals import DEFAULT_STOP, parse_signal
 from skep.engine.containers.steps import Steps
 from skep.engine.volumes import Volumes
 from skep.kit.errors import Conflict, Internal, NotFound, NotModified
 from skep.kit.files import remove_trees
+from skep.model.rules.signals import DEFAULT_STOP, parse_signal
 from skep.runtime.door import Runtime
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from skep.engine.containers.container import Container, Registry
 from skep.engine.containers.ground import Surroundings
-from skep.engine.containers.ports import wanted_ports
+from skep.engine.containers.ports import published_ports
 from skep.engine.containers.record import Record
 from skep.engine.networks.endpoint import EndpointRecord, attachment_of
 from skep.engine.networks.networks import Networks
@@ -59,9 +59,7 @@ class ContainerLinks:
     def _wanted_ports(self, record: Record) -> tuple[PublishedPort, ...]:
         """Ports lead to the first endpoint; without one there is nothing to lead to."""
         addresses = addresses_of(record)[:1]
-        if not addresses:
-            return ()
-        return wanted_ports(record.config, record.host_config, addresses)
+        return published_ports(record.wanted_ports, addresses) if addresses else ()
 
     def surroundings(self, record: Record) -> Surroundings:
         """Raises Conflict when a container whose namespaces are to be shared does not run."""
@@ -197,7 +195,12 @@ class ContainerLinks:
 def unlinked(record: Record) -> Record:
     """The record without what was given for one run."""
     endpoints = tuple(
-        EndpointRecord(network_id=each.network_id, network_name=each.network_name, wish=each.wish)
+        EndpointRecord(
+            network_id=each.network_id,
+            network_name=each.network_name,
+            wish=each.wish,
+            assigned=each.assigned,
+        )
         for each in record.endpoints
     )
     return replace(record, endpoints=endpoints, ports=())

@@ -14,15 +14,14 @@ import msgspec
 from skep.engine.containers.container import Container, Places, Registry
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, SkepError, Unimplemented
-from skep.kit.numbers import INT64_MAX, parse_int, shortened
 from skep.model.container import LogConfig
+from skep.model.rules.logs import log_size
 from skep.runtime.door import STDERR, STDOUT, Chunk, Runtime
 from skep.runtime.log_files import Pulse, Rotation, keep_small, read_log
 from skep.runtime.logs import LogLine
 
 _log = logging.getLogger(__name__)
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _CHECK_PERIOD_S = 1.0
 
 
@@ -124,30 +123,6 @@ def as_text(line: LogLine, *, timestamps: bool) -> bytes:
 
 
 def rotation_of(config: LogConfig) -> Rotation | None:
-    """`max-size` and `max-file`; docker's "local" driver has its own defaults.
-
-    Raises InvalidArgument.
-    """
-    local = config.type == "local"
-    size = config.config.get("max-size", "20m" if local else "")
-    files = config.config.get("max-file", "5" if local else "1")
-    try:
-        max_files = parse_int(files, 1)
-    except ValueError:
-        raise InvalidArgument(f"invalid value for 'max-file': {shortened(files)}") from None
-    if not size or size == "-1":
-        if "max-file" in config.config and max_files > 1:
-            raise InvalidArgument("max-file cannot be greater than 1 when max-size is not set")
-        return None
-    return Rotation(max_size_bytes=parse_size(size), max_files=max_files)
-
-
-def parse_size(text: str) -> int:
-    """`10m`, `512k`, `1g`, `4096` in bytes. Raises InvalidArgument."""
-    lower = text.lower().removesuffix("b") if text[-1:].lower() == "b" else text.lower()
-    number = lower.rstrip("kmgt")
-    unit = lower[len(number) :]
-    try:
-        return parse_int(number, 1, INT64_MAX // _UNITS[unit]) * _UNITS[unit]
-    except (KeyError, ValueError):
-        raise InvalidArgument(f"invalid value for 'max-size': {shortened(text)}") from None
+    """When a container's log begins a new file; None = never."""
+    size = log_size(config.type, config.config)
+    return size and Rotation(max_size_bytes=size.max_size_bytes, max_files=size.max_files)

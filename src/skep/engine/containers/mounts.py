@@ -6,13 +6,13 @@ import posixpath
 from collections.abc import Callable, Iterable
 
 from skep.engine.containers.record import MountRecord
-from skep.engine.volumes import check_volume_name
-from skep.kit.errors import InvalidArgument, Unimplemented
+from skep.kit.errors import InvalidArgument
 from skep.model.container import ContainerConfig, HostConfig
-from skep.model.service import Driver, Mount, VolumeOptions
+from skep.model.rules.mounts import PROPAGATIONS, check_mount, cleaned
+from skep.model.rules.names import check_volume_name
+from skep.model.service import BindOptions, Driver, Mount, TmpfsOptions, VolumeOptions
 from skep.model.volume import VolumeCreate
 
-_PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _MODE_WORDS = frozenset({"ro", "rw", "z", "Z", "nocopy", "copy", "cached", "consistent",
                          "delegated", "default"})  # fmt: skip
 
@@ -71,9 +71,9 @@ def parse_bind(text: str) -> MountRecord:
     source, target, mode = parts[0], parts[1], parts[2] if len(parts) == 3 else ""
     words = [word for word in mode.split(",") if word]
     for word in words:
-        if word not in _MODE_WORDS | _PROPAGATIONS:
+        if word not in _MODE_WORDS | PROPAGATIONS:
             raise InvalidArgument(f"invalid mode: {mode}")
-    propagation = next((word for word in words if word in _PROPAGATIONS), "")
+    propagation = next((word for word in words if word in PROPAGATIONS), "")
     named = not source.startswith("/")
     if named:
         check_volume_name(source)
@@ -90,79 +90,53 @@ def parse_bind(text: str) -> MountRecord:
 
 
 def _from_mount(mount: Mount, new_volume_name: Callable[[], str]) -> MountRecord:
-    makers = {"bind": _from_bind_mount, "tmpfs": _from_tmpfs_mount}
-    if mount.consistency not in {"", "default", "consistent", "cached", "delegated"}:
-        raise InvalidArgument(f"invalid mount consistency: {mount.consistency}")
-    if mount.type == "volume":
-        return _from_volume_mount(mount, new_volume_name)
-    if mount.type not in makers:
-        raise Unimplemented(
-            f'mounts of type "{mount.type}" are not supported by this engine:'
-            " use bind, volume or tmpfs"
-        )
-    return makers[mount.type](mount)
+    check_mount(mount)
+    match mount.type:
+        case "bind":
+            return _from_bind_mount(mount)
+        case "tmpfs":
+            return _from_tmpfs_mount(mount)
+    return _from_volume_mount(mount, new_volume_name)
 
 
 def _from_bind_mount(mount: Mount) -> MountRecord:
-    _only(mount, "bind_options")
-    options = mount.bind_options
-    if not mount.source:
-        raise _invalid(mount, "field Source must not be empty")
-    if not mount.source.startswith("/"):
-        raise _invalid(mount, f"invalid mount path: '{mount.source}' mount path must be absolute")
-    propagation = (options.propagation if options else "") or "rprivate"
-    if propagation not in _PROPAGATIONS:
-        raise _invalid(mount, f"invalid propagation mode: {propagation}")
-    if options and (options.read_only_force_recursive or options.read_only_non_recursive):
-        raise Unimplemented(
-            "BindOptions.ReadOnlyForceRecursive and ReadOnlyNonRecursive are not supported"
-            " by this engine: a read-only bind is read-only at its top mount"
-        )
+    options = mount.bind_options or BindOptions()
     return MountRecord(
         type="bind",
         source=posixpath.normpath(mount.source),
-        destination=_target(mount),
+        destination=cleaned(mount.target),
         read_only=mount.read_only,
-        propagation=propagation,
-        recursive=not (options and options.non_recursive),
-        create_source=bool(options and options.create_mountpoint),
+        propagation=options.propagation or "rprivate",
+        recursive=not options.non_recursive,
+        create_source=options.create_mountpoint,
     )
 
 
 def _from_volume_mount(mount: Mount, new_volume_name: Callable[[], str]) -> MountRecord:
-    _only(mount, "volume_options")
-    options = mount.volume_options
-    if mount.source:
-        check_volume_name(mount.source)
-    if options and options.subpath:
-        raise Unimplemented(
-            "VolumeOptions.Subpath is not supported by this engine: mount the whole volume"
-        )
     return MountRecord(
         type="volume",
         source=mount.source or new_volume_name(),
-        destination=_target(mount),
+        destination=cleaned(mount.target),
         read_only=mount.read_only,
         mode="z",
         anonymous=not mount.source,
-        copy_up=not (options and options.no_copy),
+        copy_up=not (mount.volume_options and mount.volume_options.no_copy),
     )
 
 
 def _from_tmpfs_mount(mount: Mount) -> MountRecord:
-    _only(mount, "tmpfs_options")
-    if mount.source:
-        raise _invalid(mount, "field Source must not be specified")
-    options = mount.tmpfs_options
+    options = mount.tmpfs_options or TmpfsOptions()
     words = ["noexec", "nosuid", "nodev"]
-    if options and options.size_bytes:
+    if options.size_bytes:
         words.append(f"size={options.size_bytes}")
-    if options and options.mode:
+    if options.mode:
         words.append(f"mode={options.mode:o}")
-    if options:
-        words += ["=".join(pair) for pair in options.options]
+    words += ["=".join(pair) for pair in options.options]
     return MountRecord(
-        type="tmpfs", destination=_target(mount), read_only=mount.read_only, options=tuple(words)
+        type="tmpfs",
+        destination=cleaned(mount.target),
+        read_only=mount.read_only,
+        options=tuple(words),
     )
 
 
@@ -188,30 +162,6 @@ def _anonymous(destination: str, new_volume_name: Callable[[], str]) -> MountRec
     )
 
 
-_OPTIONS = ("bind_options", "volume_options", "tmpfs_options", "image_options", "cluster_options")
-
-
-def _only(mount: Mount, allowed: str) -> None:
-    for name in _OPTIONS:
-        if name != allowed and getattr(mount, name) is not None:
-            words = "".join(part.capitalize() for part in name.split("_"))
-            raise _invalid(mount, f"field {words} must not be specified")
-
-
-def _target(mount: Mount) -> str:
-    if not mount.target:
-        raise _invalid(mount, "field Target must not be empty")
-    if not mount.target.startswith("/"):
-        raise _invalid(mount, f"invalid mount path: '{mount.target}' mount path must be absolute")
-    if posixpath.normpath(mount.target) == "/":
-        raise _invalid(mount, "invalid specification: destination can't be '/'")
-    return posixpath.normpath(mount.target)
-
-
-def _invalid(mount: Mount, reason: str) -> InvalidArgument:
-    return InvalidArgument(f'invalid mount config for type "{mount.type}": {reason}')
-
-
 def _destination(target: str, spec: str = "") -> str:
     if not target.startswith("/"):
         raise InvalidArgument(
@@ -219,10 +169,10 @@ def _destination(target: str, spec: str = "") -> str:
             f" invalid mount config for type \"bind\": invalid mount path: '{target}'"
             " mount path must be absolute"
         )
-    cleaned = "/" + posixpath.normpath(target).lstrip("/")
-    if cleaned == "/":
+    destination = cleaned(target)
+    if destination == "/":
         raise InvalidArgument(
             f"invalid volume specification: '{spec or target}':"
             " invalid specification: destination can't be '/'"
         )
-    return cleaned
+    return destination

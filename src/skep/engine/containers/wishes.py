@@ -6,12 +6,23 @@ check fields of which some values are fulfilled. Pure: no look at the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from skep.engine.containers.devices import parse_rule
+from skep.engine.containers.security import parse_security
+from skep.engine.containers.wish import Wish
 from skep.kit.errors import InvalidArgument, Unimplemented
 from skep.model.container import ContainerConfig, HostConfig, Resources
-from skep.model.service import HealthConfig
+from skep.model.rules.logs import check_log_driver
+from skep.model.rules.process import (
+    capability,
+    check_health,
+    check_host_entry,
+    check_variable,
+    check_working_dir,
+)
+from skep.model.rules.resources import check_memory, check_processors
+from skep.model.rules.signals import parse_signal
 
 _USE_NETWORK = "put both containers on a user-defined network: they find each other by name there"
 _PLACES_ONLY = "skep places every container in its own cgroup"
@@ -43,7 +54,13 @@ _FIELD_OF = dict(
     zip(HostConfig.__struct_encode_fields__, HostConfig.__struct_fields__, strict=True)
 )
 
-MIN_MEMORY_BYTES = 6 * 1024 * 1024
+
+def check_wish(wish: Wish) -> None:
+    """All that can be said against a container without a look at its image and the host."""
+    check_config(wish.config)
+    check_host_config(wish.host)
+    for entry in wish.hosts:
+        check_host_entry(entry.name, entry.address)
 
 
 def check_host_config(host: HostConfig) -> None:
@@ -58,7 +75,12 @@ def check_host_config(host: HostConfig) -> None:
     check_resources(host)
     _check_modes(host)
     _check_restart_policy(host)
-    check_log_config(host)
+    check_log_driver(host.log_config.type, host.log_config.config)
+    parse_security(host.security_opt)
+    for capability_name in (*host.cap_add, *host.cap_drop):
+        capability(capability_name)
+    for rule in host.device_cgroup_rules:
+        parse_rule(rule)
 
 
 def refuse_unfulfilled(resources: Resources) -> None:
@@ -88,55 +110,52 @@ def _choices(host: HostConfig) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def check_resources(wish: Resources) -> None:
-    """Limits that contradict each other or mean nothing, in docker's words."""
-    checks: list[tuple[Callable[[], bool], str]] = [
-        (
-            lambda: 0 < wish.memory < MIN_MEMORY_BYTES,
-            "Minimum memory limit allowed is 6MB",
-        ),
-        (
-            lambda: wish.memory < 0 or wish.nano_cpus < 0 or wish.memory_reservation < 0,
-            "Memory, MemoryReservation and NanoCpus cannot be negative",
-        ),
-        (
-            lambda: wish.memory > 0 and 0 < wish.memory_swap < wish.memory,
-            "Minimum memoryswap limit should be larger than memory limit, see usage",
-        ),
-        (
-            lambda: wish.memory == 0 and wish.memory_swap > 0,
-            "You should always set the Memory limit when using Memoryswap limit, see usage",
-        ),
-        (
-            lambda: 0 < wish.memory < wish.memory_reservation,
-            "Minimum memory limit can not be less than memory reservation limit, see usage",
-        ),
-        (
-            lambda: (
-                not -1 <= (-1 if wish.memory_swappiness is None else wish.memory_swappiness) <= 100
-            ),
-            f"Invalid value: {wish.memory_swappiness}, valid memory swappiness range is 0-100",
-        ),
-        (
-            lambda: wish.nano_cpus > 0 and (wish.cpu_period != 0 or wish.cpu_quota > 0),
-            "Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set",
-        ),
-        (
-            lambda: wish.cpu_period != 0 and not 1_000 <= wish.cpu_period <= 1_000_000,
-            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
-        ),
-        (
-            lambda: 0 < wish.cpu_quota < 1_000,
-            "CPU cfs quota can not be less than 1ms (i.e. 1000)",
-        ),
-        (
-            lambda: wish.blkio_weight != 0 and not 10 <= wish.blkio_weight <= 1000,
-            "Range of blkio weight is from 10 to 1000",
-        ),
-        (lambda: wish.cpu_shares < 0, "CpuShares cannot be negative"),
-    ]
-    for is_wrong, message in checks:
-        if is_wrong():
-            raise InvalidArgument(message)
+    """Limits that contradict each other or mean nothing, in docker's words (source: moby
+    daemon/daemon_unix.go, verifyPlatformContainerResources)."""
+    _check_memory(wish)
+    _check_processors(wish)
+    if wish.blkio_weight and not 10 <= wish.blkio_weight <= 1000:
+        raise InvalidArgument("Range of blkio weight is from 10 to 1000")
+
+
+def _check_memory(wish: Resources) -> None:
+    limit, swap, reservation = wish.memory, wish.memory_swap, wish.memory_reservation
+    swappiness = wish.memory_swappiness
+    check_memory(limit)
+    if reservation < 0:
+        raise InvalidArgument("MemoryReservation cannot be negative")
+    if limit and 0 < swap < limit:
+        raise InvalidArgument(
+            "Minimum memoryswap limit should be larger than memory limit, see usage"
+        )
+    if not limit and swap > 0:
+        raise InvalidArgument(
+            "You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
+    if 0 < limit < reservation:
+        raise InvalidArgument(
+            "Minimum memory limit can not be less than memory reservation limit, see usage"
+        )
+    if swappiness is not None and not -1 <= swappiness <= 100:
+        raise InvalidArgument(
+            f"Invalid value: {swappiness}, valid memory swappiness range is 0-100"
+        )
+
+
+def _check_processors(wish: Resources) -> None:
+    check_processors(wish.nano_cpus)
+    if wish.nano_cpus and (wish.cpu_period or wish.cpu_quota > 0):
+        raise InvalidArgument(
+            "Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set"
+        )
+    if wish.cpu_period and not 1_000 <= wish.cpu_period <= 1_000_000:
+        raise InvalidArgument(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
+    if 0 < wish.cpu_quota < 1_000:
+        raise InvalidArgument("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if wish.cpu_shares < 0:
+        raise InvalidArgument("CpuShares cannot be negative")
 
 
 def _check_modes(host: HostConfig) -> None:
@@ -157,52 +176,14 @@ def _check_restart_policy(host: HostConfig) -> None:
         )
 
 
-_LOG_DRIVERS = ("", "json-file", "local", "none")
-_LOG_OPTIONS = frozenset({"max-size", "max-file", "mode"})
-
-
-def check_log_config(host: HostConfig) -> None:
-    """The kinds of log that we keep, and their options."""
-    log = host.log_config
-    if log.type not in _LOG_DRIVERS:
-        raise Unimplemented(
-            f"logging driver {log.type!r} is not supported by this engine:"
-            " use 'json-file', 'local' or 'none'"
-        )
-    for option, value in log.config.items():
-        if option not in _LOG_OPTIONS or (option == "mode" and value != "blocking"):
-            raise InvalidArgument(
-                f"unknown log opt '{option}' for {log.type or 'json-file'} log driver"
-            )
-
-
 def check_config(config: ContainerConfig) -> None:
     """What runs: names, variables, time-outs."""
     for variable in config.env:
-        if not variable or variable.startswith("="):
-            raise InvalidArgument(f"invalid environment variable: {variable}")
+        check_variable(variable)
     if config.stop_timeout is not None and config.stop_timeout < -1:
         raise InvalidArgument(f"invalid stop timeout: {config.stop_timeout}")
-    if config.working_dir and not config.working_dir.startswith("/"):
-        raise InvalidArgument(
-            f"the working directory '{config.working_dir}' is invalid,"
-            " it needs to be an absolute path"
-        )
+    check_working_dir(config.working_dir)
+    if config.stop_signal:
+        parse_signal(config.stop_signal)
     if config.healthcheck is not None:
         check_health(config.healthcheck)
-
-
-_MIN_PROBE_NS = 1_000_000
-
-
-def check_health(health: HealthConfig) -> None:
-    """Raises InvalidArgument for a probe that means nothing, in docker's words."""
-    for name in ("interval", "timeout", "start_period", "start_interval"):
-        if 0 < getattr(health, name) < _MIN_PROBE_NS:
-            words = name.replace("_p", " P").replace("_i", " I")
-            raise InvalidArgument(
-                f"{words[0].upper()}{words[1:]} in Healthcheck cannot be less than 1ms"
-            )
-    kind = health.test[0] if health.test else "CMD"
-    if kind not in {"NONE", "CMD", "CMD-SHELL"}:
-        raise InvalidArgument(f"Unknown healthcheck type '{kind}': use CMD, CMD-SHELL or NONE")

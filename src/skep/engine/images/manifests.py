@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from skep.kit.errors import UNDECODABLE, InvalidArgument, NotFound
+from skep.kit.machines import go_architecture
 from skep.model.image import Descriptor, Platform
 from skep.model.reference import is_digest
 
@@ -22,7 +23,6 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MAX_LAYERS = 500
 """overlayfs takes no more lower folders in one mount."""
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
 
 
@@ -83,7 +83,7 @@ def media_type(content: bytes) -> str:
 
 def host_platform() -> Platform:
     """The platform of this machine."""
-    architecture = _ARCHITECTURES.get(machine.machine(), machine.machine())
+    architecture = go_architecture(machine.machine())
     return Platform(architecture, "linux", _DEFAULT_VARIANTS.get(architecture, ""))
 
 

@@ -154,6 +154,11 @@ class ImageStore:
         """
         return self._pulls.pull(reference, auth, platform)
 
+    async def fetch(self, reference: str, auth: RegistryAuth | None = None) -> None:
+        """Pull to the end: the transfer goes on when the caller leaves, and whoever asks for the
+        same again joins it. Errors as in `pull`."""
+        await self._pulls.fetch(reference, auth)
+
     async def distribution_inspect(
         self, reference: str, auth: RegistryAuth | None = None
     ) -> DistributionInspect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from skep.model.container import EndpointSettings
+from skep.model.container import EndpointIPAMConfig, EndpointSettings
 from skep.model.network import EndpointResource
 from skep.network.values import Attachment
 
@@ -14,11 +14,13 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """A container's place on one network: what was asked for and, while it is started, given.
 
     `address` and `address6` carry their prefix length; they are empty while it does not run.
+    `assigned` are those that a manager gave, with theirs; they hold before what `wish` says.
     """
 
     network_id: str
     network_name: str
     wish: EndpointSettings = EndpointSettings()
+    assigned: tuple[str, ...] = ()
     endpoint_id: str = ""
     ifname: str = ""
     address: str = ""
@@ -26,6 +28,10 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     address6: str = ""
     gateway6: str = ""
     mac: str = ""
+
+    def assigned_address(self, version: int) -> str:
+        """With its prefix length; "" when the manager gave none of this IP version."""
+        return next((a for a in self.assigned if (":" in a) == (version == 6)), "")
 
 
 def dns_names(endpoint: EndpointRecord, container_id: str, container_name: str) -> tuple[str, ...]:
@@ -52,6 +58,7 @@ def settings_of(endpoint: EndpointRecord, dns_names: list[str] | None) -> Endpoi
     address6, _, length6 = endpoint.address6.partition("/")
     return replace(
         endpoint.wish,
+        ipam_config=_ipam_config(endpoint),
         network_id=endpoint.network_id,
         endpoint_id=endpoint.endpoint_id,
         gateway=endpoint.gateway,
@@ -62,6 +69,15 @@ def settings_of(endpoint: EndpointRecord, dns_names: list[str] | None) -> Endpoi
         global_ipv6_prefix_len=int(length6 or 0),
         mac_address=endpoint.mac,
         dns_names=dns_names,
+    )
+
+
+def _ipam_config(endpoint: EndpointRecord) -> EndpointIPAMConfig | None:
+    if not endpoint.assigned:
+        return endpoint.wish.ipam_config
+    return EndpointIPAMConfig(
+        ipv4_address=endpoint.assigned_address(4).partition("/")[0],
+        ipv6_address=endpoint.assigned_address(6).partition("/")[0],
     )
 
 

@@ -62,9 +62,9 @@ class Members:
         Raises InvalidArgument (not in the subnet), Forbidden (taken), Conflict (none is free).
         """
         wish = endpoint.wish.ipam_config or EndpointIPAMConfig()
-        address = self._take(4, wish.ipv4_address)
+        address = endpoint.assigned_address(4) or self._take(4, wish.ipv4_address)
         try:
-            address6 = self._take(6, wish.ipv6_address)
+            address6 = endpoint.assigned_address(6) or self._take(6, wish.ipv6_address)
         except BaseException:
             self.give_back((address,))
             raise

@@ -9,8 +9,6 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from skep.engine.events import Events
-from skep.engine.filters import Filters
-from skep.engine.networks import choosing
 from skep.engine.networks.endpoint import EndpointRecord, attachment_of, dns_names
 from skep.engine.networks.endpoint import resource_of as endpoint_resource
 from skep.engine.networks.members import Member, Members
@@ -24,17 +22,19 @@ from skep.engine.networks.record import (
     cluster_record,
     resource_of,
 )
-from skep.engine.networks.services import ServiceBackend, ServicePort, ServicePorts
+from skep.engine.networks.services import ServicePorts
 from skep.engine.networks.wishes import settle
 from skep.engine.settings import EngineSettings
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Forbidden, InvalidArgument, NotFound, SkepError
 from skep.kit.ids import new_container_id
+from skep.kit.meant import meant
+from skep.kit.where import Where, anything
 from skep.model.container import EndpointSettings
 from skep.model.network import Network, NetworkCreate, NetworkResource
 from skep.network.host import HostNetwork
 from skep.network.names import attachment_mac
-from skep.network.values import Bridge, Zone
+from skep.network.values import Bridge, PublishedPort, Zone
 
 
 class ContainerDoor(Protocol):
@@ -106,13 +106,15 @@ class Networks:
             await self._unmake(record)
         self._tell(record, "destroy")
 
-    async def prune(self, filters: Filters | None = None) -> list[str]:
-        """Remove networks that no container is on; names. Filters: label, label!, until."""
+    async def prune(self, where: Where[NetworkResource] = anything) -> list[str]:
+        """Remove networks of this node that no container is on; names."""
         removed = []
         async with self._making:
-            for members in choosing.unused(self._members.values(), filters, utc_now()):
-                await self._unmake(members.network)
-                removed.append(members.network)
+            for members in list(self._members.values()):
+                network = members.network
+                if network.scope != "swarm" and _dangles(members) and where(_outline(network)):
+                    await self._unmake(network)
+                    removed.append(network)
         for record in removed:
             self._tell(record, "destroy")
         return [record.name for record in removed]
@@ -168,7 +170,7 @@ class Networks:
         members.set_services(names)
         self._tell_zone(members)
 
-    async def publish(self, ports: Mapping[ServicePort, tuple[ServiceBackend, ...]]) -> None:
+    async def publish(self, ports: Iterable[PublishedPort]) -> None:
         """Make these all the service ports that this node answers at.
 
         Raises Conflict `Bind for 0.0.0.0:x failed: port is already allocated` for those that
@@ -183,10 +185,12 @@ class Networks:
         if name == "default":
             name = DEFAULT_BRIDGE
         records = [members.network for members in self._members.values()]
-        exact = [record for record in records if name in (record.id, record.name)]
-        if exact:
-            return exact[0]
-        found = [record for record in records if name and record.id.startswith(name)]
+        found = meant(
+            name,
+            lambda word: [record for record in records if record.id == word],
+            lambda word: [record for record in records if record.name == word],
+            lambda word: [record for record in records if record.id.startswith(word)],
+        )
         if len(found) > 1:
             raise InvalidArgument(f"network {name} is ambiguous ({len(found)} matches found)")
         if not found:
@@ -333,16 +337,30 @@ class Networks:
         return resource_of(record, containers)
 
     def _tell(self, record: NetworkRecord, action: str, **attributes: str) -> None:
+        """Of this node's part in it: of its own networks the cluster tells itself."""
         self._events.emit(
             "network",
             action,
             record.id,
             {"name": record.name, "type": record.driver, **attributes},
-            scope=record.scope,
         )
 
-    async def list(self, filters: Filters | None = None) -> list[NetworkResource]:
-        """Filters: dangling, driver, id, label, name, scope, type (builtin, custom)."""
-        chosen = choosing.choose(self._members.values(), filters)
-        rows = [resource_of(members.network, {}) for members in chosen]
+    async def list(
+        self, where: Where[NetworkResource] = anything, *, dangling: bool | None = None
+    ) -> list[NetworkResource]:
+        """Oldest first, without their containers; those that no container is on, or the others,
+        when that is asked."""
+        rows = [
+            row
+            for members in self._members.values()
+            if dangling in (None, _dangles(members)) and where(row := _outline(members.network))
+        ]
         return sorted(rows, key=lambda row: row.created)
+
+
+def _outline(record: NetworkRecord) -> NetworkResource:
+    return resource_of(record, {})
+
+
+def _dangles(members: Members) -> bool:
+    return not len(members) and members.network.name not in PREDEFINED

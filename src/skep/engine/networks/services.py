@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from skep.kit.errors import UNDECODABLE, Conflict
-from skep.model.service import Protocol
 from skep.network.host import HostNetwork
-from skep.network.values import Backend, PublishedPort
-
-
-class ServicePort(msgspec.Struct, frozen=True, order=True):
-    """A port of this node that a service is reached at."""
-
-    protocol: Protocol
-    published_port: int
-
-
-class ServiceBackend(msgspec.Struct, frozen=True, order=True):
-    """Where it leads: a task's address on this host, and the port it listens on."""
-
-    address: str
-    target_port: int
-
-
-ServicePortMap = Mapping[ServicePort, tuple[ServiceBackend, ...]]
+from skep.network.values import PublishedPort
 
 
 class ServicePorts:
@@ -44,10 +26,10 @@ class ServicePorts:
         self._published: dict[str, tuple[PublishedPort, ...]] = {}
         self._turn = asyncio.Lock()
 
-    async def publish(self, wanted: ServicePortMap) -> None:
+    async def publish(self, wanted: Iterable[PublishedPort]) -> None:
         """Make these all; raises Conflict for those that cannot be had, after making the others."""
         async with self._turn:
-            ports = {_owner(port): _published(port, places) for port, places in wanted.items()}
+            ports = {_owner(port): (port,) for port in wanted}
             for owner in self._published.keys() - ports.keys():
                 await self._host.unpublish(owner)
                 del self._published[owner]
@@ -86,12 +68,5 @@ class ServicePorts:
         draft.rename(self._path)
 
 
-def _owner(port: ServicePort) -> str:
-    return f"service-{port.protocol}-{port.published_port}"
-
-
-def _published(port: ServicePort, places: tuple[ServiceBackend, ...]) -> tuple[PublishedPort, ...]:
-    backends = tuple(Backend(address=at.address, port=at.target_port) for at in sorted(places))
-    return (
-        PublishedPort(host_port=port.published_port, protocol=port.protocol, backends=backends),
-    )
+def _owner(port: PublishedPort) -> str:
+    return f"service-{port.protocol}-{port.host_port}"

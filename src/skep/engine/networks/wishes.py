@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
@@ -19,11 +17,12 @@ from skep.engine.networks.record import (
 from skep.engine.settings import AddressPool
 from skep.kit.errors import Forbidden, InvalidArgument, NotFound, Unimplemented
 from skep.kit.numbers import parse_int
-from skep.kit.pools import AddressRange, first_free_subnet, overlap, parse_subnet
+from skep.kit.pools import AddressRange, first_free_subnet, parse_subnet
 from skep.model.network import IPAM, IPAMConfig, NetworkCreate
+from skep.model.rules.names import check_network_name
+from skep.model.rules.subnets import check_subnet, overlapping
 from skep.network.words import link_name
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _IPV6_POOLS = (("fd00::/40", 64),)
 
 
@@ -59,8 +58,7 @@ def settle(
 
 def check_create(wish: NetworkCreate) -> None:
     """All that can be said against it without knowing what exists."""
-    if not _NAME.fullmatch(wish.name):
-        raise InvalidArgument(f'invalid network name "{wish.name}": only [a-zA-Z0-9][a-zA-Z0-9_.-]')
+    check_network_name(wish.name)
     if wish.driver in {"host", "null"}:
         raise Forbidden(f'only one instance of "{wish.driver}" network is allowed')
     if wish.driver not in {"", "default", "bridge"}:
@@ -109,34 +107,13 @@ def settle_ipam(
 
 
 def _checked(config: IPAMConfig, taken: Collection[str]) -> IPAMConfig:
-    try:
-        subnet = parse_subnet(config.subnet)
-    except ValueError:
-        raise InvalidArgument(f"invalid subnet {config.subnet or '(empty)'}") from None
-    for name, address in {"gateway": config.gateway, **config.aux_addresses}.items():
-        try:
-            if address and ipaddress.ip_address(address) not in subnet:
-                raise InvalidArgument(f"invalid {name} {address}: it is not in subnet {subnet}")
-        except ValueError:
-            raise InvalidArgument(f"invalid {name} address: {address}") from None
-    try:
-        inside = not config.ip_range or _is_inside(config.ip_range, config.subnet)
-    except ValueError:
-        inside = False
-    if not inside:
-        raise InvalidArgument(f"invalid ip-range {config.ip_range}: it is not in subnet {subnet}")
-    for other in taken:
-        if overlap(config.subnet, other):
-            raise Forbidden(
-                "invalid pool request: Pool overlaps with other one on this address space"
-                f" ({config.subnet} and {other})"
-            )
+    check_subnet(config)
+    if other := overlapping(config.subnet, taken):
+        raise Forbidden(
+            "invalid pool request: Pool overlaps with other one on this address space"
+            f" ({config.subnet} and {other})"
+        )
     return config
-
-
-def _is_inside(part: str, whole: str) -> bool:
-    inner, outer = parse_subnet(part), parse_subnet(whole)
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
 
 def _chosen(version: int, pools: Iterable[AddressPool], taken: Collection[str]) -> IPAMConfig:

@@ -14,7 +14,8 @@ from skep.model.network import Network
 from skep.model.service import PortConfig, Service
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.store.change import KIND_OF, Event, Stored, View
+from skep.store.change import Event, Stored, View
+from skep.store.kinds import kind_of
 
 PortKey = tuple[str, int]
 """Protocol and number of a port that is published on every node."""
@@ -38,13 +39,15 @@ class Ledger:
         ledger = cls()
         for kind in (view.networks(), view.services(), view.tasks()):
             for stored in kind:
-                with ledger.faults.aside(f"{KIND_OF[type(stored)]} {stored.id}"):
+                with ledger.faults.aside(f"{kind_of(stored).name} {stored.id}"):
                     ledger._add(stored)
         return ledger
 
     def note(self, event: Event) -> None:
-        """Follow one applied change."""
-        self.replace(event.old, event.new)
+        """Follow one applied change. Most are steps of tasks that have all they need."""
+        old, new = event.old, event.new
+        if not (isinstance(old, Task) and isinstance(new, Task) and _asks_the_same(old, new)):
+            self.replace(old, new)
 
     def replace(self, old: Stored | None, new: Stored | None) -> None:
         """`new` stands where `old` stood. Undone by the same with the arguments exchanged."""
@@ -135,6 +138,16 @@ def needs_allocation(network: Network) -> bool:
 
 def waits_for_addresses(task: Task) -> bool:
     return task.status.state is TaskState.NEW and task.desired_state <= TaskState.COMPLETE
+
+
+def _asks_the_same(old: Task, new: Task) -> bool:
+    """What the task has and wants of us is what it had and wanted."""
+    return (
+        old.status.state is not TaskState.NEW
+        and new.status.state is not TaskState.NEW
+        and old.networks_attachments == new.networks_attachments
+        and old.status.state.dead is new.status.state.dead
+    )
 
 
 def task_addresses(task: Task) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from skep.manager.ca import authority
+from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
@@ -29,7 +30,9 @@ class RootRotation:
     def everything(self, view: View) -> Iterable[str]:
         return (_KEY,)
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         cluster, secrets = view.cluster(), view.cluster_secrets()
         if cluster is None or secrets is None or not _rotating(cluster):
             return Plan()

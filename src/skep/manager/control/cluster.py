@@ -1,4 +1,4 @@
-"""What the API asks of the cluster itself: settings, join tokens, its root."""
+"""What doors ask of the cluster itself: settings, join tokens, its root."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 from msgspec.structs import replace
 
 from skep.kit.clock import NS_PER_S
-from skep.kit.errors import InvalidArgument, Unavailable, Unimplemented
-from skep.manager.control.writer import check_version, commit
+from skep.kit.errors import InvalidArgument, NoCluster, Unimplemented
+from skep.manager.control.writer import check_version
 from skep.manager.dispatcher.liveness import LONGEST_PERIOD_NS, SHORTEST_PERIOD_NS
 from skep.model.cluster import (
     CAConfig,
@@ -111,10 +111,10 @@ class ClusterControl:
         self._ca = ca
 
     def get(self) -> Cluster:
-        """Raises Unavailable (503) when there is no cluster."""
+        """Raises NoCluster when there is none."""
         cluster = self._store.view.cluster()
         if cluster is None:
-            raise _no_cluster()
+            raise NoCluster
         return cluster
 
     def join_tokens(self) -> JoinTokens:
@@ -152,15 +152,16 @@ class ClusterControl:
                 tls_info=self._ca.tls_info(secrets),
                 root_rotation_in_progress=bool(secrets.rotation_certificate),
             )
-        changes: list[Change] = [Update(replace(cluster, spec=_without_root(spec)))]
+        changed = replace(cluster, spec=_without_root(spec), spec_since=cluster.version)
+        changes: list[Change] = [Update(changed)]
         if secrets != old:
             changes.append(Update(secrets, why="swarm update"))
-        await commit(self._store, changes)
+        await self._store.commit(changes)
 
     def _secrets(self) -> ClusterSecrets:
         secrets = self._store.view.cluster_secrets()
         if secrets is None:
-            raise _no_cluster()
+            raise NoCluster
         return secrets
 
 
@@ -176,10 +177,3 @@ def _without_root(spec: ClusterSpec) -> ClusterSpec:
     """A root that was brought is kept as the cluster's secret, not where everybody reads it; and a
     client that sends the settings back as it read them must not bring it again."""
     return replace(spec, ca_config=replace(spec.ca_config, signing_ca_cert="", signing_ca_key=""))
-
-
-def _no_cluster() -> Unavailable:
-    return Unavailable(
-        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
-        "to connect this node to swarm and try again."
-    )

@@ -21,7 +21,7 @@ def status_of(view: View, service: Service) -> ServiceStatus:
         if task.desired_state is TaskState.RUNNING and not _is_lost(view, task)
     ]
     running = sum(task.status.state is TaskState.RUNNING for task in wanted)
-    desired = len(wanted) if defaults.is_global(service.spec) else defaults.replicas(service.spec)
+    desired = len(wanted) if defaults.is_global(service.spec) else defaults.replicas(service)
     return ServiceStatus(running_tasks=running, desired_tasks=desired)
 
 

@@ -1,26 +1,22 @@
-"""What the API asks of the cluster's networks (local ones are the engine's)."""
+"""What doors ask of the cluster's networks (local ones are the engine's)."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
-from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.kit.pools import overlap, parse_subnet
-from skep.manager.control import filters as by
-from skep.manager.control import resolve, words
+from skep.kit.errors import InvalidArgument, NameTaken, NotPossibleNow, Unimplemented
+from skep.kit.where import Where, anything
+from skep.manager.control import resolve
 from skep.manager.control.cluster import PREDEFINED_NETWORKS
-from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import commit, commit_latest
+from skep.manager.control.writer import commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
+from skep.model.rules.names import check_network_name
+from skep.model.rules.subnets import check_subnet, overlapping
 from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task
 from skep.store.change import Create, Delete, View
 from skep.store.store import Store
-
-_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
 
 class Networks:
@@ -37,24 +33,15 @@ class Networks:
     def get(self, reference: str) -> Network:
         return resolve.network(self._store.view, reference)
 
-    def find(self, filters: Filters = NO_FILTERS) -> list[Network]:
-        """Networks by name; filters dangling, driver, id, label, name, scope, type."""
-        by.check_keys(filters, _FILTERS)
-        scopes = by.one_of(filters, "scope", ("swarm", "global", "local"))
-        types = by.one_of(filters, "type", ("custom", "builtin"))
-        dangling = by.boolean(filters, "dangling")
+    def find(self, where: Where[Network] = anything, *, used: bool | None = None) -> list[Network]:
+        """Networks by name; those that are in use, or not, when that is asked."""
         view = self._store.view
         found = [
             network
             for network in view.networks()
             if not is_predefined(network)
-            and by.has_prefix(filters, "id", network.id)
-            and by.contains(filters, "name", network.spec.name)
-            and by.is_among(filters, "driver", network.spec.driver)
-            and by.has_labels(filters, "label", network.spec.labels)
-            and (not scopes or "swarm" in scopes)
-            and (not types or "custom" in types)
-            and (dangling is None or (_user(view, network) is None) is dangling)
+            and where(network)
+            and used in (None, _user(view, network) is not None)
         ]
         return sorted(found, key=lambda network: network.spec.name)
 
@@ -63,12 +50,12 @@ class Networks:
         view = self._store.view
         _check_request(request)
         if view.network_named(request.name) is not None:
-            raise words.name_taken("network", request.name)
+            raise NameTaken("network", request.name)
         ipam = request.ipam or IPAM()
         for config in ipam.config:
             _check_subnet(view, config)
         if request.ingress and (other := ingress_network(view)) is not None:
-            raise words.not_possible_now(f"ingress network ({other.id}) is already present")
+            raise NotPossibleNow(f"ingress network ({other.id}) is already present")
         network = Network(
             id=self._new_id(),
             spec=NetworkSpec(
@@ -81,7 +68,7 @@ class Networks:
                 ipam=ipam,
             ),
         )
-        await commit(self._store, [Create(network, why="network create")])
+        await self._store.commit([Create(network, why="network create")])
         return network.id
 
     async def remove(self, reference: str) -> None:
@@ -102,7 +89,7 @@ def _check_removal(view: View, network: Network) -> None:
     user = _user(view, network)
     if user is not None:
         kind = "service" if isinstance(user, Service) else "task"
-        raise words.not_possible_now(f"network {network.id} is in use by {kind} {user.id}")
+        raise NotPossibleNow(f"network {network.id} is in use by {kind} {user.id}")
 
 
 def is_predefined(network: Network) -> bool:
@@ -139,10 +126,7 @@ def _asks_for(service: Service, network: Network) -> bool:
 
 
 def _check_request(request: NetworkCreate) -> None:
-    if not request.name.strip():
-        raise InvalidArgument("network name cannot be empty")
-    if "/" in request.name:
-        raise InvalidArgument(f'network name "{request.name}" is invalid: it must not have a slash')
+    check_network_name(request.name)
     if request.driver not in ("", "overlay"):
         raise InvalidArgument(
             f"a network of the whole swarm needs the driver overlay, not {request.driver}"
@@ -167,23 +151,12 @@ def _check_subnet(view: View, config: IPAMConfig) -> None:
         if config.gateway or config.ip_range or config.aux_addresses:
             raise InvalidArgument("every ip-range, gateway or aux-address needs its --subnet")
         return
-    try:
-        subnet = parse_subnet(config.subnet)
-        inside = parse_subnet(config.ip_range) if config.ip_range else subnet
-        addresses = [a for a in (config.gateway, *config.aux_addresses.values()) if a]
-        strangers = [a for a in addresses if ip_address(a) not in subnet]
-    except ValueError as error:
-        raise InvalidArgument(f"invalid subnet configuration: {error}") from None
-    if subnet.version != 4:
+    if check_subnet(config).version != 4:
         raise Unimplemented("IPv6 on networks of the swarm is not supported yet")
-    if not inside.subnet_of(subnet):  # type: ignore[arg-type]
-        raise InvalidArgument(f"the ip-range {config.ip_range} is not inside {config.subnet}")
-    if strangers:
-        raise InvalidArgument(f"no matching subnet for address {strangers[0]}")
     for other in view.networks():
-        for taken in (*other.ipam.config, *other.spec.ipam.config):
-            if taken.subnet and overlap(taken.subnet, config.subnet):
-                raise InvalidArgument(
-                    "invalid pool request: Pool overlaps with other one on this address space: "
-                    f"{config.subnet} and {taken.subnet} of network {other.spec.name}"
-                )
+        taken = [known.subnet for known in (*other.ipam.config, *other.spec.ipam.config)]
+        if theirs := overlapping(config.subnet, filter(None, taken)):
+            raise InvalidArgument(
+                "invalid pool request: Pool overlaps with other one on this address space: "
+                f"{config.subnet} and {theirs} of network {other.spec.name}"
+            )

@@ -1,19 +1,16 @@
-"""What the API asks of nodes."""
+"""What doors ask of nodes."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from skep.kit.errors import Unimplemented
-from skep.manager.control import filters as by
-from skep.manager.control import resolve, words
-from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.writer import check_version, commit, commit_latest
+from skep.kit.errors import NotPossibleNow, Unimplemented
+from skep.kit.where import Where, anything
+from skep.manager.control import resolve
+from skep.manager.control.writer import check_version, commit_latest
 from skep.model.node import Node, NodeSpec
 from skep.store.change import Delete, Update, View
 from skep.store.store import Store
-
-_FILTERS = ("id", "label", "membership", "name", "node.label", "role")
 
 
 class Nodes:
@@ -25,29 +22,22 @@ class Nodes:
     def get(self, reference: str) -> Node:
         return resolve.node(self._store.view, reference)
 
-    def find(self, filters: Filters = NO_FILTERS) -> list[Node]:
-        """Nodes by id; filters id, label (the engine's), membership, name, node.label, role."""
-        by.check_keys(filters, _FILTERS)
-        roles = by.one_of(filters, "role", ("worker", "manager"))
-        membership = by.one_of(filters, "membership", ("accepted", "pending"))
-        if membership and "accepted" not in membership:
-            return []
-        return [
-            node
-            for node in self._store.view.nodes()
-            if by.has_prefix(filters, "id", node.id)
-            and by.has_prefix(filters, "name", node.description.hostname)
-            and by.has_labels(filters, "label", node.description.engine.labels)
-            and by.has_labels(filters, "node.label", node.spec.labels)
-            and (not roles or node.certificate_role in roles)
-        ]
+    def find(self, where: Where[Node] = anything) -> list[Node]:
+        """Nodes by id."""
+        return [node for node in self._store.view.nodes() if where(node)]
 
     async def update(self, reference: str, version: int, spec: NodeSpec) -> None:
         """Replace the node's spec: labels, availability, role."""
-        node = self.get(reference)
-        check_version(node, version)
-        _check_role(self._store.view, node, spec)
-        await commit(self._store, [Update(replace(node, spec=spec), why="node update")])
+        node_id = self.get(reference).id
+
+        def change(view: View) -> list[Update]:
+            node = resolve.node(view, node_id)
+            check_version(node, version)
+            _check_role(view, node, spec)
+            changed = replace(node, spec=spec, spec_since=node.version)
+            return [Update(changed, why="node update")]
+
+        await commit_latest(self._store, change)
 
     async def remove(self, reference: str, force: bool = False) -> None:
         """Forget a node that is down, or any worker with `force`."""
@@ -63,12 +53,12 @@ class Nodes:
 
 def _check_removal(node: Node, force: bool) -> None:
     if node.spec.role == "manager" or node.manager_status is not None:
-        raise words.not_possible_now(
+        raise NotPossibleNow(
             f"node {node.id} is a cluster manager and is a member of the raft cluster. "
             "It must be demoted to worker before removal"
         )
     if node.status.state != "down" and not force:
-        raise words.not_possible_now(
+        raise NotPossibleNow(
             f"node {node.id} is not down and can't be removed: run skep swarm leave on it, "
             "or use --force"
         )
@@ -84,4 +74,4 @@ def _check_role(view: View, node: Node, spec: NodeSpec) -> None:
         )
     managers = [other for other in view.nodes() if other.spec.role == "manager"]
     if len(managers) <= 1:
-        raise words.not_possible_now("attempting to demote the last manager of the swarm")
+        raise NotPossibleNow("attempting to demote the last manager of the swarm")

@@ -1,15 +1,15 @@
 """Which object a person means: exact id, then exact name, then the start of an id.
 
-Every function raises NotFound ("service x not found") or, when several would do, InvalidArgument,
-in docker's words (source: moby daemon/cluster/helpers.go).
+Every function raises NotFound ("service x not found") or, when several would do, InvalidArgument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
 from skep.kit.errors import InvalidArgument, NotFound
+from skep.kit.meant import meant
 from skep.model.network import Network
 from skep.model.node import Node
 from skep.model.service import Service
@@ -20,46 +20,51 @@ _T = TypeVar("_T", Service, Node, Task, Network)
 
 
 def service(view: View, reference: str) -> Service:
-    found = view.service(reference) or view.service_named(reference)
-    return found or _by_prefix(view, "service", reference, Service)
+    return _only(view, "service", reference, view.service, _one(view.service_named))
 
 
 def network(view: View, reference: str) -> Network:
-    found = view.network(reference) or view.network_named(reference)
-    return found or _by_prefix(view, "network", reference, Network)
+    return _only(view, "network", reference, view.network, _one(view.network_named))
 
 
 def node(view: View, reference: str) -> Node:
     """By id, hostname or id prefix."""
-    found = view.node(reference)
-    if found is not None:
-        return found
-    named = view.nodes_named(reference) if reference else []
-    return _only("node", reference, named) if named else _by_prefix(view, "node", reference, Node)
+    return _only(view, "node", reference, view.node, view.nodes_named)
 
 
 def task(view: View, reference: str) -> Task:
     """By id, full name (`web.1.<id>`) or id prefix."""
-    found = view.task(reference)
-    if found is not None:
-        return found
-    named = view.task(reference.rpartition(".")[2])
-    if named is not None and task_name(named) == reference:
-        return named
-    return _by_prefix(view, "task", reference, Task)
+
+    def named(name: str) -> list[Task]:
+        found = view.task(name.rpartition(".")[2])
+        return [found] if found is not None and task_name(found) == name else []
+
+    return _only(view, "task", reference, view.task, named)
 
 
-def _by_prefix(view: View, kind: str, reference: str, cls: type[_T]) -> _T:
-    found = view.by_id_prefix(kind, reference) if reference else ()
-    return _only(kind, reference, cast(Iterable[_T], found))
+def _only(
+    view: View,
+    kind: str,
+    reference: str,
+    by_id: Callable[[str], _T | None],
+    by_name: Callable[[str], Iterable[_T]],
+) -> _T:
+    def by_prefix(prefix: str) -> Iterable[_T]:
+        return cast(Iterable[_T], view.by_id_prefix(kind, prefix))
 
-
-def _only(kind: str, reference: str, found: Iterable[_T]) -> _T:
-    matches = list(found)
-    if not matches:
+    found = meant(reference, _one(by_id), by_name, by_prefix)
+    if not found:
         raise NotFound(f"{kind} {reference} not found")
-    if len(matches) > 1:
+    if len(found) > 1:
         raise InvalidArgument(
-            f"{kind} {reference} is ambiguous ({len(matches)} matches found): write the whole id"
+            f"{kind} {reference} is ambiguous ({len(found)} matches found): write the whole id"
         )
-    return matches[0]
+    return found[0]
+
+
+def _one(look_up: Callable[[str], _T | None]) -> Callable[[str], Iterable[_T]]:
+    def way(reference: str) -> list[_T]:
+        found = look_up(reference)
+        return [] if found is None else [found]
+
+    return way

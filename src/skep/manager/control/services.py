@@ -1,22 +1,22 @@
-"""What the API asks of services."""
+"""What doors ask of services."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec.structs import replace
 
 from skep.kit.clock import ZERO_TIME, utc_now
-from skep.manager.control import filters as by
-from skep.manager.control import resolve, words
+from skep.kit.errors import NameTaken, NotPossibleNow
+from skep.kit.names import made_up_name
+from skep.kit.where import Where, anything
+from skep.manager.control import resolve
 from skep.manager.control.counts import status_of
-from skep.manager.control.filters import NO_FILTERS, Filters
-from skep.manager.control.names import unused_name
 from skep.manager.control.spec import complete
 from skep.manager.control.validate import check_spec, check_update
-from skep.manager.control.writer import check_version, commit, commit_latest
+from skep.manager.control.writer import check_version, commit_latest
 from skep.manager.room import NewId
 from skep.model import defaults
 from skep.model.base import Version
@@ -27,16 +27,6 @@ from skep.store.store import Store
 Clock = Callable[[], datetime]
 AuthFrom = Literal["", "spec", "previous-spec"]
 Rollback = Literal["", "none", "previous"]
-
-_FILTERS = ("id", "label", "mode", "name", "runtime")
-_MODES = ("replicated", "global", "replicated-job", "global-job")
-
-
-class Created(NamedTuple):
-    """The answer to a create: the new id and sentences for the user."""
-
-    id: str
-    warnings: list[str]
 
 
 class Services:
@@ -57,48 +47,39 @@ class Services:
             return service
         return replace(service, spec=defaults.with_defaults(service.spec))
 
-    def find(self, filters: Filters = NO_FILTERS, status: bool = False) -> list[Service]:
-        """Services by name; filters id, label, mode, name, runtime. `status` counts their tasks."""
-        by.check_keys(filters, _FILTERS)
-        by.one_of(filters, "mode", _MODES)
+    def find(self, where: Where[Service] = anything, *, status: bool = False) -> list[Service]:
+        """Services by name. `status` counts their tasks."""
         view = self._store.view
-        found = [
-            service
-            for service in view.services()
-            if by.has_prefix(filters, "id", service.id)
-            and by.has_prefix(filters, "name", service.spec.name)
-            and by.has_labels(filters, "label", service.spec.labels)
-            and by.is_among(filters, "mode", defaults.mode_name(service.spec))
-            and by.is_among(filters, "runtime", service.spec.task_template.runtime or "container")
-        ]
+        found = [service for service in view.services() if where(service)]
         found.sort(key=lambda service: service.spec.name)
         if not status:
             return found
         return [replace(service, service_status=status_of(view, service)) for service in found]
 
-    async def create(self, spec: ServiceSpec, registry_auth: str = "") -> Created:
-        """Check the spec and store a service; an empty name is replaced by a generated one."""
+    async def create(self, spec: ServiceSpec, registry_auth: str = "") -> str:
+        """Check the spec and store a service; returns its id. An empty name is made up."""
         view = self._store.view
         if not spec.name:
-            spec = replace(spec, name=unused_name(view, self._new_id))
+            spec = replace(spec, name=_unused_name(view, self._new_id))
         spec = complete(view, spec)
         check_spec(view, spec)
         if view.service_named(spec.name) is not None:
-            raise words.name_taken("service", spec.name)
+            raise NameTaken("service", spec.name)
         service = Service(
             id=self._new_id(),
             version=Version(),
             created_at=ZERO_TIME,
             updated_at=ZERO_TIME,
             spec=spec,
+            spec_since=Version(view.revision),
             endpoint=Endpoint(),
         )
         changes: list[Change] = [Create(service, why="service create")]
         if registry_auth:
             auth = RegistryAuth(id=service.id, current=registry_auth)
             changes.append(Create(auth, why="service create"))
-        await commit(self._store, changes)
-        return Created(service.id, [])
+        await self._store.commit(changes)
+        return service.id
 
     async def update(
         self,
@@ -109,27 +90,29 @@ class Services:
         registry_auth: str = "",
         registry_auth_from: AuthFrom = "",
         rollback: Rollback = "",
-    ) -> list[str]:
-        """Replace the spec of the service read at `version`; returns warnings.
+    ) -> None:
+        """Replace the spec of the service read at `version`.
 
         `rollback="previous"` exchanges the spec for the previous one; `spec` is then only checked.
         Credentials that are not sent are taken from the spec, or previous spec, that has them.
         """
-        view = self._store.view
-        service = resolve.service(view, reference)
-        check_version(service, version)
-        spec = complete(view, spec if spec.name else replace(spec, name=service.spec.name))
-        check_update(service.spec, spec)
-        check_spec(view, spec, service)
+        service_id = resolve.service(self._store.view, reference).id
         back = rollback == "previous"
-        changed = _rolled_back(service, self._clock()) if back else _updated(service, spec)
-        if back:
-            check_spec(view, changed.spec, service)
-        why = "service rollback" if back else "service update"
-        changes: list[Change] = [Update(changed, why=why)]
-        changes += _auth_changes(view, service.id, registry_auth, registry_auth_from, back)
-        await commit(self._store, changes)
-        return []
+
+        def change(view: View) -> list[Change]:
+            service = resolve.service(view, service_id)
+            check_version(service, version)
+            wanted = complete(view, spec if spec.name else replace(spec, name=service.spec.name))
+            check_update(service.spec, wanted)
+            check_spec(view, wanted, service)
+            changed = _rolled_back(service, self._clock()) if back else updated(service, wanted)
+            if back:
+                check_spec(view, changed.spec, service)
+            why = "service rollback" if back else "service update"
+            auth = _auth_changes(view, service.id, registry_auth, registry_auth_from, back)
+            return [Update(changed, why=why), *auth]
+
+        await commit_latest(self._store, change)
 
     async def remove(self, reference: str) -> None:
         """Forget the service; the orchestrator ends its tasks."""
@@ -142,7 +125,14 @@ class Services:
         await commit_latest(self._store, forget)
 
 
-def _updated(service: Service, spec: ServiceSpec) -> Service:
+def _unused_name(view: View, new_id: NewId) -> str:
+    """A name that no service has. The chance in it comes from `new_id`."""
+    number = int(new_id(), 36)
+    name = made_up_name(number)
+    return name if view.service_named(name) is None else f"{name}{number % 100_000}"
+
+
+def updated(service: Service, spec: ServiceSpec) -> Service:
     """The new spec under a new spec version. What became of the last update is forgotten.
 
     The spec version is the version at which the service was read: later than any before it.
@@ -150,26 +140,30 @@ def _updated(service: Service, spec: ServiceSpec) -> Service:
     return replace(
         service,
         spec=spec,
+        spec_since=service.version,
         spec_version=service.version,
         previous_spec=service.spec,
         previous_spec_version=service.spec_version,
         update_status=None,
+        wanted_replicas=defaults.wish_beside(service, spec),
     )
 
 
 def _rolled_back(service: Service, now: datetime) -> Service:
     """Spec and previous spec exchanged, with their versions: tasks made from it are right again."""
     if service.previous_spec is None:
-        raise words.not_possible_now(f"service {service.id} does not have a previous spec")
+        raise NotPossibleNow(f"service {service.id} does not have a previous spec")
     return replace(
         service,
         spec=service.previous_spec,
+        spec_since=service.version,
         spec_version=service.previous_spec_version or Version(),
         previous_spec=service.spec,
         previous_spec_version=service.spec_version,
         update_status=UpdateStatus(
             state="rollback_started", started_at=now, message="manually requested rollback"
         ),
+        wanted_replicas=defaults.wish_beside(service, service.previous_spec),
     )
 
 

@@ -13,8 +13,6 @@ from skep.model import defaults
 from skep.model.service import (
     EndpointSpec,
     NetworkAttachmentConfig,
-    ReplicatedService,
-    ServiceMode,
     ServiceSpec,
 )
 from skep.store.change import View
@@ -27,25 +25,11 @@ def complete(view: View, spec: ServiceSpec) -> ServiceSpec:
         spec,
         task_template=replace(spec.task_template, networks=networks),
         networks=[],
-        mode=_mode(spec),
+        mode=defaults.complete_mode(spec),
         endpoint_spec=replace(
             spec.endpoint_spec or EndpointSpec(), mode=defaults.endpoint_mode(spec)
         ),
     )
-
-
-def _mode(spec: ServiceSpec) -> ServiceMode:
-    if len(_modes(spec)) > 1:
-        raise InvalidArgument("must specify only one service mode")
-    if defaults.mode_name(spec) != "replicated":
-        return spec.mode
-    return ServiceMode(replicated=ReplicatedService(replicas=defaults.replicas(spec)))
-
-
-def _modes(spec: ServiceSpec) -> list[object]:
-    mode = spec.mode
-    every = (mode.replicated, mode.global_, mode.replicated_job, mode.global_job)
-    return [given for given in every if given is not None]
 
 
 def _resolved(view: View, wish: NetworkAttachmentConfig) -> NetworkAttachmentConfig:

@@ -1,41 +1,36 @@
-"""The door through which control writes: one change set, one commit."""
+"""How control writes what states no version, and what a stated version means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from skep.kit.errors import OutOfSequence
-from skep.manager.control import words
-from skep.model.base import Object
+from skep.model.base import Specified
 from skep.store.change import Change, View
 from skep.store.store import Store
 
 _TRIES = 10
 
 
-async def commit(store: Store, changes: Sequence[Change]) -> int:
-    """Commit for a caller of the API. Raises OutOfSequence in docker's words."""
-    try:
-        return await store.commit(changes)
-    except OutOfSequence:
-        raise words.out_of_sequence() from None
-
-
 async def commit_latest(store: Store, changes: Callable[[View], Sequence[Change]]) -> int:
     """Commit what `changes` makes of the view of now; once more when somebody wrote in between.
 
-    For wishes that state no version, such as a removal: only those who read may be told that what
-    they read is old.
+    For wishes that stay good whatever the cluster writes: those that state no version, such as a
+    removal, and those that state one which `changes` checks.
     """
     for _ in range(_TRIES):
         try:
             return await store.commit(changes(store.view))
         except OutOfSequence:
             continue
-    raise words.out_of_sequence()
+    raise OutOfSequence
 
 
-def check_version(stored: Object, version: int) -> None:
-    """Refuse a writer who read an older version than the one stored."""
-    if stored.version.index != version:
-        raise words.out_of_sequence()
+def check_version(stored: Specified, version: int) -> None:
+    """Refuse a writer who read another spec than the one stored.
+
+    What the cluster wrote since, such as the progress of an update, makes nobody's version old.
+    (Swarm refuses it: whoever updates a service twice must read again and again.)
+    """
+    if not stored.spec_since.index < version <= stored.version.index:
+        raise OutOfSequence

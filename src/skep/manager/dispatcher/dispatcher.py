@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+
+import msgspec
 
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError, Unavailable
@@ -18,21 +20,22 @@ from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.assignments import matters
 from skep.manager.dispatcher.inbox import Inbox
+from skep.manager.dispatcher.kinds import concerned
 from skep.manager.dispatcher.liveness import Heartbeats
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
 from skep.manager.dispatcher.session import HELLO_S, Session, turn_away
+from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
 from skep.model.system import Peer
 from skep.model.task import Task
+from skep.protocol.calls import Stream
 from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
     PROTOCOL_VERSION,
     FromAgent,
     Heartbeat,
     Hello,
-    LogFrame,
-    Request,
     Standing,
     Statuses,
 )
@@ -44,6 +47,9 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _STRETCHED = 1.2
+_PAUSE_FOR_EACH_S, _LONGEST_PAUSE_S = 0.4e-3, 0.5
+"""A session is told something at most so often: with three nodes that is no pause at all. Measured:
+0.1 ms of a core for each message, there and the agent's answer."""
 _OPENINGS_RATE, _OPENINGS_BURST = 2.0, 20.0
 _REMOVED = "the node was removed from the cluster"
 
@@ -108,7 +114,12 @@ class Dispatcher:
 
     async def _attend(self, link: ManagerLink, hello: Hello, node_id: str, addr: str) -> None:
         session = Session(
-            new_id(), node_id, link, lambda: self._store.view, lambda: self._standing(node_id)
+            new_id(),
+            node_id,
+            link,
+            lambda: self._store.view,
+            lambda: self._standing(node_id),
+            self._pause_s,
         )
         self._replace(session)
         inbox = Inbox(session, self._registrar, self._nodes)
@@ -125,18 +136,16 @@ class Dispatcher:
         except* SkepError as errors:
             log.error("session of node %s failed: %s", node_id, errors.exceptions[0])
         finally:
-            session.close()
             if self._sessions.get(node_id) is session:
                 del self._sessions[node_id]
+            await session.close()
 
-    async def call(self, node_id: str, request: Request) -> AsyncGenerator[list[LogFrame], None]:
+    def call(self, node_id: str, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
         """Ask a node's engine. Raises Unavailable when the node has no session."""
         session = self._sessions.get(node_id)
         if session is None:
             raise Unavailable(f"node {node_id} is not available")
-        async with aclosing(session.call(request)) as answers:
-            async for frames in answers:
-                yield frames
+        return session.call(request)
 
     async def _hello(self, link: ManagerLink, node_id: str) -> Hello | None:
         try:
@@ -194,6 +203,11 @@ class Dispatcher:
 
     # What agents must be told
 
+    def _pause_s(self) -> float:
+        """Between two assignments of one session, so that together they are told at a pace that
+        leaves the manager its breath: a message costs about the same, whatever is in it."""
+        return min(_LONGEST_PAUSE_S, _PAUSE_FOR_EACH_S * len(self._sessions))
+
     async def _route(self) -> None:
         while True:
             watch = self._store.watch()
@@ -202,6 +216,7 @@ class Dispatcher:
                 async for commit in watch:
                     for event in commit.events:
                         self._route_event(event)
+                    await asyncio.sleep(0)  # there may be many more
             except Lagged:
                 log.warning("the dispatcher fell behind: every session is compared whole")
             finally:
@@ -220,26 +235,25 @@ class Dispatcher:
                 session.everything_changed()
 
     def _route_event(self, event: Event) -> None:
-        match event.kind:
-            case "task" if matters(event):
-                self._route_task(event)
-            case "node":
-                self._route_node(event)
-            case "network" if event.new is not None:
-                for session in self._sessions.values():
-                    session.network_changed(event.new.id)
-            case "cluster" | "cluster-secrets":
+        match event.new or event.old:
+            case Task():
+                if matters(event):
+                    self._route_task(event)
+            case Node() as node:
+                self._route_node(event, node)
+            case Cluster() | ClusterSecrets():
                 for session in self._sessions.values():
                     session.standing_changed()
+        for thing in concerned(event):
+            for session in self._sessions.values():
+                session.thing_changed(thing)
 
     def _route_task(self, event: Event) -> None:
         for stored in (event.old, event.new):
             if isinstance(stored, Task) and (session := self._sessions.get(stored.node_id)):
                 session.task_changed(stored.id)
 
-    def _route_node(self, event: Event) -> None:
-        node = event.new or event.old
-        assert isinstance(node, Node)
+    def _route_node(self, event: Event, node: Node) -> None:
         if node.manager_status is not None:
             self._find_managers()
         session = self._sessions.get(node.id)

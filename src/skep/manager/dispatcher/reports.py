@@ -20,7 +20,8 @@ from skep.store.store import Store
 
 log = logging.getLogger(__name__)
 
-_A_NODE_AT_ONCE = 1_000
+_A_NODE_AT_ONCE, _AT_ONCE = 100, 1_000
+"""Statuses in a commit, of one node and of all."""
 _RATE, _BURST = 500.0, 2_000.0
 """Statuses of one node that are stored, a second and at once: a machine starts some dozens of
 containers a second, and a node of thousands comes back with one status for each."""
@@ -66,15 +67,16 @@ class Reports:
                     await asyncio.sleep(_BREATH_S)
 
     def _next_batch(self) -> list[_Report]:
-        """Of every node what it may have stored now."""
-        return [
-            _Report(task_id, node_id, status)
-            for node_id, statuses in self._waiting.items()
-            for task_id, status in islice(
-                statuses.items(),
-                self._allowances[node_id].up_to(min(len(statuses), _A_NODE_AT_ONCE)),
-            )
-        ]
+        """What may be stored now, of one node after the other. Whose turn it was is the last."""
+        batch: list[_Report] = []
+        for node_id in list(self._waiting):
+            if len(batch) >= _AT_ONCE:
+                break
+            statuses = self._waiting[node_id] = self._waiting.pop(node_id)
+            allowed = self._allowances[node_id].up_to(min(len(statuses), _A_NODE_AT_ONCE))
+            said = islice(statuses.items(), allowed)
+            batch += (_Report(task_id, node_id, status) for task_id, status in said)
+        return batch
 
     async def _commit(self, batch: Sequence[_Report]) -> None:
         """Somebody may write one of the tasks meanwhile: then it still waits, and is read again."""

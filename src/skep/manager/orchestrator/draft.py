@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 
 from msgspec.structs import replace
 
@@ -35,7 +36,8 @@ def share(services: int) -> int:
 class Draft:
     """Changes to tasks, at most one for each; and the earliest time to look again.
 
-    Who adds to it slot by slot asks whether there is `room_for` more.
+    Who adds to it slot by slot asks whether there is `room_for` more; what needs no second look can
+    be left `for_later` commits of the same plan.
     """
 
     def __init__(self, scene: Scene, most: int = A_PLAN) -> None:
@@ -46,16 +48,25 @@ class Draft:
         self.others: list[Change] = []
         self.wake_at: datetime | None = None
         self.remarks: list[str] = []
+        self.rest: Iterator[Change] | None = None
         self._births: list[Task] = []
         self._edits: dict[str, Task] = {}
 
     def room_for(self, changes: int) -> int:
         """How many of so many more changes belong in this plan. For the rest there is another, at
         once."""
-        left = max(0, self._most - len(self._births) - len(self._edits))
-        if changes > left:
+        if changes > self.left:
             self.wake(self.scene.now)
-        return min(changes, left)
+        return min(changes, self.left)
+
+    @property
+    def left(self) -> int:
+        """How many more changes belong in this commit."""
+        return max(0, self._most - len(self._births) - len(self._edits))
+
+    def for_later(self, changes: Iterable[Change]) -> None:
+        """More of the same plan, made when its time has come."""
+        self.rest = chain(self.rest or (), changes)
 
     def birth(
         self,
@@ -67,7 +78,7 @@ class Draft:
     ) -> Task:
         """A new task for the slot. It waits, prepared, for the restart delay to pass and for tasks
         that are being stopped in its slot."""
-        born = _new_task(self.scene, slot.key, origin, cause, hold_until, restarts)
+        born = new_task(self.scene, slot.key, origin, cause, hold_until, restarts)
         look_again = self._not_before(slot, born)
         if look_again is not None:
             self.wake(look_again)
@@ -79,7 +90,7 @@ class Draft:
         """The task is wanted no more."""
         before = self._edits.get(task.id, task)
         if before.desired_state < desired:
-            self._edits[task.id] = replace(before, desired_state=desired, cause_of_end=cause)
+            self._edits[task.id] = ended(before, desired, cause)
 
     def raise_held(self, slot: Slot, task: Task) -> Task:
         """The task, at desired RUNNING if nothing holds it back any longer."""
@@ -134,13 +145,18 @@ class Draft:
         return not task.status.state.dead and not self.scene.lost(task)
 
 
-def _new_task(
+def ended(task: Task, desired: TaskState, cause: str) -> Task:
+    """The task as it is when it is wanted no more."""
+    return replace(task, desired_state=desired, cause_of_end=cause)
+
+
+def new_task(
     scene: Scene,
     key: SlotKey,
     origin: Origin,
     cause: str,
-    hold_until: datetime | None,
-    restarts: Sequence[datetime],
+    hold_until: datetime | None = None,
+    restarts: Sequence[datetime] = (),
 ) -> Task:
     service, spec = scene.service, scene.service.spec
     return Task(

@@ -21,7 +21,7 @@ from skep.manager.orchestrator.settle import Settler
 from skep.manager.orchestrator.slots import Slot
 from skep.model import defaults
 from skep.model.node import eligible
-from skep.model.service import ServiceSpec
+from skep.model.service import Service
 from skep.model.states import TaskState
 
 
@@ -34,17 +34,17 @@ def advance(slots: Sequence[Slot], settler: Settler, draft: Draft) -> list[Slot]
     spec = scene.service.spec
     somewhere_to_go = any(eligible(node) for node in scene.view.nodes())
     start_first = somewhere_to_go and defaults.update_config(spec).order == "start-first"
-    free = allowance(_limit(spec), slots) if somewhere_to_go else None
+    free = allowance(_limit(scene.service), slots) if somewhere_to_go else None
     next_ones = leaving[:free]
     chosen = {slot.key for slot in next_ones[: draft.room_for(len(next_ones))]}
     return [_moved(slot, start_first, draft) if slot.key in chosen else slot for slot in slots]
 
 
-def _limit(spec: ServiceSpec) -> int:
+def _limit(service: Service) -> int:
     """How many of the service's tasks may be moving at a time; 0 = any number."""
-    if spec.update_config is not None:
-        return spec.update_config.parallelism
-    return max(1, defaults.replicas(spec) // 2)
+    if service.spec.update_config is not None:
+        return service.spec.update_config.parallelism
+    return max(1, defaults.replicas(service) // 2)
 
 
 def _leaves(slot: Slot, settler: Settler, draft: Draft) -> bool:

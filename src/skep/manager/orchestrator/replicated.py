@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from skep.manager.orchestrator.draft import Draft
+from skep.manager.orchestrator.draft import Draft, ended, new_task
 from skep.manager.orchestrator.restart import at_rest
 from skep.manager.orchestrator.slots import REMOVE, Slot, SlotKey, running
 from skep.model import defaults
 from skep.model.service import MOST_REPLICAS, Service
+from skep.store.change import Create, Update
 
 
 def resize(slots: Mapping[SlotKey, Slot], draft: Draft) -> tuple[list[Slot], list[Slot]]:
@@ -26,19 +27,18 @@ def resize(slots: Mapping[SlotKey, Slot], draft: Draft) -> tuple[list[Slot], lis
     filled = [slot for slot in slots.values() if slot.holders or at_rest(slot)]
     kept = _kept(filled, replicas)
     keys = {slot.key for slot in kept}
-    missing = replicas - len(kept)
-    vacant = _lowest_free(keys, draft.room_for(missing))
-    cause = _why_more(draft.scene.service, bool(slots))
-    new = [_filled(slots.get(key) or Slot(key, [], []), cause, draft) for key in vacant]
+    vacant = _lowest_free(keys, replicas - len(kept))
     keys.update(vacant)
-    if missing <= len(vacant):
-        _remove((slot for slot in slots.values() if slot.key not in keys), replicas, draft)
+    surplus = [slot for slot in slots.values() if slot.key not in keys]
+    cause = _why_more(draft.scene.service, bool(slots))
+    new = _fill([slots.get(key) or Slot(key, [], []) for key in vacant], cause, draft)
+    _remove(surplus, replicas, draft)
     return kept, new
 
 
 def _replicas(draft: Draft) -> int:
     """What an older skep took beyond the bound is no reason to go down with it."""
-    wanted = defaults.replicas(draft.scene.service.spec)
+    wanted = defaults.replicas(draft.scene.service)
     if wanted > MOST_REPLICAS:
         name = draft.scene.service.spec.name
         draft.remarks.append(
@@ -49,7 +49,7 @@ def _replicas(draft: Draft) -> int:
 
 def _why_more(service: Service, had_slots: bool) -> str:
     if had_slots or service.previous_spec is not None:
-        return f"scaled up to {defaults.replicas(service.spec)}"
+        return f"scaled up to {defaults.replicas(service)}"
     return "the service was created"
 
 
@@ -81,16 +81,29 @@ def _lowest_free(taken: set[SlotKey], count: int) -> list[int]:
     return free
 
 
-def _filled(slot: Slot, cause: str, draft: Draft) -> Slot:
-    return slot._replace(holders=[draft.birth(slot, "scale", cause)])
+def _fill(slots: list[Slot], cause: str, draft: Draft) -> list[Slot]:
+    """Give each its task; those that fit in this commit are returned. A slot in which nothing was
+    before can have its own later, whatever happens until then."""
+    known = [slot for slot in slots if slot.tasks]
+    fresh = [slot for slot in slots if not slot.tasks]
+    now = known[: draft.room_for(len(known))]
+    filled = [slot._replace(holders=[draft.birth(slot, "scale", cause)]) for slot in now]
+    now, later = fresh[: draft.left], fresh[draft.left :]
+    filled += [slot._replace(holders=[draft.birth(slot, "scale", cause)]) for slot in now]
+    if later:
+        tasks = (new_task(draft.scene, slot.key, "scale", cause) for slot in later)
+        draft.for_later(Create(task, why=cause) for task in tasks)
+    return filled
 
 
 def _remove(slots: Iterable[Slot], replicas: int, draft: Draft) -> None:
-    for slot in slots:
-        if not draft.room_for(1):
-            return
-        for task in slot.tasks:
-            draft.end(task, REMOVE, f"scaled down to {replicas}")
+    cause = f"scaled down to {replicas}"
+    tasks = [task for slot in slots for task in slot.tasks if task.desired_state < REMOVE]
+    now, later = tasks[: draft.left], tasks[draft.left :]
+    for task in now:
+        draft.end(task, REMOVE, cause)
+    if later:
+        draft.for_later(Update(ended(task, REMOVE, cause), why=cause) for task in later)
 
 
 def _number(slot: Slot) -> int:

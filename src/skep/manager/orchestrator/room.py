@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from skep.manager.observations import Seen
 from skep.manager.orchestrator import drain, global_, rebalance, removal, replicated, update
 from skep.manager.orchestrator.draft import Draft, share
 from skep.manager.orchestrator.scene import Scene
@@ -40,25 +41,29 @@ class Orchestrator:
             task.service_id for task in view.tasks() if task.service_id
         }
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         changes: list[Change] = []
         explanations: list[str] = []
         wake: dict[str, datetime] = {}
+        rest: dict[str, Iterator[Change]] = {}
         most = share(len(keys))
         for service_id in sorted(keys):
             service = view.service(service_id)
             if service is None:
-                leaving = removal.remove_all(view.tasks_of_service(service_id))
-                changes += leaving[:most]
-                if len(leaving) > most:
-                    wake[service_id] = now
-                continue
-            draft = draft_of(Scene(service, view, now, new_id), most)
-            changes += draft.changes()
-            explanations += draft.explanations()
-            if draft.wake_at is not None:
-                wake[service_id] = draft.wake_at
-        return Plan(tuple(changes), tuple(explanations), wake)
+                leaving, later = removal.remove_all(view.tasks_of_service(service_id), most)
+                changes += leaving
+            else:
+                draft = draft_of(Scene(service, view, now, new_id), most)
+                changes += draft.changes()
+                explanations += draft.explanations()
+                later = draft.rest
+                if draft.wake_at is not None:
+                    wake[service_id] = draft.wake_at
+            if later is not None:
+                rest[service_id] = later
+        return Plan(tuple(changes), tuple(explanations), wake, rest=rest)
 
 
 def draft_of(scene: Scene, most: int) -> Draft:

@@ -217,9 +217,11 @@ def _rolled_back(service: Service, failed: Task) -> Service:
     return replace(
         _with_status(service, "rollback_started", message),
         spec=service.previous_spec,
+        spec_since=service.version,
         spec_version=service.version,
         previous_spec=None,
         previous_spec_version=None,
+        wanted_replicas=defaults.wish_beside(service, service.previous_spec),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from skep.manager.observations import Seen
 from skep.manager.reaper import history
 from skep.manager.room import NewId, Plan
 from skep.model.cluster import Cluster, OrchestrationConfig
@@ -23,7 +24,7 @@ class Reaper:
     def dirty(self, event: Event, view: View) -> Iterable[str]:
         match event.new or event.old:
             case Task() as task if event.new is not None:
-                return (_key(task),) if history.over(task) or event.old is None else ()
+                return (_key(task),) if _grows(event, task, view) or history.over(task) else ()
             case Node() as node if _hope_changed(event):
                 return {_key(task) for task in view.tasks_of_node(node.id)}
             case Service() as service if _keeps_less(event):
@@ -35,7 +36,9 @@ class Reaper:
     def everything(self, view: View) -> Iterable[str]:
         return {_key(task) for task in view.tasks()}
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         cluster = view.cluster()
         settings = cluster.spec.orchestration if cluster else OrchestrationConfig()
         changes: list[Change] = []
@@ -52,6 +55,13 @@ class Reaper:
             if later:
                 wake[key] = min(later)
         return Plan(tuple(changes), wake=wake)
+
+
+def _grows(event: Event, task: Task, view: View) -> bool:
+    """The slot has one task more than before, and not only this one."""
+    if event.old is not None:
+        return False
+    return not task.slot or len(view.tasks_of_slot(task.service_id, task.slot)) > 1
 
 
 def _key(task: Task) -> str:

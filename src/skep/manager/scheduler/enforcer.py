@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from skep.manager.constraint import matches, parse
+from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
 from skep.manager.scheduler.filters import request_of
 from skep.manager.scheduler.nodeinfo import NodeInfo
@@ -40,7 +41,9 @@ class ConstraintEnforcer:
             return ()
         return (new.id,) if _conditions(old) != _conditions(new) else ()
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         nodes = [node for key in sorted(keys) if (node := view.node(key)) is not None]
         misplaced = [task for node in nodes for task in _misplaced(view, node)]
         return Plan(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from skep.kit.machines import go_architecture
 from skep.manager.constraint import Constraint, matches, parse
 from skep.manager.scheduler.nodeinfo import Need, NodeInfo, need_of
 from skep.model import defaults
@@ -88,28 +89,13 @@ def _is_platform(info: NodeInfo, request: Request) -> bool:
     return any(_is_same_platform(info.node, wanted) for wanted in request.platforms)
 
 
-_ARCHITECTURES = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv5l": "arm",
-    "armv6l": "arm",
-    "armv7l": "arm",
-    "armv8l": "arm",
-    "i386": "386",
-    "i686": "386",
-}
-"""The kernel's names for machines, in Go's and the images' words."""
-
-
 def _is_same_platform(node: Node, wanted: Platform) -> bool:
     has = node.description.platform
     if wanted.os and wanted.os != has.os:
         return False
-    return not wanted.architecture or _go_name(wanted.architecture) == _go_name(has.architecture)
-
-
-def _go_name(architecture: str) -> str:
-    return _ARCHITECTURES.get(architecture, architecture)
+    if not wanted.architecture:
+        return True
+    return go_architecture(wanted.architecture) == go_architecture(has.architecture)
 
 
 def _has_host_ports_free(info: NodeInfo, request: Request) -> bool:

@@ -15,7 +15,7 @@ from skep.manager.scheduler.nodeinfo import NodeInfo, need_of, stands_on_node
 from skep.model.node import Node
 from skep.model.states import TaskState
 from skep.model.task import Task, state_since
-from skep.store.change import Event, View
+from skep.store.change import Event, Stored, View
 
 Group = tuple[str, int, str]
 """Tasks that are alike: service id, spec version; a task without a service is alone (its id)."""
@@ -31,6 +31,19 @@ def group_of(task: Task) -> Group:
 def waits_for_node(task: Task) -> bool:
     """Allocated, wanted, and not yet assigned. A global service's task has its node already."""
     return task.status.state is TaskState.PENDING and task.desired_state <= TaskState.COMPLETE
+
+
+def takes_as_much(old: Task, new: Task) -> bool:
+    """The task stands where it stood and has the same share of its node."""
+    return (
+        old.node_id == new.node_id
+        and old.desired_state is new.desired_state
+        and stands_on_node(old)
+        and stands_on_node(new)
+        and old.spec is new.spec
+        and old.ports == new.ports
+        and old.assigned_generic_resources == new.assigned_generic_resources
+    )
 
 
 def failed_on_node(task: Task) -> bool:
@@ -65,14 +78,22 @@ class Ledger:
 
     def note(self, event: Event) -> None:
         """Follow one applied change."""
-        if isinstance(event.old, Task):
-            self._remove(event.old)
-        if isinstance(event.new, Task):
-            self._add(event.new)
-        elif isinstance(event.new, Node):
-            self._set_node(event.new.id, event.new)
-        elif isinstance(event.old, Node):
-            self._set_node(event.old.id, None)
+        old, new = event.old, event.new
+        if isinstance(old, Task) or isinstance(new, Task):
+            self._replace(old, new)
+        elif isinstance(new, Node):
+            self._set_node(new.id, new)
+        elif isinstance(old, Node):
+            self._set_node(old.id, None)
+
+    def _replace(self, old: Stored | None, new: Stored | None) -> None:
+        """Most changes are steps of tasks that take of their node what they took before."""
+        if isinstance(old, Task) and isinstance(new, Task) and takes_as_much(old, new):
+            return
+        if isinstance(old, Task):
+            self._remove(old)
+        if isinstance(new, Task):
+            self._add(new)
 
     def nodes(self) -> list[NodeInfo]:
         """The nodes that exist, by id; each knows its place as `index`."""

@@ -27,7 +27,7 @@ from skep.manager.scheduler.candidates import (
     tree,
 )
 from skep.manager.scheduler.filters import Request, explain, passes_all, request_of, still_fits
-from skep.manager.scheduler.ledger import Group, Ledger, waits_for_node
+from skep.manager.scheduler.ledger import Group, Ledger, takes_as_much, waits_for_node
 from skep.manager.scheduler.nodeinfo import NodeInfo, stands_on_node
 from skep.model import defaults
 from skep.model.node import Node
@@ -59,14 +59,10 @@ def _may_help(event: Event) -> bool:
     if isinstance(new, Task) and waits_for_node(new):
         return not (isinstance(old, Task) and waits_for_node(old))
     if isinstance(old, Task) and stands_on_node(old):
-        return not (isinstance(new, Task) and _takes_as_much(old, new))
+        return not (isinstance(new, Task) and takes_as_much(old, new))
     if isinstance(old, Node) or isinstance(new, Node):
         return _schedulable(old) != _schedulable(new)
     return False
-
-
-def _takes_as_much(old: Task, new: Task) -> bool:
-    return stands_on_node(new) and (old.desired_state is new.desired_state)
 
 
 def _schedulable(node: object) -> tuple[object, ...] | None:

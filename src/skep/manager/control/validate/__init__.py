@@ -1,35 +1,34 @@
 """Every rule that a service's spec must keep before it is stored.
 
-Each checker is a pure function that raises InvalidArgument for what is wrong and Unimplemented for
-what docker knows and this engine does not do, with Swarm's words where Swarm has them (source:
-swarmkit manager/controlapi/service.go and common.go). Wrong types and negative numbers never come
-here: decoding refuses them with the path of the field.
+What its containers' engines will judge is judged by their rule book (`skep.model.rules`); what only
+a service has is judged here. Each checker is a pure function that raises InvalidArgument for what
+is wrong and Unimplemented for what docker knows and this engine does not do, with Swarm's words
+where Swarm has them (source: swarmkit manager/controlapi/service.go and common.go). Wrong types and
+negative numbers never come here: decoding refuses them with the path of the field.
 """
 
 from __future__ import annotations
 
-import re
-
-from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.manager.control import words
+from skep.kit.errors import InvalidArgument, NeverAllowed, Unimplemented
 from skep.manager.control.validate.container import check_container
 from skep.manager.control.validate.placement import check_placement
 from skep.manager.control.validate.ports import check_free, check_ports
 from skep.manager.control.validate.resources import check_resources
+from skep.manager.control.validate.swarm_words import in_swarms_words
 from skep.model import defaults
-from skep.model.service import MOST_REPLICAS, Driver, Service, ServiceSpec, TaskSpec
+from skep.model.rules.logs import check_log_driver
+from skep.model.rules.names import check_service_name
+from skep.model.service import MOST_REPLICAS, Service, ServiceSpec, TaskSpec
 from skep.store.change import View
-
-_NAME = re.compile(r"[a-zA-Z0-9](?:[-_]*[A-Za-z0-9])*")
-_LONGEST_NAME = 63
 
 
 def check_spec(view: View, spec: ServiceSpec, current: Service | None = None) -> None:
     """A completed spec, alone and against the cluster. `current` is the service it updates."""
-    check_name(spec.name)
-    _check_mode(spec)
-    _check_labels(spec.labels)
-    _check_task(spec.task_template)
+    with in_swarms_words():
+        check_service_name(spec.name)
+        _check_mode(spec)
+        _check_labels(spec.labels)
+        _check_task(spec.task_template)
     _check_rollback(spec)
     _check_networks(view, spec)
     check_ports(spec)
@@ -39,28 +38,22 @@ def check_spec(view: View, spec: ServiceSpec, current: Service | None = None) ->
 def check_update(old: ServiceSpec, new: ServiceSpec) -> None:
     """What an update may not change."""
     if old.name != new.name:
-        raise words.never_allowed("renaming services is not supported")
+        raise NeverAllowed("renaming services is not supported")
     if defaults.mode_name(old) != defaults.mode_name(new):
-        raise words.never_allowed("service mode change is not allowed")
-
-
-def check_name(name: str) -> None:
-    if len(name) > _LONGEST_NAME:
-        raise InvalidArgument(f"name must be {_LONGEST_NAME} characters or fewer: {name}")
-    if not _NAME.fullmatch(name):
-        raise InvalidArgument(
-            f'name "{name}" must be valid as a DNS name component: letters, digits, - and _, '
-            "with a letter or digit first and last"
-        )
+        raise NeverAllowed("service mode change is not allowed")
 
 
 def _check_mode(spec: ServiceSpec) -> None:
+    wished = spec.mode
+    modes = (wished.replicated, wished.global_, wished.replicated_job, wished.global_job)
+    if sum(mode is not None for mode in modes) > 1:
+        raise InvalidArgument("must specify only one service mode")
     mode = defaults.mode_name(spec)
     if mode in ("replicated-job", "global-job"):
         raise Unimplemented(f"{mode} mode is not supported yet")
-    if mode == "replicated" and defaults.replicas(spec) > MOST_REPLICAS:
+    if mode == "replicated" and defaults.replicas_of(spec) > MOST_REPLICAS:
         raise InvalidArgument(
-            f"{defaults.replicas(spec)} replicas are too many: a service can have at most "
+            f"{defaults.replicas_of(spec)} replicas are too many: a service can have at most "
             f"{MOST_REPLICAS}"
         )
 
@@ -84,15 +77,7 @@ def _check_task(spec: TaskSpec) -> None:
     check_resources(spec)
     check_placement(defaults.placement(spec))
     if spec.log_driver is not None:
-        _check_log_driver(spec.log_driver)
-
-
-def _check_log_driver(driver: Driver) -> None:
-    """The engines of all nodes are alike: what ours would refuse at each start is refused now."""
-    from skep.engine.containers.wishes import check_log_config
-    from skep.model.container import HostConfig, LogConfig
-
-    check_log_config(HostConfig(log_config=LogConfig(type=driver.name, config=driver.options)))
+        check_log_driver(spec.log_driver.name, spec.log_driver.options)
 
 
 def _check_rollback(spec: ServiceSpec) -> None:

@@ -1,28 +1,41 @@
-"""The container part of a spec: image, mounts, health check, environment."""
+"""The container part of a spec: what each task's engine will be asked for."""
 
 from __future__ import annotations
 
-import signal
-from ipaddress import ip_address
+import msgspec
+from msgspec.structs import replace
 
-from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.kit.numbers import parse_int
-from skep.model import template
+from skep.kit.addresses import is_address
+from skep.kit.errors import UNDECODABLE, InvalidArgument, Unimplemented
 from skep.model.reference import parse_reference
-from skep.model.service import ContainerSpec, HealthConfig, Mount, Privileges
+from skep.model.rules import Broken
+from skep.model.rules.mounts import check_mount, cleaned
+from skep.model.rules.process import (
+    capability,
+    check_health,
+    check_host_entry,
+    check_variable,
+    check_working_dir,
+)
+from skep.model.rules.signals import parse_signal
+from skep.model.rules.volumes import check_volume_options
+from skep.model.service import ContainerSpec, Driver, Mount, Privileges, SeccompOpts, VolumeOptions
+from skep.model.template import SOME_TASK, expanded
 
-_SHORTEST_HEALTH_NS = 1_000_000
-_UNSUPPORTED_MOUNTS = ("npipe", "cluster", "image")
+_SECCOMP_MODES = ("", "default", "unconfined", "custom")
+_APPARMOR_MODES = ("", "default", "disabled")
 
 
 def check_container(spec: ContainerSpec) -> None:
     _check_image(spec.image)
-    _check_mounts(spec.mounts)
+    some = _as_some_task_has_it(spec)
+    for entry in some.env:
+        check_variable(entry)
+    _check_mounts(some.mounts)
     if spec.healthcheck is not None:
-        _check_health(spec.healthcheck)
+        check_health(spec.healthcheck)
     _check_process(spec)
     _check_names(spec)
-    _check_templates(spec)
     if spec.privileges is not None:
         _check_privileges(spec.privileges)
     if spec.secrets:
@@ -42,112 +55,60 @@ def _check_image(image: str) -> None:
         ) from None
 
 
+def _as_some_task_has_it(spec: ContainerSpec) -> ContainerSpec:
+    """What no task could expand is refused at once, by a dry run, as Swarm does."""
+    some = expanded(spec, SOME_TASK)
+    return replace(some, mounts=list(map(_with_some_paths, spec.mounts, some.mounts)))
+
+
+def _with_some_paths(written: Mount, some: Mount) -> Mount:
+    """A path that begins with a template may be an absolute one."""
+    source = some.source
+    if written.type == "bind" and written.source.startswith("{{"):
+        source = f"/{source or 'source'}"
+    target = some.target
+    if written.target.startswith("{{"):
+        target = f"/{target or 'target'}"
+    return replace(some, source=source, target=target)
+
+
 def _check_mounts(mounts: list[Mount]) -> None:
     targets: set[str] = set()
     for mount in mounts:
-        _check_mount(mount)
-        if mount.target in targets:
+        check_mount(mount)
+        options = mount.volume_options or VolumeOptions()
+        driver = options.driver_config or Driver()
+        if driver.name in ("", "local"):
+            check_volume_options(mount.source, driver.options)
+        target = cleaned(mount.target)
+        if target in targets:
             raise InvalidArgument(f"ContainerSpec: duplicate mount point: {mount.target}")
-        targets.add(mount.target)
-
-
-def _check_mount(mount: Mount) -> None:
-    if mount.type in _UNSUPPORTED_MOUNTS:
-        raise Unimplemented(f"mounts of the type {mount.type} are not supported")
-    if not mount.target:
-        raise InvalidArgument("invalid mount target, target must not be empty")
-    if not mount.target.startswith(("/", "{{")):
-        raise InvalidArgument(f"invalid mount target, must be an absolute path: {mount.target}")
-    if mount.type == "bind":
-        _check_bind(mount)
-    if mount.type == "tmpfs" and mount.source:
-        raise InvalidArgument("invalid tmpfs source, source must be empty")
-    if mount.volume_options is not None and mount.volume_options.subpath:
-        raise Unimplemented("the volume option Subpath is not supported: mount the whole volume")
-
-
-def _check_bind(mount: Mount) -> None:
-    if not mount.source:
-        raise InvalidArgument("invalid bind mount source, source must not be empty")
-    if not mount.source.startswith(("/", "{{")):
-        raise InvalidArgument(
-            f"invalid bind mount source, must be an absolute path: {mount.source}"
-        )
-
-
-def _check_health(health: HealthConfig) -> None:
-    if health.test and health.test[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise InvalidArgument(
-            f"ContainerSpec: the health check's Test must begin with NONE, CMD or CMD-SHELL, "
-            f'not "{health.test[0]}"'
-        )
-    durations = {
-        "Interval": health.interval,
-        "Timeout": health.timeout,
-        "StartPeriod": health.start_period,
-        "StartInterval": health.start_interval,
-    }
-    for name, duration_ns in durations.items():
-        if 0 < duration_ns < _SHORTEST_HEALTH_NS:
-            raise InvalidArgument(f"ContainerSpec: {name} in HealthConfig cannot be less than 1ms")
+        targets.add(target)
 
 
 def _check_process(spec: ContainerSpec) -> None:
-    for entry in spec.env:
-        if not entry.partition("=")[0]:
-            raise InvalidArgument(f'invalid environment variable: "{entry}"')
-    if spec.dir and not spec.dir.startswith("/"):
-        raise InvalidArgument(
-            f"the working directory '{spec.dir}' is invalid, it needs to be an absolute path"
-        )
-    if spec.stop_signal and not _is_signal(spec.stop_signal):
-        raise InvalidArgument(f"invalid stop signal: {spec.stop_signal}")
+    check_working_dir(spec.dir)
+    if spec.stop_signal:
+        parse_signal(spec.stop_signal)
+    for name in (*spec.capability_add, *spec.capability_drop):
+        capability(name)
     if spec.isolation not in ("", "default"):
         raise InvalidArgument(f"isolation {spec.isolation} exists on Windows only: use default")
 
 
-def _check_templates(spec: ContainerSpec) -> None:
-    """What no task could expand is refused at once, as Swarm does by a dry run."""
-    texts = [("hostname", spec.hostname), *(("env", entry) for entry in spec.env)]
-    texts += [("mount", text) for mount in spec.mounts for text in (mount.source, mount.target)]
-    for where, text in texts:
-        try:
-            template.check(text)
-        except InvalidArgument as error:
-            raise InvalidArgument(f"expanding {where} failed: {error}") from None
-
-
-def _is_signal(text: str) -> bool:
-    """`SIGTERM`, `TERM`, `SIGRTMIN+3` or `15`."""
-    name = text.upper().removeprefix("SIG")
-    try:
-        if text[:1].isdigit():
-            parse_int(text, 1, signal.NSIG - 1)
-        elif name.startswith(("RTMIN+", "RTMAX-")):
-            parse_int(name[6:], 0, signal.SIGRTMAX - signal.SIGRTMIN)
-        else:
-            return f"SIG{name}" in signal.Signals.__members__
-    except ValueError:
-        return False
-    return True
-
-
 def _check_names(spec: ContainerSpec) -> None:
     for server in spec.dns_config.nameservers if spec.dns_config is not None else ():
-        if not _is_address(server):
+        if not is_address(server):
             raise InvalidArgument(f"invalid DNS server: {server} is not an IP address")
     for line in spec.hosts:
         address, *names = line.split() or [""]
-        if not names or not _is_address(address):
-            raise InvalidArgument(f'invalid host entry "{line}": write an address and a name')
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+        try:
+            for name in names or [""]:
+                check_host_entry(name, address)
+        except Broken:
+            raise InvalidArgument(
+                f'invalid host entry "{line}": write an address and a name'
+            ) from None
 
 
 def _check_privileges(privileges: Privileges) -> None:
@@ -155,3 +116,19 @@ def _check_privileges(privileges: Privileges) -> None:
         raise Unimplemented("credential specs exist on Windows only")
     if privileges.se_linux_context is not None:
         raise Unimplemented("SELinux contexts are not supported")
+    if privileges.seccomp is not None:
+        _check_seccomp(privileges.seccomp)
+    apparmor = privileges.app_armor
+    if apparmor is not None and apparmor.mode not in _APPARMOR_MODES:
+        raise InvalidArgument(f"invalid AppArmor mode: {apparmor.mode}")
+
+
+def _check_seccomp(seccomp: SeccompOpts) -> None:
+    if seccomp.mode not in _SECCOMP_MODES:
+        raise InvalidArgument(f"invalid seccomp mode: {seccomp.mode}")
+    if (seccomp.mode == "custom") is not bool(seccomp.profile):
+        raise InvalidArgument("a seccomp profile is given with the mode custom, and only then")
+    try:
+        msgspec.json.decode(seccomp.profile or b"{}", type=dict[str, msgspec.Raw])
+    except UNDECODABLE as error:
+        raise InvalidArgument(f"invalid seccomp profile: {error}") from None
