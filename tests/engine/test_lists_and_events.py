@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 
+from skep.engine import ContainerQuery
 from skep.engine.containers.top import parse_ps
 from skep.engine.containers.words import human_duration
 from skep.kit.errors import InvalidArgument
+from skep.kit.labels import LabelQuery
 from skep.model.base import encode_json
 from skep.model.container import Port, PortBinding, TopResult
 from skep.testing.engine_host import EngineHost
@@ -49,27 +52,25 @@ async def test_filters_choose(host: EngineHost) -> None:
     second = await host.shell("exit 3", name="second", labels={"tier": "db"})
     await host.engine.containers.wait(second)
 
-    async def chosen(**filters: str) -> list[str]:
-        wanted = {key.replace("_", "-"): [value] for key, value in filters.items()}
-        rows = await host.engine.containers.list(all_containers=True, filters=wanted)
+    async def chosen(**wanted: Any) -> list[str]:
+        query = ContainerQuery(**wanted)
+        rows = await host.engine.containers.list(all_containers=True, query=query)
         return [row.names[0] for row in rows]
 
-    assert await chosen(label="tier=web") == ["/first"]
-    assert await chosen(label="tier") == ["/second", "/first"]
-    assert await chosen(name="^fir") == ["/first"]
-    assert await chosen(status="exited") == ["/second"]
-    assert await chosen(exited="3") == ["/second"]
-    assert await chosen(exited="0") == []
-    assert await chosen(before="second") == ["/first"]
-    assert await chosen(since=first[:12]) == ["/second"]
-    assert await chosen(ancestor="busybox:1") == ["/second", "/first"]
-    assert await chosen(ancestor="nothing") == []
-    assert await chosen(network="bridge") == ["/second", "/first"]
-    assert await chosen(is_task="true") == []
-    assert await chosen(health="none") == ["/second", "/first"]
-    for wrong in ({"nope": ["x"]}, {"status": ["odd"]}, {"exited": ["x"]}):
-        with pytest.raises(InvalidArgument, match="invalid filter"):
-            await host.engine.containers.list(filters=wrong)
+    assert await chosen(labels=LabelQuery(["tier=web"])) == ["/first"]
+    assert await chosen(labels=LabelQuery(["tier"])) == ["/second", "/first"]
+    assert await chosen(labels=LabelQuery(lacking=["x"])) == ["/second"]
+    assert await chosen(names=["^fir"]) == ["/first"]
+    assert await chosen(states=["exited"]) == ["/second"]
+    assert await chosen(exit_codes=[3]) == ["/second"]
+    assert await chosen(exit_codes=[0]) == []
+    assert await chosen(before=["second"]) == ["/first"]
+    assert await chosen(since=[first[:12]]) == ["/second"]
+    assert await chosen(ancestors=["busybox:1"]) == ["/second", "/first"]
+    assert await chosen(ancestors=["nothing"]) == []
+    assert await chosen(networks=["bridge"]) == ["/second", "/first"]
+    assert await chosen(is_task=True) == []
+    assert await chosen(health=["none"]) == ["/second", "/first"]
 
 
 async def test_limit_gives_the_newest_of_all(host: EngineHost) -> None:

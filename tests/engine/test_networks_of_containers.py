@@ -98,16 +98,16 @@ async def test_a_container_may_have_the_address_that_it_asks_for(host: EngineHos
 async def test_connect_and_disconnect_change_a_running_container(host: EngineHost) -> None:
     await host.engine.networks.create(NetworkCreate(name="app"))
     id_ = await host.run(name="web")
-    await host.engine.networks.connect("app", "web")
+    await host.engine.containers.connect("web", "app")
     with pytest.raises(Forbidden, match="already exists in network app"):
-        await host.engine.networks.connect("app", "web")
+        await host.engine.containers.connect("web", "app")
     assert set((await host.engine.containers.inspect(id_)).network_settings.networks) == {
         "bridge",
         "app",
     }
-    await host.engine.networks.disconnect("app", "web")
+    await host.engine.containers.disconnect("web", "app")
     with pytest.raises(Forbidden, match="is not connected to network app"):
-        await host.engine.networks.disconnect("app", "web")
+        await host.engine.containers.disconnect("web", "app")
     await host.engine.networks.remove("app")
 
 

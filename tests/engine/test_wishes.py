@@ -9,7 +9,8 @@ import pytest
 from skep.engine.containers.wishes import REFUSED, check_config, check_host_config
 from skep.kit.errors import InvalidArgument, Unimplemented
 from skep.model.base import decode_json, encode_json
-from skep.model.container import ContainerConfig, ContainerCreate, HostConfig
+from skep.model.container import ContainerConfig, ContainerCreate, HostConfig, LogConfig
+from skep.model.rules.logs import log_size
 
 DOCKER_RUN = b"""{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":true,
 "AttachStderr":true,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":["true"],
@@ -74,7 +75,6 @@ CHOICES = [
     ("CgroupnsMode", "x"),
     ("IpcMode", "container:x"),
     ("Isolation", "hyperv"),
-    ("Runtime", "kata"),
     ("UTSMode", "container:x"),
     ("UsernsMode", "private"),
     ("VolumeDriver", "nfs"),
@@ -103,7 +103,12 @@ NONSENSE = [
         {"RestartPolicy": {"Name": "always", "MaximumRetryCount": 3}},
         "only be used with 'on-failure'",
     ),
-    ({"LogConfig": {"Config": {"tag": "x"}}}, "unknown log opt 'tag' for json-file log driver"),
+    ({"LogConfig": {"Config": {"odd": "x"}}}, "unknown log opt 'odd' for json-file log driver"),
+    (
+        {"LogConfig": {"Type": "nobody"}},
+        'error looking up logging plugin nobody: plugin "nobody" not found',
+    ),
+    ({"Runtime": "kata"}, "unknown or invalid runtime name: kata"),
 ]
 
 
@@ -112,6 +117,19 @@ def test_nonsense_is_refused_in_dockers_words(wish: Any, words: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         check_host_config(decode_json(encode_json(wish), HostConfig))
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("option", ["compress", "tag", "labels", "env", "max-buffer-size"])
+def test_a_log_option_of_dockers_is_refused_by_name(option: str) -> None:
+    host = HostConfig(log_config=LogConfig(config={option: "x"}))
+    with pytest.raises(Unimplemented, match=f"^log opt '{option}=x' is not supported"):
+        check_host_config(host)
+
+
+@pytest.mark.parametrize("options", [{"max-file": "3"}, {"max-file": "1"}, {"max-size": "-1"}])
+def test_a_log_without_a_size_has_no_end(options: dict[str, str]) -> None:
+    check_host_config(HostConfig(log_config=LogConfig(config=options)))
+    assert log_size("json-file", options) is None
 
 
 CONFIGS = [

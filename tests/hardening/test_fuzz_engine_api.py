@@ -26,12 +26,11 @@ from urllib.parse import quote
 import docker
 import pytest
 
-from skep.api import routes
+from skep.api import choices, routes
 from skep.api.request import Request
 from skep.api.routes import containers, images, networks, nodes, services, system, tasks, volumes
 from skep.api.routes.networks import Connect, Disconnect
 from skep.api.routes.table import ROUTES
-from skep.engine.containers import choosing
 from skep.http.router import Route
 from skep.model.cluster import ClusterSpec
 from skep.model.container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart
@@ -78,7 +77,7 @@ PARAMETERS = sorted({
     )
 })  # fmt: skip
 FILTERS = sorted(
-    choosing.KNOWN
+    {*choices.OF_CONTAINERS, *choices.OF_EVENTS}
     | {"dangling", "driver", "event", "id", "image", "membership", "mode", "node", "reference",
        "role", "scope", "service", "type", "until", "up-to-date", "desired-state"}
 )  # fmt: skip

@@ -14,8 +14,9 @@ from skep.model.node import ManagerStatus, Node
 from skep.model.service import Service, UpdateStatus
 from skep.model.states import TaskState
 from skep.model.task import ContainerStatus, Task
-from skep.store.change import KIND_OF, Commit, Stored
+from skep.store.change import Commit, Stored
 from skep.store.change import Event as Changed
+from skep.store.kinds import kind_of
 from skep.testing.builders import node, service, task
 
 NOW = 1_700_000_000_000_000_001
@@ -25,7 +26,7 @@ def change(old: Stored | None, new: Stored | None, why: str = "") -> Changed:
     thing = new or old
     assert thing is not None
     action: Any = "create" if old is None else "remove" if new is None else "update"
-    return Changed(KIND_OF[type(thing)], action, old, new, why)
+    return Changed(kind_of(thing).name, action, old, new, why)
 
 
 def tell(old: Stored | None, new: Stored | None, why: str = "") -> Event:

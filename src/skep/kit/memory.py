@@ -11,9 +11,12 @@ _LARGE = 64 * 1024
 
 def calm_collector() -> None:
     """What was imported stays for ever: never look at it again. And look rarely: the objects kept
-    here are values without circles, and a look in the middle of fifty starts is paid by all."""
+    here are values without circles, and a look in the middle of fifty starts is paid by all.
+
+    A look at the young costs 2 ms, one at those that outlived it 20 ms: they are at most 200,000.
+    """
     gc.freeze()
-    gc.set_threshold(20_000, 50, 50)
+    gc.set_threshold(20_000, 10, 50)
 
 
 def return_what_is_freed() -> None:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _RETRY = timedelta(seconds=1)
 _WHAT_IS_LEFT = frozenset[str]()
 """In the place of keys that are to be planned: go on with what was planned before."""
+_KEYS_AT_ONCE = 500
 _A_SLICE = 1_000
 """So many changes of the rests of large plans are committed together."""
 
@@ -61,14 +62,17 @@ class Agenda:
             self.look_at_all(view)
 
     def take(self, now: datetime) -> frozenset[str]:
-        """All keys that are due. They are forgotten here: the caller promises to plan them."""
+        """Keys that are due. They are forgotten here: the caller promises to plan them.
+
+        Where very many are, some of them: after those, other rooms have their turn.
+        """
         while self._queue and self._queue[0][0] <= now:
             moment, key = heapq.heappop(self._queue)
             if self._wake_at.get(key) == moment:
                 del self._wake_at[key]
                 self.dirty.add(key)
-        keys = frozenset(self.dirty)
-        self.dirty.clear()
+        keys = frozenset(islice(self.dirty, _KEYS_AT_ONCE))
+        self.dirty -= keys
         for key in keys:
             self._wake_at.pop(key, None)
         self.drop(keys)

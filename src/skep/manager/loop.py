@@ -60,6 +60,7 @@ class Loop:
         while (turn := self._agendas.next_turn(self._store.view, self._clock())) is not None:
             for explanation in turn.plan.explanations:
                 log.info("%s: %s", turn.agenda.room.name, explanation)
+            await asyncio.sleep(0)  # others have their turn, also where nothing is to be committed
             self._agendas.settle(turn, await self._refusal(turn), self._clock())
             await self._note(watch)
 

@@ -53,6 +53,12 @@ class Strict(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unsupported: ClassVar[Mapping[str, Any]] = {}
 
 
+def always_shown(default: T) -> T:
+    """A field that is written at its default too, in a struct that leaves defaults out: docker's
+    clients read it without asking whether it is there."""
+    return msgspec.field(default_factory=lambda: default)
+
+
 class Version(msgspec.Struct, frozen=True, rename=docker_name, gc=False):
     """The revision of the commit that last wrote an object (docker: `Version.Index`)."""
 

@@ -226,6 +226,8 @@ class NetworkingConfig(Strict, frozen=True):
 class ContainerCreate(ContainerConfig, frozen=True):
     """The body of POST /containers/create: the config with two more keys."""
 
+    unsupported: ClassVar = {"Runtime": "runc"}
+
     host_config: HostConfig = HostConfig()
     networking_config: NetworkingConfig = NetworkingConfig()
 

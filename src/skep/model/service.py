@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, field
 
 from skep.kit.clock import NS_PER_S, ZERO_TIME
-from skep.model.base import Object, Specified, Strict, Value, Version
+from skep.model.base import Object, Specified, Strict, Value, Version, always_shown
 from skep.model.bounds import Count, DurationNs, Int64, Moment, Name, Port, UInt32
 
 Transport = Literal["tcp", "udp", "sctp"]
@@ -172,7 +172,7 @@ class ContainerSpec(Strict, frozen=True):
     dns_config: DNSConfig | None = None
     secrets: list[SecretReference] = []
     configs: list[ConfigReference] = []
-    isolation: str = ""
+    isolation: str = always_shown("default")
     sysctls: dict[str, str] = {}
     capability_add: list[str] = []
     capability_drop: list[str] = []
@@ -225,21 +225,21 @@ class ResourceRequirements(Strict, frozen=True):
     reservations: Resources | None = None
 
 
-class RestartPolicy(Strict, frozen=True, omit_defaults=False):
+class RestartPolicy(Strict, frozen=True):
     """When a dead task gets a successor. `window` 0 = all attempts ever count."""
 
-    condition: Literal["none", "on-failure", "any"] = "any"
+    condition: Literal["none", "on-failure", "any"] = always_shown("any")
     delay: DurationNs | None = None
     max_attempts: Count | None = None
     window: DurationNs | None = None
 
 
 class SpreadOver(Strict, frozen=True):
-    spread_descriptor: str
+    spread_descriptor: str = ""
 
 
 class PlacementPreference(Strict, frozen=True):
-    """Which of the possible nodes is better. Exactly one is set.
+    """Which of the possible nodes is better. At most one is set.
 
     `spread` evens tasks out over the values of a label. `binpack` (ours, not docker's) fills the
     node whose reserved share of that resource is the greatest.
@@ -282,8 +282,8 @@ class TaskSpec(Strict, frozen=True):
     placement: Placement | None = None
     networks: list[NetworkAttachmentConfig] = []
     log_driver: Driver | None = None
-    force_update: Count = 0
-    runtime: str = ""
+    force_update: Count = always_shown(0)
+    runtime: str = always_shown("container")
 
 
 class ReplicatedService(Strict, frozen=True):
@@ -315,11 +315,11 @@ class ServiceMode(Strict, frozen=True):
 class UpdateConfig(Strict, frozen=True):
     """How a rolling update (or rollback) goes. `parallelism` 0 = all at once; times in ns."""
 
-    parallelism: Count = 0
+    parallelism: Count = always_shown(0)
     delay: DurationNs = 0
     failure_action: Literal["", "pause", "continue", "rollback"] = ""
     monitor: DurationNs | None = None
-    max_failure_ratio: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    max_failure_ratio: Annotated[float, Meta(ge=0, le=1)] = always_shown(0.0)
     order: Literal["", "stop-first", "start-first"] = ""
 
 
@@ -342,7 +342,7 @@ class ServiceSpec(Strict, frozen=True):
     """The body of POST /services/create and /services/{id}/update."""
 
     name: str = ""
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = always_shown({})
     task_template: TaskSpec = TaskSpec()
     mode: ServiceMode = ServiceMode()
     update_config: UpdateConfig | None = None

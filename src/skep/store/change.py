@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -86,6 +86,11 @@ class View(Protocol):
     def nodes_named(self, hostname: str) -> list[Node]: ...
 
     def tasks_of_service(self, service_id: str) -> list[Task]: ...
+    def number_of_tasks(self, service_id: str) -> int: ...
+    def progress_of_service(self, service_id: str) -> Mapping[tuple[str, bool], int]:
+        """How many of its tasks are to run, by node and by whether they do."""
+        ...
+
     def tasks_of_slot(self, service_id: str, slot: int) -> list[Task]: ...
     def tasks_of_node(self, node_id: str) -> list[Task]: ...
 

@@ -89,19 +89,24 @@ def changes(kind: str, old: Stored, new: Stored) -> bytes:
     return _encoded(changed, kind, new.id)
 
 
-def merged(body: bytes, changed: bytes) -> bytes:
-    """The object's body once the fields changed."""
-    return _encoder.encode(_MAP.decode(body) | _MAP.decode(changed))
-
-
 def changed(kind: str, old: Stored, body: bytes) -> Stored:
     """`old` once the fields in `body` changed. Raises ValueError as `decode` does."""
     try:
         given = _PARTIAL[kind].decode(body)
     except (TypeError, *UNDECODABLE):
-        return decode(kind, old.id, merged(encode(kind, old), body))
+        key = (kind, old.id)
+        whole = _fields(key, encode(kind, old)) | _fields(key, body)
+        return decode(kind, old.id, _encoder.encode(whole))
     words = {name: getattr(given, name) for name in given.__struct_fields__}
     return replace(old, **{name: value for name, value in words.items() if value is not UNSET})
+
+
+def _fields(key: Key, body: bytes) -> dict[str, Raw]:
+    """Each still encoded. Raises ValueError as `decode` does."""
+    try:
+        return _MAP.decode(body)
+    except (TypeError, *UNDECODABLE) as error:
+        raise _unreadable(" ".join(key), error) from error
 
 
 def _encoded(value: object, kind: str, object_id: str) -> bytes:
@@ -200,9 +205,6 @@ class Bodies:
 
     def _change(self, key: Key, changed: bytes) -> None:
         body = self._newest[key] if key in self._newest else self._before(key)
-        try:
-            if not isinstance(body, dict):
-                body = self._newest[key] = _MAP.decode(body) if body is not None else {}
-            body.update(_MAP.decode(changed))
-        except (TypeError, *UNDECODABLE) as error:
-            raise _unreadable(" ".join(key), error) from error
+        if not isinstance(body, dict):
+            body = self._newest[key] = _fields(key, body) if body is not None else {}
+        body.update(_fields(key, changed))

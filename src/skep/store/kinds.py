@@ -14,6 +14,7 @@ from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.network import Network
 from skep.model.node import Node
 from skep.model.service import RegistryAuth, Service
+from skep.model.states import TaskState
 from skep.model.task import Task
 
 Stored: TypeAlias = Service | Task | Node | Network | Cluster | ClusterSecrets | RegistryAuth
@@ -25,8 +26,13 @@ By: TypeAlias = Callable[[T], Hashable]
 """What an object is looked up by; None, or "", when it is not to be found that way."""
 
 
+Tally: TypeAlias = Callable[[T], tuple[Hashable, Hashable] | None]
+"""A group and what an object counts as in it; None when it does not count."""
+
+
 class Kind(Generic[T]):
-    """`unique_name` is a name that no two objects of the kind may have."""
+    """`unique_name` is a name that no two objects of the kind may have; `tally` says what is
+    counted where to list and count would take too long."""
 
     def __init__(
         self,
@@ -35,10 +41,12 @@ class Kind(Generic[T]):
         *,
         unique_name: Callable[[T], str] | None = None,
         by: tuple[By[T], ...] = (),
+        tally: Tally[T] | None = None,
     ) -> None:
         self.name = name
         self.cls = cls
         self.unique_name = unique_name
+        self.tally = tally
         self.by = by if unique_name is None else (unique_name, *by)
 
 
@@ -66,8 +74,15 @@ def task_node(task: Task) -> str:
     return task.node_id
 
 
+def task_progress(task: Task) -> tuple[str, tuple[str, bool]] | None:
+    """Of each service, by node, the tasks that are to run: whether they do."""
+    if task.desired_state is not TaskState.RUNNING:
+        return None
+    return task.service_id, (task.node_id, task.status.state is TaskState.RUNNING)
+
+
 SERVICE = Kind("service", Service, unique_name=service_name)
-TASK = Kind("task", Task, by=(task_service, task_slot, task_node))
+TASK = Kind("task", Task, by=(task_service, task_slot, task_node), tally=task_progress)
 NODE = Kind("node", Node, by=(hostname,))
 NETWORK = Kind("network", Network, unique_name=network_name)
 CLUSTER = Kind("cluster", Cluster)

@@ -6,9 +6,9 @@ in; it is called by who owns the view, in revision order, once the log has the c
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.network import Network
@@ -28,10 +28,14 @@ class Table(Generic[T]):
     def __init__(self, kind: Kind[T]) -> None:
         self.rows: dict[str, T] = {}
         self._unique_name = kind.unique_name
+        self._tally = kind.tally
+        self._tallies: defaultdict[Hashable, Counter[Hashable]] = defaultdict(Counter)
         self._indexes: dict[By[T], dict[Hashable, dict[str, T]]] = {by: {} for by in kind.by}
 
     def put(self, old: T | None, new: T) -> None:
         self.rows[new.id] = new
+        if self._tally is not None:
+            self._count(self._tally(old) if old is not None else None, self._tally(new))
         for by, index in self._indexes.items():
             key = by(new)
             if old is not None and (before := by(old)) != key:
@@ -45,6 +49,8 @@ class Table(Generic[T]):
 
     def drop(self, old: T) -> None:
         self.rows.pop(old.id, None)
+        if self._tally is not None:
+            self._count(self._tally(old), None)
         for by, index in self._indexes.items():
             _forget(index, by(old), old.id)
 
@@ -55,11 +61,33 @@ class Table(Generic[T]):
         group = self._indexes[by].get(key)
         return _by_id(group) if group else []
 
+    def count(self, by: By[T], key: Hashable) -> int:
+        return len(self._indexes[by].get(key, ()))
+
+    def tally(self, group: Hashable) -> Mapping[Hashable, int]:
+        """How many objects count as what (`Kind.tally`)."""
+        return dict(self._tallies.get(group, ()))
+
     def named(self, name: str) -> T | None:
         """The one object of that name, where names are unique (`Kind.unique_name`)."""
         assert self._unique_name is not None
         group = self._indexes[self._unique_name].get(name)
         return next(iter(group.values())) if group else None
+
+    def _count(
+        self, old: tuple[Hashable, Hashable] | None, new: tuple[Hashable, Hashable] | None
+    ) -> None:
+        if old == new:
+            return
+        if new is not None:
+            self._tallies[new[0]][new[1]] += 1
+        if old is not None:
+            group = self._tallies[old[0]]
+            group[old[1]] -= 1
+            if not group[old[1]]:
+                del group[old[1]]
+            if not group:
+                del self._tallies[old[0]]
 
     def the_only(self) -> T | None:
         return next(iter(self.rows.values()), None)
@@ -97,12 +125,12 @@ class MemoryView:
     def get(self, kind: str, object_id: str) -> Stored | None:
         return self._tables[kind].rows.get(object_id)
 
-    def all(self) -> Iterable[Stored]:
-        return chain.from_iterable(table.rows.values() for table in self._tables.values())
+    def all(self) -> list[Stored]:
+        return [stored for table in self._tables.values() for stored in table.rows.values()]
 
     def by_id_prefix(self, kind: str, prefix: str) -> list[Stored]:
         rows = self._tables[kind].rows
-        return [rows[key] for key in sorted(rows) if key.startswith(prefix)]
+        return [rows[key] for key in sorted(key for key in rows if key.startswith(prefix))]
 
     # Each kind by its readers' words
 
@@ -151,6 +179,13 @@ class MemoryView:
     def tasks_of_service(self, service_id: str) -> list[Task]:
         return self.table(kinds.TASK).where(kinds.task_service, service_id)
 
+    def number_of_tasks(self, service_id: str) -> int:
+        return self.table(kinds.TASK).count(kinds.task_service, service_id)
+
+    def progress_of_service(self, service_id: str) -> Mapping[tuple[str, bool], int]:
+        tally = self.table(kinds.TASK).tally(service_id)
+        return cast(Mapping[tuple[str, bool], int], tally)
+
     def tasks_of_slot(self, service_id: str, slot: int) -> list[Task]:
         return self.table(kinds.TASK).where(kinds.task_slot, (service_id, slot))
 
@@ -158,8 +193,15 @@ class MemoryView:
         return self.table(kinds.TASK).where(kinds.task_node, node_id)
 
 
-def _by_id(rows: Mapping[str, T]) -> list[T]:
-    return [rows[key] for key in sorted(rows)]
+def _by_id(rows: dict[str, T]) -> list[T]:
+    """By id. The rows stay in that order, so that the next time there is little to sort."""
+    keys = list(rows)
+    ordered = sorted(keys)
+    if ordered != keys:
+        sorted_rows = [(key, rows[key]) for key in ordered]
+        rows.clear()
+        rows.update(sorted_rows)
+    return list(rows.values())
 
 
 def _forget(index: dict[Hashable, dict[str, T]], key: Hashable, object_id: str) -> None:

@@ -37,6 +37,7 @@ from skep.model.service import (
     SecretReference,
     SELinuxContext,
     ServiceMode,
+    ServiceSpec,
     SpreadOver,
     UpdateConfig,
     VolumeOptions,
@@ -139,16 +140,12 @@ WRONG = [
         "a kind and a number from 1 up",
     ),
     (template(placement=Placement(constraints=["node.id"])), "constraint expected one operator"),
-    (preferring(PlacementPreference()), "either a spread or a binpack"),
+    (
+        preferring(PlacementPreference(spread=SpreadOver(), binpack="cpu")),
+        "either a spread or a binpack",
+    ),
     (preferring(CPU, MEMORY), "only one placement preference can be binpack"),
-    (
-        preferring(PlacementPreference(spread=SpreadOver(spread_descriptor="zone"))),
-        'placement preference "zone" is unknown',
-    ),
-    (
-        preferring(PlacementPreference(spread=SpreadOver(spread_descriptor="node.labels."))),
-        'placement preference "node.labels." is unknown',
-    ),
+    (template(runtime="odd"), "unsupported runtime"),
     (published(replace(PORT, target_port=0)), "needs a TargetPort"),
     (published(PORT, replace(PORT, target_port=81)), "duplicate published ports provided: 80/tcp"),
     (published(PORT, mode="dnsrr"), "can't be used with dnsrr mode"),
@@ -204,8 +201,14 @@ NOT_DONE = [
         "SELinux contexts are not supported",
     ),
     (
-        template(networks=[NetworkAttachmentConfig(target="x", driver_opts={"a": "b"})]),
-        "driver options of a network attachment",
+        template(
+            networks=[
+                NetworkAttachmentConfig(
+                    target="x", driver_opts={"com.docker.network.endpoint.sysctls": "b"}
+                )
+            ]
+        ),
+        'endpoint option "com.docker.network.endpoint.sysctls" is not supported',
     ),
     (template(log_driver=Driver(name="gelf")), "logging driver 'gelf' is not supported"),
 ]
@@ -262,3 +265,18 @@ def test_good_names(name):
 def test_bad_names(name):
     with pytest.raises(InvalidArgument, match="name"):
         check_service_name(name)
+
+
+TAKEN = [
+    preferring(PlacementPreference()),
+    preferring(PlacementPreference(spread=SpreadOver(spread_descriptor="zone"))),
+    preferring(PlacementPreference(spread=SpreadOver(spread_descriptor="node.labels."))),
+    template(log_driver=Driver(name="nobody", options={"a": "b"})),
+    template(log_driver=Driver(name="json-file", options={"max-file": "3"})),
+    template(networks=[NetworkAttachmentConfig(target="x", driver_opts={"a": "b"})]),
+]
+
+
+@pytest.mark.parametrize("wish", TAKEN)
+def test_what_swarm_takes_although_it_means_nothing_is_taken(wish: ServiceSpec) -> None:
+    check_spec(view(INGRESS), wish)

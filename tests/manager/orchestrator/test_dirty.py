@@ -34,7 +34,20 @@ def test_every_change_of_a_service_matters() -> None:
 
 
 def test_the_death_of_a_task_matters() -> None:
-    assert dirty(A, in_state(TaskState.FAILED), WEB) == ["web"]
+    """To its slot, but where slots wait for each other."""
+    failed = in_state(TaskState.FAILED)
+    assert dirty(A, failed, WEB) == ["web/1"]
+    assert dirty(A, failed, replace(WEB, update_status=UpdateStatus(state="updating"))) == ["web"]
+    assert dirty(A, failed, service(2, labels={"skep.rebalance": "1"})) == ["web"]
+    moved = replace(A, origin="drain")
+    assert dirty(moved, replace(moved, status=replace(A.status, state=TaskState.FAILED)), WEB) == [
+        "web"
+    ]
+
+
+def test_a_task_that_vanishes_matters_to_the_service() -> None:
+    assert dirty(A, None, WEB) == ["web"]
+    assert dirty(in_state(TaskState.FAILED), None, WEB) == [], "it is the reaper's"
 
 
 @pytest.mark.parametrize("state", [TaskState.PREPARING, TaskState.STARTING, TaskState.RUNNING])
@@ -49,19 +62,23 @@ def test_a_task_that_runs_matters_to_an_update() -> None:
 
 
 def test_a_task_that_runs_matters_to_others_in_its_slot() -> None:
-    assert dirty(in_state(TaskState.STARTING), A, WEB, task("b", WEB)) == ["web"]
+    assert dirty(in_state(TaskState.STARTING), A, WEB, task("b", WEB)) == ["web/1"]
 
 
 def test_a_task_that_is_given_to_a_node_that_went_down_meanwhile_matters() -> None:
     unassigned = replace(A, node_id="")
-    assert dirty(unassigned, A, WEB, node("n1", state="down")) == ["web"]
+    assert dirty(unassigned, A, WEB, node("n1", state="down")) == ["web/1"]
     assert dirty(unassigned, A, WEB, node("n1")) == []
 
 
 def test_a_node_that_goes_down_concerns_its_tasks_and_global_services() -> None:
     everywhere = service(None, name="everywhere")
     down = node("n1", state="down")
-    assert dirty(node("n1"), down, WEB, A, everywhere, *nodes(1)[1:]) == ["everywhere", "web"]
+    assert dirty(node("n1"), down, WEB, A, everywhere, *nodes(1)[1:]) == ["everywhere", "web/1"]
+
+
+def test_a_node_that_is_drained_concerns_whole_services() -> None:
+    assert dirty(node("n1"), node("n1", availability="drain"), WEB, A) == ["web"]
 
 
 def test_a_node_that_is_heard_again_after_a_restart_of_the_manager_is_nothing_new() -> None:
@@ -70,7 +87,7 @@ def test_a_node_that_is_heard_again_after_a_restart_of_the_manager_is_nothing_ne
     everywhere = service(None, name="everywhere")
     assert dirty(heard, unheard, WEB, A) == dirty(unheard, heard, WEB, A) == []
     assert dirty(unheard, heard, WEB, A, everywhere) == ["everywhere"]
-    assert dirty(unheard, down, WEB, A) == dirty(down, heard, WEB, A) == ["web"]
+    assert dirty(unheard, down, WEB, A) == dirty(down, heard, WEB, A) == ["web/1"]
 
 
 def test_a_node_that_joins_concerns_those_who_want_to_be_on_it() -> None:

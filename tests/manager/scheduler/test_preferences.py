@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
 from msgspec.structs import replace
 
 from skep.model.service import (
@@ -95,3 +99,12 @@ def test_zones_are_spread_over_and_filled_inside(placed):
     of = preferring(over("node.labels.zone"), PlacementPreference(binpack="cpu"), cpus=1)
     machines = zoned(n1="a", n2="a", n3="b", n4="b")
     assert placed(view(of, machines, waiting(8, of))) == {"n1": 4, "n3": 4}
+
+
+@pytest.mark.parametrize("descriptor", ["", "zone", "node.hostname", "node.labels."])
+def test_a_spread_over_what_no_node_has_is_no_preference(
+    placed: Callable[..., Counter[str]], descriptor: str
+) -> None:
+    of = preferring(over(descriptor), over("node.labels.zone"))
+    machines = zoned(n1="a", n2="a", n3="b")
+    assert placed(view(of, machines, waiting(4, of))) == {"n1": 1, "n2": 1, "n3": 2}

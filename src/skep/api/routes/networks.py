@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skep.api import filters
+from skep.api import choices, filters
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.http.router import Route
@@ -30,9 +30,13 @@ class Disconnect(Strict, frozen=True):
 
 async def find(request: Request) -> Response:
     wanted = request.filters()
-    where = filters.networks(wanted)
+    where = choices.networks(wanted)
     dangling = filters.boolean(wanted, "dangling")
-    return json_answer(await Networks(request.node).find(where, dangling=dangling))
+    networks = Networks(request.node)
+    found = await networks.find(where, dangling=dangling)
+    if request.version < (1, 28):  # the containers stood in the list as well
+        found = [await networks.get(network.id) for network in found]
+    return json_answer(found)
 
 
 async def inspect(request: Request) -> Response:
@@ -66,7 +70,7 @@ async def disconnect(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    where = filters.pruned_networks(request.filters(), utc_now())
+    where = choices.pruned_networks(request.filters(), utc_now())
     return json_answer({"NetworksDeleted": await Networks(request.node).prune(where)})
 
 

@@ -15,6 +15,11 @@ async def no_plugins(request: Request) -> Response:
     return json_answer([])
 
 
+async def nothing_to_prune(request: Request) -> Response:
+    """There is no builder and so no build cache: `docker system prune` asks all the same."""
+    return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})
+
+
 async def none_in_cluster(request: Request) -> Response:
     """An empty list, from managers only."""
     request.control.cluster.get()
@@ -59,7 +64,7 @@ ROUTES = (
     Route("POST", "/images/{name:.+}/push", _refuse("pushing images")),
     Route("POST", "/commit", _refuse("making images of containers (commit)")),
     Route("POST", "/build", _refuse("building images through the API")),
-    Route("POST", "/build/prune", _refuse("building images through the API")),
+    Route("POST", "/build/prune", nothing_to_prune),
     Route("POST", "/session", _refuse("build sessions")),
     Route("GET", "/containers/{id}/attach/ws", _refuse("attaching by websocket: use attach")),
     Route("GET", "/containers/{id}/changes", _refuse("listing a container's changes (diff)")),

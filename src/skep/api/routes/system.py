@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from skep import __version__
-from skep.api import filters, older, streams
+from skep.api import choices, older, streams
 from skep.api.answers import json_answer
 from skep.api.request import Request
 from skep.api.versions import HEADERS, NEWEST, OLDEST, shown
@@ -139,8 +139,8 @@ async def events(request: Request) -> StreamResponse:
     wanted = request.filters()
     story = node_events(
         request.node,
-        filters.events(wanted),
-        tasks=filters.asks_for_tasks(wanted),
+        choices.events(wanted),
+        tasks=choices.asks_for_tasks(wanted),
         since_ns=request.time_ns("since"),
         until_ns=request.time_ns("until"),
     )

@@ -72,6 +72,8 @@ def check_host_config(host: HostConfig) -> None:
                 f"{field} {value!r} is not supported by this engine:"
                 f" use {' or '.join(repr(word) for word in fulfilled if word)}"
             )
+    if host.runtime not in _RUNTIMES:
+        raise InvalidArgument(f"unknown or invalid runtime name: {host.runtime}")
     check_resources(host)
     _check_modes(host)
     _check_restart_policy(host)
@@ -96,13 +98,15 @@ def _asked(value: Any) -> bool:
     return bool(value) and value != -1
 
 
+_RUNTIMES = ("", "runc", "io.containerd.runc.v2")
+
+
 def _choices(host: HostConfig) -> list[tuple[str, str, tuple[str, ...]]]:
     """Fields of which some values are fulfilled: name, value, those."""
     return [
         ("CgroupnsMode", host.cgroupns_mode, ("", "private", "host")),
         ("Isolation", host.isolation, ("", "default")),
         ("IpcMode", host.ipc_mode, ("", "private", "host", "shareable")),
-        ("Runtime", host.runtime, ("", "runc", "io.containerd.runc.v2")),
         ("UsernsMode", host.userns_mode, ("", "host")),
         ("UTSMode", host.uts_mode, ("", "host")),
         ("VolumeDriver", host.volume_driver, ("", "local")),

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from skep.kit.clock import ZERO_TIME, utc_now
-from skep.kit.errors import NameTaken, NotPossibleNow
+from skep.kit.errors import NotPossibleNow
 from skep.kit.names import made_up_name
 from skep.kit.where import Where, anything
 from skep.manager.control import resolve
@@ -63,8 +63,6 @@ class Services:
             spec = replace(spec, name=_unused_name(view, self._new_id))
         spec = complete(view, spec)
         check_spec(view, spec)
-        if view.service_named(spec.name) is not None:
-            raise NameTaken("service", spec.name)
         service = Service(
             id=self._new_id(),
             version=Version(),

@@ -16,7 +16,6 @@ import msgspec
 from msgspec.structs import replace
 
 from skep.manager.dispatcher.assignments import (
-    TASK,
     News,
     Told,
     complete,
@@ -65,7 +64,8 @@ class Session:
         self._pause_s = pause_s
         self._told = Told()
         self._sequence = 0
-        self._changed: set[Reference] = set()
+        self._tasks: set[str] = set()
+        self._things: set[Reference] = set()
         self._told_standing: Standing | None = None
         self._standing_dirty = False
         self._words: deque[FromManager] = deque()
@@ -76,13 +76,13 @@ class Session:
     # What is to be said
 
     def task_changed(self, task_id: str) -> None:
-        self._changed.add(Reference(TASK, task_id))
+        self._tasks.add(task_id)
         self._news.set()
 
     def thing_changed(self, thing: Reference) -> None:
         """Of what tasks need; no news where none of this node's does."""
         if thing in self._told.uses:
-            self._changed.add(thing)
+            self._things.add(thing)
             self._news.set()
 
     def standing_changed(self) -> None:
@@ -91,9 +91,9 @@ class Session:
 
     def everything_changed(self) -> None:
         """Changes were missed: compare all that the agent knows with all that is."""
-        tasks = self._view().tasks_of_node(self.node_id)
-        self._changed.update(Reference(TASK, task.id) for task in tasks)
-        self._changed.update(self._told.versions)
+        self._tasks.update(task.id for task in self._view().tasks_of_node(self.node_id))
+        self._tasks.update(self._told.tasks)
+        self._things.update(self._told.things)
         self.standing_changed()
 
     def say(self, word: FromManager) -> None:
@@ -126,8 +126,9 @@ class Session:
         while self._words:
             await self._link.send(self._words.popleft())
         await self._tell_standing()
-        changed, self._changed = self._changed, set()
-        news, self._told = difference(self._view(), self.node_id, self._told, changed)
+        tasks, self._tasks = self._tasks, set()
+        things, self._things = self._things, set()
+        news, self._told = difference(self._view(), self.node_id, self._told, tasks, things)
         if news is not None:
             await self._assign(news)
 

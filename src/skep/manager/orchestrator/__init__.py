@@ -15,10 +15,12 @@ One plan of one service is a look at the service, its tasks and their nodes, in 
     drain.py                    slots whose holder stands on a draining node move, a few at a time
     rebalance.py                slots move to nodes that joined, where the service asks for it
 
-`removal.py` ends the tasks of services that are gone. What a plan does is gathered in a `Draft`,
-what it looks at stands in a `Scene`. Nothing is remembered between plans: the delay of a restart,
-the attempts that count, the progress of an update are all read from the tasks and the service, so
-a new leader goes on where the old one stopped (in Swarm they are lost with it).
+A slot in which something happened is settled without a look at the others, where they do not wait
+for each other (`keys.py`). `removal.py` ends the tasks of services that are gone. What a plan does
+is gathered in a `Draft`, what it looks at stands in a `Scene`. Nothing is remembered between plans:
+the delay of a restart, the attempts that count, the progress of an update are all read from the
+tasks and the service, so a new leader goes on where the old one stopped (in Swarm they are lost
+with it).
 
 Beyond that the rules are Swarm's, and each module says where they are not. The main ones:
 

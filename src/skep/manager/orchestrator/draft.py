@@ -12,10 +12,9 @@ from skep.kit.clock import after_ns
 from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.slots import RUNNING, Slot, SlotKey, wanted
 from skep.model import defaults
-from skep.model.base import Version
 from skep.model.service import Service
 from skep.model.states import TaskState
-from skep.model.task import Origin, ServiceAnnotations, Task, TaskStatus
+from skep.model.task import Origin, Task
 from skep.store.change import Change, Create, Update
 
 _STOP_TIMEOUT = timedelta(minutes=1)
@@ -158,21 +157,11 @@ def new_task(
     hold_until: datetime | None = None,
     restarts: Sequence[datetime] = (),
 ) -> Task:
-    service, spec = scene.service, scene.service.spec
-    return Task(
+    return replace(
+        scene.pattern,
         id=scene.new_id(),
-        version=Version(),
-        created_at=scene.now,
-        updated_at=scene.now,
-        spec=spec.task_template,
-        endpoint_spec=spec.endpoint_spec,
-        spec_version=service.spec_version,
-        service_id=service.id,
-        service_annotations=ServiceAnnotations(name=spec.name, labels=spec.labels),
         slot=key if isinstance(key, int) else 0,
         node_id=key if isinstance(key, str) else "",
-        status=TaskStatus(timestamp=scene.now, message="created"),
-        desired_state=RUNNING,
         hold_until=hold_until,
         restarts=list(restarts),
         origin=origin,

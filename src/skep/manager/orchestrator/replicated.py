@@ -8,7 +8,7 @@ number. Unlike Swarm, what is remembered of a slot that is no more is forgotten 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from skep.manager.orchestrator.draft import Draft, ended, new_task
 from skep.manager.orchestrator.restart import at_rest
@@ -31,7 +31,7 @@ def resize(slots: Mapping[SlotKey, Slot], draft: Draft) -> tuple[list[Slot], lis
     keys.update(vacant)
     surplus = [slot for slot in slots.values() if slot.key not in keys]
     cause = _why_more(draft.scene.service, bool(slots))
-    new = _fill([slots.get(key) or Slot(key, [], []) for key in vacant], cause, draft)
+    new = _fill(vacant, slots, cause, draft)
     _remove(surplus, replicas, draft)
     return kept, new
 
@@ -81,17 +81,19 @@ def _lowest_free(taken: set[SlotKey], count: int) -> list[int]:
     return free
 
 
-def _fill(slots: list[Slot], cause: str, draft: Draft) -> list[Slot]:
+def _fill(
+    vacant: Sequence[int], slots: Mapping[SlotKey, Slot], cause: str, draft: Draft
+) -> list[Slot]:
     """Give each its task; those that fit in this commit are returned. A slot in which nothing was
     before can have its own later, whatever happens until then."""
-    known = [slot for slot in slots if slot.tasks]
-    fresh = [slot for slot in slots if not slot.tasks]
-    now = known[: draft.room_for(len(known))]
-    filled = [slot._replace(holders=[draft.birth(slot, "scale", cause)]) for slot in now]
-    now, later = fresh[: draft.left], fresh[draft.left :]
-    filled += [slot._replace(holders=[draft.birth(slot, "scale", cause)]) for slot in now]
+    known = [slots[key] for key in vacant if key in slots]
+    fresh = [key for key in vacant if key not in slots]
+    chosen = known[: draft.room_for(len(known))]
+    now, later = fresh[: draft.left - len(chosen)], fresh[draft.left - len(chosen) :]
+    chosen += [Slot(key, [], []) for key in now]
+    filled = [slot._replace(holders=[draft.birth(slot, "scale", cause)]) for slot in chosen]
     if later:
-        tasks = (new_task(draft.scene, slot.key, "scale", cause) for slot in later)
+        tasks = (new_task(draft.scene, key, "scale", cause) for key in later)
         draft.for_later(Create(task, why=cause) for task in tasks)
     return filled
 

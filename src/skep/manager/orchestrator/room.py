@@ -1,13 +1,15 @@
-"""The orchestrator as the loop drives it. Its keys are ids of services, also of removed ones."""
+"""The orchestrator as the loop drives it. Its keys are ids of services, also of removed ones, and
+slots of services (`keys.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from skep.manager.observations import Seen
 from skep.manager.orchestrator import drain, global_, rebalance, removal, replicated, update
 from skep.manager.orchestrator.draft import Draft, share
+from skep.manager.orchestrator.keys import by_service, key_of
 from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.settle import Settler
 from skep.manager.orchestrator.slots import slots_of
@@ -20,6 +22,9 @@ from skep.model.states import TaskState
 from skep.model.task import Task
 from skep.store.change import Change, Event, View
 
+_LOOKS = 5_000
+"""A plan that has looked at so many tasks leaves other services to the next one."""
+
 
 class Orchestrator:
     """Keeps services as wanted. Is a `Room`."""
@@ -31,7 +36,7 @@ class Orchestrator:
             case Service() as service:
                 return (service.id,)
             case Task() as task:
-                return (task.service_id,) if _matters(event, task, view) else ()
+                return (_key(event, task, view),) if _matters(event, task, view) else ()
             case Node() as node:
                 return _services_near(event, node, view)
         return ()
@@ -48,28 +53,51 @@ class Orchestrator:
         explanations: list[str] = []
         wake: dict[str, datetime] = {}
         rest: dict[str, Iterator[Change]] = {}
-        most = share(len(keys))
-        for service_id in sorted(keys):
+        chosen = by_service(keys, view)
+        most = share(len(chosen))
+        looked_at = 0
+        for service_id in _in_turn(chosen, now):
+            numbers = chosen[service_id]
+            if looked_at > _LOOKS:
+                wake |= dict.fromkeys(_keys(service_id, numbers), now)
+                continue
+            looked_at += len(numbers) or view.number_of_tasks(service_id)
             service = view.service(service_id)
             if service is None:
                 leaving, later = removal.remove_all(view.tasks_of_service(service_id), most)
                 changes += leaving
             else:
-                draft = draft_of(Scene(service, view, now, new_id), most)
+                scene = Scene(service, view, now, new_id)
+                draft = draft_of_slots(scene, numbers, most) if numbers else draft_of(scene, most)
                 changes += draft.changes()
                 explanations += draft.explanations()
                 later = draft.rest
                 if draft.wake_at is not None:
-                    wake[service_id] = draft.wake_at
+                    wake |= dict.fromkeys(_keys(service_id, numbers), draft.wake_at)
             if later is not None:
                 rest[service_id] = later
         return Plan(tuple(changes), tuple(explanations), wake, rest=rest)
 
 
+def _key(event: Event, task: Task, view: View) -> str:
+    return task.service_id if event.new is None else key_of(task, view)
+
+
+def _keys(service_id: str, numbers: Sequence[int]) -> list[str]:
+    return [f"{service_id}/{number}" for number in numbers] or [service_id]
+
+
+def _in_turn(keys: Iterable[str], now: datetime) -> list[str]:
+    """In an order that has another beginning at another moment: one plan may not come to all."""
+    in_order = sorted(keys)
+    begin = now.microsecond % max(1, len(in_order))
+    return in_order[begin:] + in_order[:begin]
+
+
 def draft_of(scene: Scene, most: int) -> Draft:
     """What one service needs, or about `most` of it."""
     draft = Draft(scene, most)
-    staleness = Staleness(scene)
+    staleness = Staleness(scene.service, scene.view)
     settler = Settler(draft, staleness)
     slots = slots_of(scene.view.tasks_of_service(scene.service.id))
     match defaults.mode_name(scene.service.spec):
@@ -82,6 +110,21 @@ def draft_of(scene: Scene, most: int) -> Draft:
         case "global":
             kept, new = global_.spread(slots, staleness, draft)
             update.advance([*map(settler.settle, kept), *new], staleness, draft)
+    return draft
+
+
+def draft_of_slots(scene: Scene, numbers: Iterable[int], most: int) -> Draft:
+    """What some slots need of a service whose slots are apart from each other.
+
+    A slot that has nobody is none's business here: what empties one is a change of the service, and
+    it is filled by the plan that finds it.
+    """
+    draft = Draft(scene, most)
+    settler = Settler(draft, Staleness(scene))
+    for number in numbers:
+        for slot in slots_of(scene.view.tasks_of_slot(scene.service.id, number)).values():
+            if slot.holders:
+                settler.settle(slot)
     return draft
 
 
@@ -132,8 +175,9 @@ def _services_near(event: Event, node: Node, view: View) -> Iterator[str]:
         if before.status.state == node.status.state:
             return
     else:
+        only_lost = isinstance(before, Node) and _same_but_for_its_state(before, node)
         for task in view.tasks_of_node(node.id):
-            yield task.service_id
+            yield key_of(task, view) if only_lost else task.service_id
     arrived = eligible(node) and not (isinstance(before, Node) and eligible(before))
     for service in view.services():
         if defaults.is_global(service.spec) or (arrived and rebalance.asked_for(service)):
@@ -143,9 +187,14 @@ def _services_near(event: Event, node: Node, view: View) -> Iterator[str]:
 def _same_to_its_tasks(before: Node, after: Node) -> bool:
     """Whether it is lost counts, not whether it was heard yet: after a manager's start all nodes
     are heard one after the other, and a plan looks at all tasks of a service."""
+    return (before.status.state == "down") == (
+        after.status.state == "down"
+    ) and _same_but_for_its_state(before, after)
+
+
+def _same_but_for_its_state(before: Node, after: Node) -> bool:
     return (
-        (before.status.state == "down") == (after.status.state == "down")
-        and before.status.addr == after.status.addr
+        before.status.addr == after.status.addr
         and before.spec == after.spec
         and before.certificate_role == after.certificate_role
         and before.description.hostname == after.description.hostname

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from skep.manager.room import NewId
+from skep.model.base import Version
 from skep.model.node import Node
 from skep.model.service import Service
-from skep.model.task import Task
+from skep.model.states import TaskState
+from skep.model.task import ServiceAnnotations, Task, TaskStatus
 from skep.store.change import View
 
 
@@ -22,6 +25,25 @@ class Scene:
         self.new_id = new_id
         self._fates: dict[str, Fate] = {"": "sound"}
 
+    @cached_property
+    def pattern(self) -> Task:
+        """What all new tasks of the service have in common: they share it, a large service has tens
+        of thousands."""
+        service, spec = self.service, self.service.spec
+        return Task(
+            id="",
+            version=Version(),
+            created_at=self.now,
+            updated_at=self.now,
+            spec=spec.task_template,
+            endpoint_spec=spec.endpoint_spec,
+            spec_version=service.spec_version,
+            service_id=service.id,
+            service_annotations=ServiceAnnotations(name=spec.name, labels=spec.labels),
+            status=TaskStatus(timestamp=self.now, message="created"),
+            desired_state=TaskState.RUNNING,
+        )
+
     def lost(self, task: Task) -> bool:
         """The task's node is down or no longer in the cluster."""
         return self._fate(task.node_id) in _LOST
@@ -33,9 +55,6 @@ class Scene:
     def sound(self, task: Task) -> bool:
         """Nothing about its node speaks against the task: also where it has none yet."""
         return self._fate(task.node_id) == "sound"
-
-    def node_of(self, task: Task) -> Node | None:
-        return self.view.node(task.node_id) if task.node_id else None
 
     def name_of_node(self, node_id: str) -> str:
         """As people know it."""

@@ -142,8 +142,17 @@ def tree(
     )
 
 
+_DESCRIPTORS = ("node.labels.", "engine.labels.")
+
+
 def spread_descriptors(preferences: Iterable[PlacementPreference]) -> list[str]:
-    return [p.spread.spread_descriptor for p in preferences if p.spread is not None]
+    """Those that name a label: any other is no preference, as in Swarm."""
+    descriptors = [p.spread.spread_descriptor for p in preferences if p.spread is not None]
+    return [
+        descriptor
+        for descriptor in descriptors
+        if descriptor.startswith(_DESCRIPTORS) and not descriptor.endswith(".labels.")
+    ]
 
 
 def binpack_resource(preferences: Iterable[PlacementPreference]) -> str:

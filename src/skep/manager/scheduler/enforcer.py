@@ -24,6 +24,7 @@ from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, with_status
 from skep.store.change import Event, Update, View
 
+_NODES_AT_ONCE = 20
 _REASON = "assigned node no longer meets constraints"
 
 
@@ -44,11 +45,14 @@ class ConstraintEnforcer:
     def plan(
         self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
     ) -> Plan:
-        nodes = [node for key in sorted(keys) if (node := view.node(key)) is not None]
+        in_order = sorted(keys)
+        chosen, others = in_order[:_NODES_AT_ONCE], in_order[_NODES_AT_ONCE:]
+        nodes = [node for key in chosen if (node := view.node(key)) is not None]
         misplaced = [task for node in nodes for task in _misplaced(view, node)]
         return Plan(
             tuple(Update(_rejected(task, now), why=_REASON) for task in misplaced),
             tuple(f"task {task.id} on node {task.node_id}: {_REASON}" for task in misplaced),
+            wake=dict.fromkeys(others, now),
         )
 
 

@@ -7,6 +7,7 @@ signals       by name and number
 mounts        one mount
 subnets       a network's subnet, gateway and ranges
 logs          log drivers and their options
+endpoints     options of a place on a network
 
 Rules are pure functions of values. The engine judges what a container asks for by them, and control
 what a service's containers will ask for: what a service may have, its containers can be made with.

@@ -16,7 +16,8 @@ from skep.manager.control.validate.ports import check_free, check_ports
 from skep.manager.control.validate.resources import check_resources
 from skep.manager.control.validate.swarm_words import in_swarms_words
 from skep.model import defaults
-from skep.model.rules.logs import check_log_driver
+from skep.model.rules.endpoints import check_endpoint_options
+from skep.model.rules.logs import check_log_driver, is_plugin
 from skep.model.rules.names import check_service_name
 from skep.model.service import MOST_REPLICAS, Service, ServiceSpec, TaskSpec
 from skep.store.change import View
@@ -64,10 +65,10 @@ def _check_labels(labels: dict[str, str]) -> None:
 
 
 def _check_task(spec: TaskSpec) -> None:
-    if spec.plugin_spec is not None or spec.runtime not in ("", "container"):
-        raise Unimplemented(
-            f"the runtime {spec.runtime or 'plugin'} is not supported: use container"
-        )
+    if spec.plugin_spec is not None or spec.runtime == "plugin":
+        raise Unimplemented("the runtime plugin is not supported: use container")
+    if spec.runtime not in ("", "container"):
+        raise InvalidArgument("unsupported runtime")
     if spec.network_attachment_spec is not None:
         raise Unimplemented("NetworkAttachmentSpec is not supported: use ContainerSpec")
     if spec.container_spec is None:
@@ -76,7 +77,7 @@ def _check_task(spec: TaskSpec) -> None:
     _check_labels(spec.container_spec.labels)
     check_resources(spec)
     check_placement(defaults.placement(spec))
-    if spec.log_driver is not None:
+    if spec.log_driver is not None and not is_plugin(spec.log_driver.name):
         check_log_driver(spec.log_driver.name, spec.log_driver.options)
 
 
@@ -95,5 +96,4 @@ def _check_networks(view: View, spec: ServiceSpec) -> None:
                 "Service cannot be explicitly attached to the ingress network "
                 f'"{network.spec.name}"'
             )
-        if wish.driver_opts:
-            raise Unimplemented("driver options of a network attachment are not supported")
+        check_endpoint_options(wish.driver_opts)

@@ -6,8 +6,6 @@ from skep.kit.errors import InvalidArgument
 from skep.manager.constraint import parse
 from skep.model.service import Placement, PlacementPreference
 
-_DESCRIPTORS = ("node.labels.", "engine.labels.")
-
 
 def check_placement(placement: Placement) -> None:
     parse(placement.constraints)
@@ -18,14 +16,6 @@ def check_placement(placement: Placement) -> None:
 
 
 def _check_preference(preference: PlacementPreference) -> None:
-    spread = preference.spread
-    if (spread is None) is not bool(preference.binpack):
+    """A spread over what no node has, or over nothing, is taken and means nothing, as in Swarm."""
+    if preference.spread is not None and preference.binpack:
         raise InvalidArgument("a placement preference is either a spread or a binpack")
-    if spread is None:
-        return
-    descriptor = spread.spread_descriptor
-    if not any(descriptor.startswith(p) and len(descriptor) > len(p) for p in _DESCRIPTORS):
-        raise InvalidArgument(
-            f'placement preference "{descriptor}" is unknown: spread over node.labels.<name> '
-            "or engine.labels.<name>"
-        )
