@@ -120,7 +120,7 @@ def draft_of_slots(scene: Scene, numbers: Iterable[int], most: int) -> Draft:
     it is filled by the plan that finds it.
     """
     draft = Draft(scene, most)
-    settler = Settler(draft, Staleness(scene))
+    settler = Settler(draft, Staleness(scene.service, scene.view))
     for number in numbers:
         for slot in slots_of(scene.view.tasks_of_slot(scene.service.id, number)).values():
             if slot.holders:
