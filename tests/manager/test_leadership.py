@@ -18,6 +18,8 @@ from skep.testing.control_plane import ControlPlane, FakeNode
 
 PLACES = ("/manager/dispatcher/", "/manager/loop.py", "/manager/leadership.py")
 NAMES = ("the deciding loop", "the dispatcher")
+OF_EVERY_MANAGER = 1
+"""Watches: each tells the story."""
 LONGER_THAN_A_GRACE_S = 3.0
 
 
@@ -67,7 +69,7 @@ async def test_a_manager_that_does_not_lead_starts_and_answers_without_writing(
     await asyncio.sleep(LONGER_THAN_A_GRACE_S)
     assert view.revision == revision
     assert at_work() == []
-    assert watches(plane) == 0
+    assert watches(plane) == OF_EVERY_MANAGER
     assert plane.manager.control.services.get(service).id == service
     assert len(plane.manager.control.nodes.find()) == 3
     assert tasks(plane) == before
@@ -83,7 +85,7 @@ async def test_leading_ends_and_begins_again(plane: ControlPlane) -> None:
     for _ in range(3):
         await plane.manager.follow()
         revision = plane.manager.store.view.revision
-        assert watches(plane) == 0
+        assert watches(plane) == OF_EVERY_MANAGER
         await plane.until(lambda: not at_work())
         await until_told(plane, [*nodes, plane.own])
         assert plane.manager.store.view.revision == revision

@@ -22,6 +22,7 @@ import pytest
 from skep.kit.clock import utc_now
 from skep.manager import founding
 from skep.manager.ca import authority, registrar
+from skep.protocol.messages import PROTOCOL_VERSION
 from skep.protocol.signing import new_request
 from skep.testing.control_plane import ControlPlane
 from skep.testing.daemon import Printed, until
@@ -276,7 +277,7 @@ async def test_another_version_is_refused(
 ) -> None:
     monkeypatch.setattr(registrar, "PROTOCOL_VERSION", 99)
     async with another_cluster(nodes, tmp_path) as plane:
-        says = "this manager speaks version 99 of the protocol, you speak 1"
+        says = f"this manager speaks version 99 of the protocol, you speak {PROTOCOL_VERSION}"
         await refuses(plane, nodes, outsider, says)
 
 

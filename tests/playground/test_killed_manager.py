@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -87,3 +88,26 @@ def test_while_the_manager_is_away_containers_run_on_and_nodes_that_wait_come_ba
     nodes.until_settled("web", 6)
     for name in ("n2", "n3"):
         assert before[name] <= nodes.containers(name, running=True)
+
+
+def test_what_bears_the_daemon_s_name_is_not_taken_for_it(nodes: PlaygroundHost) -> None:
+    """As every fork of the daemon does until it executes a program of its own."""
+    daemon = nodes.daemon_pid("n3")
+    words = 'printf "skep n3" >/proc/$$/comm; echo named; read word'
+    enter = ["nsenter", "-t", str(daemon), "-m", "-n", "-p", "--"]
+    with subprocess.Popen(
+        [*enter, "sh", "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as namesake:
+        assert namesake.stdout is not None
+        assert namesake.stdout.readline() == b"named\n"
+        bearers = [
+            pid
+            for pid in machine.processes_in([nodes.place("n3").netns])
+            if Path(f"/proc/{pid}/comm").read_text() == "skep n3\n"
+        ]
+        assert len(bearers) > 1
+        assert nodes.daemon_pid("n3") == daemon
+        kill_daemon(nodes, "n3")
+        assert nodes.daemon_pid("n3") not in bearers
+        namesake.communicate()
+    nodes.until_answers("n3")

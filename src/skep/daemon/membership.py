@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from skep.agent.executor import Executor
 from skep.agent.identity import Identity
 from skep.daemon import status
@@ -20,6 +22,7 @@ from skep.kit.addresses import default_address
 from skep.kit.errors import InvalidArgument, SkepError, Unavailable
 from skep.manager.founding import Founded, found
 from skep.manager.manager import Manager
+from skep.model.node import Role
 from skep.model.system import SwarmInfo, SwarmInit, SwarmJoin
 from skep.protocol.join import ask_to_join
 from skep.protocol.messages import Certificate
@@ -84,16 +87,7 @@ class Membership:
             async with self._all_or_nothing():
                 first = await self._found(request, addresses)
                 await self._install(first.key, first.certificate, first.roots)
-                await self._begin(
-                    Member(
-                        node_id=first.node_id,
-                        cluster_id=first.cluster_id,
-                        role="manager",
-                        advertise_addr=addresses.advertise,
-                        listen_addr=addresses.listen,
-                        data_path_addr=addresses.data_path,
-                    )
-                )
+                await self._begin(_member(first.node_id, first.cluster_id, "manager", addresses))
             await self._swarm.until_connected()
             return first.node_id
 
@@ -111,17 +105,8 @@ class Membership:
             )
             async with self._all_or_nothing():
                 await self._install(key, joined.certificate, joined.roots)
-                await self._begin(
-                    Member(
-                        node_id=joined.node_id,
-                        cluster_id=joined.cluster_id,
-                        role=joined.role,
-                        advertise_addr=addresses.advertise,
-                        listen_addr=addresses.listen,
-                        data_path_addr=addresses.data_path,
-                        managers=request.remote_addrs,
-                    )
-                )
+                member = _member(joined.node_id, joined.cluster_id, joined.role, addresses)
+                await self._begin(replace(member, managers=request.remote_addrs))
             await self._swarm.until_connected()
 
     async def leave(self, force: bool) -> None:
@@ -197,3 +182,14 @@ class Membership:
             this_machine(without=gateways),
             default_address(),
         )
+
+
+def _member(node_id: str, cluster_id: str, role: Role, addresses: NodeAddresses) -> Member:
+    return Member(
+        node_id=node_id,
+        cluster_id=cluster_id,
+        role=role,
+        advertise_addr=addresses.advertise,
+        listen_addr=addresses.listen,
+        data_path_addr=addresses.data_path,
+    )

@@ -45,7 +45,8 @@ class Swarm:
         """Raises Unavailable when the node's files are damaged or its port is taken."""
         identity = Identity(self._folder, random.Random())
         identity.load()
-        self._roster = Roster(self._folder / "managers.json", member.managers)
+        known = member.managers or [member.advertise_addr]  # who founded the cluster joined nobody
+        self._roster = Roster(self._folder / "managers.json", known)
         self._roster.load()
         if member.role == "manager":
             self.manager = await self._start_manager(member, identity)

@@ -62,7 +62,9 @@ class Manager:
         await self.store.start()
 
     async def lead(self) -> None:
-        """Begin to lead. Raises Unavailable when the store cannot be written."""
+        """Begin to lead, unless it does. Raises Unavailable when the store cannot be written."""
+        if self.leadership is not None:
+            return
         leadership = Leadership(self.store, self.registrar, self._clock)
         await leadership.begin()
         self.leadership = leadership

@@ -19,6 +19,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from skep.kit.jobs import Jobs
+from skep.kit.process import readable
 from skep.protocol.doors import open_doors
 from skep.protocol.lobby import Lobby
 from skep.protocol.refusals import Refusals
@@ -98,10 +99,10 @@ class Listener:
         self._doors.clear()
 
     async def _accept(self, door: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
+        """(asyncio's sock_accept loses a caller who comes in the moment that it is cancelled.)"""
         while True:
+            await readable(door.fileno())
             try:
-                self._admit(*await loop.sock_accept(door))
                 for _ in range(_HANDFUL):
                     self._admit(*door.accept())
             except BlockingIOError:
