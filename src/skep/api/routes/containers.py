@@ -106,7 +106,13 @@ async def remove(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    return json_answer(await request.node.engine.containers.prune(request.filters()))
+    pruned = await request.node.engine.containers.prune(request.filters())
+    return json_answer(
+        {
+            "ContainersDeleted": pruned.containers_deleted or None,
+            "SpaceReclaimed": pruned.space_reclaimed,
+        }
+    )
 
 
 async def top(request: Request) -> Response:

@@ -111,7 +111,10 @@ async def remove(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    return json_answer(await request.node.engine.images.prune(request.filters()))
+    pruned = await request.node.engine.images.prune(request.filters())
+    return json_answer(
+        {"ImagesDeleted": pruned.images_deleted or None, "SpaceReclaimed": pruned.space_reclaimed}
+    )
 
 
 async def distribution(request: Request) -> Response:
