@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,14 @@ from docker.errors import APIError, NotFound
 from docker.types import RestartPolicy, ServiceMode, UpdateConfig
 
 from skep.kit.clock import utc_now
-from skep.model.container import ContainerConfig, ContainerInspect, StateInspect
+from skep.model.container import (
+    ContainerConfig,
+    ContainerInspect,
+    ExecCreate,
+    ExecInspect,
+    ExecStart,
+    StateInspect,
+)
 from skep.runtime.door import Chunk
 from skep.testing.control_plane import ControlPlane
 
@@ -124,3 +131,43 @@ async def test_logs_are_taken_apart(client: docker.DockerClient, node: Any) -> N
     bee = await call(lambda: client.containers.get("bee"))
     assert bee.name == "bee"
     assert await call(bee.logs) == b"out\nerr\n"
+
+
+async def test_a_quick_process_s_output_is_not_lost(client: docker.DockerClient, node: Any) -> None:
+    class Stream:
+        """What a process says that is over at once."""
+
+        def __init__(self) -> None:
+            self._said = [Chunk(stream=1, data=b"out\n"), Chunk(stream=2, data=b"err\n")]
+
+        async def read(self) -> Chunk | None:
+            return self._said.pop(0) if self._said else None
+
+        async def write(self, data: bytes) -> None:
+            raise AssertionError("it has no stdin")
+
+        def close_stdin(self) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    async def exec_create(name: str, wish: ExecCreate) -> str:
+        assert wish.cmd == ["echo", "out"]
+        return "e1"
+
+    async def exec_inspect(exec_id: str) -> ExecInspect:
+        return ExecInspect(id=exec_id, exit_code=0)
+
+    async def exec_start(
+        exec_id: str, wish: ExecStart, begin: Callable[[], Awaitable[None]]
+    ) -> Stream:
+        await begin()
+        await asyncio.sleep(0.2)  # as long as a process takes to start
+        return Stream()
+
+    node.engine.containers.exec_create = exec_create
+    node.engine.containers.exec_inspect = exec_inspect
+    node.engine.containers.exec_start = exec_start
+    ran = await call(lambda: client.api.exec_start(client.api.exec_create("c", "echo out")["Id"]))
+    assert ran == b"out\nerr\n"

@@ -86,6 +86,7 @@ def test_what_is_no_moment_is_refused_with_the_forms_that_are(text: str) -> None
     [
         ("", None),
         ("linux", Platform(os="linux")),
+        ("arm64", Platform(os="linux", architecture="arm64")),
         ("linux/amd64", Platform(os="linux", architecture="amd64")),
         ("linux/arm64/v8", Platform(os="linux", architecture="arm64", variant="v8")),
     ],
@@ -98,3 +99,8 @@ def test_a_platform_is_up_to_three_words(text: str, platform: Platform | None) -
 def test_a_platform_of_other_form_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="invalid platform"):
         parse_platform(text)
+
+
+def test_a_platform_of_one_word_is_one_that_there_is() -> None:
+    with pytest.raises(InvalidArgument, match=r'^"foo": unknown operating system or architecture'):
+        parse_platform("foo")

@@ -10,6 +10,7 @@ from skep.engine.containers.wishes import REFUSED, check_config, check_host_conf
 from skep.kit.errors import InvalidArgument, Unimplemented
 from skep.model.base import decode_json, encode_json
 from skep.model.container import ContainerConfig, ContainerCreate, HostConfig, LogConfig
+from skep.model.rules.endpoints import check_endpoint_options
 from skep.model.rules.logs import log_size
 
 DOCKER_RUN = b"""{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":true,
@@ -130,6 +131,12 @@ def test_a_log_option_of_dockers_is_refused_by_name(option: str) -> None:
 def test_a_log_without_a_size_has_no_end(options: dict[str, str]) -> None:
     check_host_config(HostConfig(log_config=LogConfig(config=options)))
     assert log_size("json-file", options) is None
+
+
+def test_options_of_an_endpoint_are_any_but_dockers_own() -> None:
+    check_endpoint_options({"a": "b"})
+    with pytest.raises(Unimplemented, match=r'^endpoint option "com\.docker\.network\.x" is not'):
+        check_endpoint_options({"a": "b", "com.docker.network.x": "y"})
 
 
 CONFIGS = [

@@ -47,12 +47,23 @@ def parse_time_ns(text: str, name: str, now_ns: int) -> int | None:
         ) from None
 
 
+_SYSTEMS = frozenset({"linux", "windows", "darwin", "freebsd"})
+_ARCHITECTURES = frozenset(
+    {"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"}
+)
+
+
 def parse_platform(text: str) -> Platform | None:
-    """`linux/arm64/v8`, or only an operating system; None when nothing was asked for."""
+    """`linux/arm64/v8`, or only an operating system or an architecture; None when nothing was
+    asked for."""
     if not text:
         return None
     parts = text.split("/")
     if len(parts) > 3 or not all(parts):
         raise InvalidArgument(f'invalid platform "{text}": write it as in linux/amd64')
+    if text in _ARCHITECTURES:
+        return Platform(architecture=text, os="linux")
+    if len(parts) == 1 and text not in _SYSTEMS:
+        raise InvalidArgument(f'"{text}": unknown operating system or architecture')
     os, architecture, variant = [*parts, "", ""][:3]
     return Platform(architecture=architecture, os=os, variant=variant)

@@ -140,6 +140,8 @@ class Resources(Strict, frozen=True, omit_defaults=False, rename="pascal"):
 class ContainerUpdate(Resources, frozen=True, rename="pascal"):
     """The body of POST /containers/{id}/update; what is 0 or absent stays as it is."""
 
+    unsupported: ClassVar = {"Init": False}
+
     restart_policy: RestartPolicy = RestartPolicy()
 
 

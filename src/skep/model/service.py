@@ -62,10 +62,10 @@ class ImageOptions(Strict, frozen=True):
     subpath: str = ""
 
 
-class Mount(Strict, frozen=True, omit_defaults=False):
+class Mount(Strict, frozen=True):
     """One mount of a container, of a service or of `run --mount`."""
 
-    type: Literal["bind", "volume", "tmpfs", "npipe", "cluster", "image"] = "volume"
+    type: Literal["bind", "volume", "tmpfs", "npipe", "cluster", "image"] = always_shown("volume")
     source: str = ""
     target: str = ""
     read_only: bool = False

@@ -110,7 +110,13 @@ async def prune(request: Request) -> Response:
     wanted = request.filters()
     filters.check_keys(wanted, ("label", "label!", "until"))
     labels, until = filters.labels(wanted), filters.until(wanted, utc_now())
-    return json_answer(await request.node.engine.containers.prune(labels, until))
+    pruned = await request.node.engine.containers.prune(labels, until)
+    return json_answer(
+        {
+            "ContainersDeleted": pruned.containers_deleted or None,
+            "SpaceReclaimed": pruned.space_reclaimed,
+        }
+    )
 
 
 async def top(request: Request) -> Response:

@@ -120,7 +120,9 @@ async def prune(request: Request) -> Response:
         filters.until(wanted, utc_now()),
         tagged_too=filters.boolean(wanted, "dangling") is False,
     )
-    return json_answer(pruned)
+    return json_answer(
+        {"ImagesDeleted": pruned.images_deleted or None, "SpaceReclaimed": pruned.space_reclaimed}
+    )
 
 
 async def distribution(request: Request) -> Response:

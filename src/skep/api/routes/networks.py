@@ -71,7 +71,7 @@ async def disconnect(request: Request) -> Response:
 
 async def prune(request: Request) -> Response:
     where = choices.pruned_networks(request.filters(), utc_now())
-    return json_answer({"NetworksDeleted": await Networks(request.node).prune(where)})
+    return json_answer({"NetworksDeleted": await Networks(request.node).prune(where) or None})
 
 
 ROUTES = (
