@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from skep.kit.errors import NotFound
+from skep.model.rules.resources import LEAST_NANO_CPUS
 from skep.runtime.bundle import Mount, Resources, Rlimit
 from skep.testing.container_host import ContainerHost
 
@@ -51,6 +52,15 @@ async def test_a_half_processor_throttles_a_busy_container(host: ContainerHost) 
     cpu = (await host.runtime.stats(busy.id)).cpu
     assert cpu.total_ns > 0
     assert cpu.throttled_periods > 0
+
+
+async def test_the_least_that_a_service_may_have_of_a_processor_can_be_had(
+    host: ContainerHost,
+) -> None:
+    """A thousandth: the kernel grants no less than 1 ms in its longest period, a second."""
+    least = Resources(nano_cpus=LEAST_NANO_CPUS)
+    bundle = await host.running(host.bundle("/bin/sleep", "1000", resources=least))
+    assert (await host.runtime.find(bundle.id)).state == "running"
 
 
 async def test_open_files_and_shared_memory_are_limited(host: ContainerHost) -> None:
