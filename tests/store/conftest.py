@@ -1,28 +1,18 @@
-"""Places at which a log can be kept: every `Log` passes the same tests."""
+"""Places at which a log can be kept, and both stores: every `Log` passes the same tests, and every
+`Store`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from skep.store.log import Log
+from skep.store.primary import Primary
+from skep.store.replica import Replica
 from skep.store.sqlite import SqliteLog
-from skep.testing.memory_log import MemoryLog, SharedDisk
-
-
-class Place(Protocol):
-    """Where a log is kept."""
-
-    def log(self) -> Log:
-        """Another manager's way to it. Closed by the fixture."""
-        ...
-
-    def forget_early(self) -> None:
-        """From now on commits are not kept for followers that are several behind."""
-        ...
+from skep.testing.logs import MemoryLog, Place, SharedDisk
 
 
 class OnDisk:
@@ -62,3 +52,15 @@ async def place(
     yield place
     for log in place.logs:
         await log.close()
+
+
+@pytest.fixture(params=["primary", "replica"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Primary | Replica]:
+    """An empty one on the disk, that takes commits: who writes, or who passes them on."""
+    primary = Primary(SqliteLog(tmp_path / "store.db"))
+    await primary.start()
+    replica = Replica(SqliteLog(tmp_path / "store.db"), primary.commit)
+    await replica.start()
+    yield primary if request.param == "primary" else replica
+    await replica.close()
+    await primary.close()

@@ -18,7 +18,7 @@ from skep.store.change import Create, Event, Update
 from skep.store.kinds import KINDS, Stored, kind_of
 from skep.store.log import Entry
 from skep.testing import builders as b
-from tests.store.writing import Writer
+from skep.testing.writing import Writer
 
 WEB = b.service(name="web")
 TASK = b.task("t1", WEB)
@@ -30,7 +30,7 @@ PAIRS: list[tuple[Stored, Stored]] = [
     (b.cluster(), replace(b.cluster(9), **_STAMPS)),
     (
         Network(id="net", spec=NetworkSpec(name="one")),
-        Network(id="net", spec=NetworkSpec(name="two"), **_STAMPS),
+        replace(Network(id="net", spec=NetworkSpec(name="two")), **_STAMPS),
     ),
 ]
 

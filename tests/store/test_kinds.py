@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 
 from skep.model.base import Object
+from skep.model.node import Node
 from skep.model.states import TaskState
 from skep.store.change import Event
 from skep.store.kinds import KINDS, Kind, Stored, kind_of
@@ -26,25 +27,25 @@ def test_the_kind_of_an_object_is_its_classs() -> None:
     assert kind_of(b.node()).name == "node"
 
 
-def label(node: object) -> str:
-    return getattr(node, "spec").labels.get("zone", "")  # noqa: B009  any object
+def zone(node: Node) -> str:
+    return node.spec.labels.get("zone", "")
 
 
 def test_a_new_row_is_all_that_a_table_needs() -> None:
-    kind = Kind("machine", type(b.node()), unique_name=lambda node: node.id, by=(label,))
+    kind = Kind("machine", Node, unique_name=lambda node: node.id, by=(zone,))
     table = Table(kind)
     first, second, nowhere = b.node("n1", labels={"zone": "a"}), b.node("n2"), b.node("n0")
     for node in (first, second, nowhere):
         table.put(None, node)
     moved = b.node("n2", labels={"zone": "a"})
     table.put(second, moved)
-    assert table.where(label, "a") == [first, moved]
+    assert table.where(zone, "a") == [first, moved]
     assert table.named("n1") == first
     assert table.all() == [nowhere, first, moved]
     table.drop(first)
-    assert table.where(label, "a") == [moved]
+    assert table.where(zone, "a") == [moved]
     assert table.named("n1") is None
-    assert table.where(label, "") == [], "what has no label is not looked for by it"
+    assert table.where(zone, "") == [], "what has no label is not looked for by it"
 
 
 def test_listings_are_by_id_however_objects_came_and_stay_as_they_were() -> None:

@@ -17,8 +17,8 @@ from skep.store.change import Commit, Create, Delete, Update
 from skep.store.log import Compacted, Entry, Fenced, Log
 from skep.store.memory import MemoryView
 from skep.testing import builders as b
-from tests.store.conftest import Place
-from tests.store.writing import Writer, by_id
+from skep.testing.logs import Place
+from skep.testing.writing import Writer, by_id
 
 WEB = b.service(name="web")
 

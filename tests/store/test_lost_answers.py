@@ -11,7 +11,7 @@ from skep.store.change import Create
 from skep.store.log import Unknown
 from skep.store.primary import Primary
 from skep.testing import builders as b
-from skep.testing.memory_log import Fault, MemoryLog, SharedDisk
+from skep.testing.logs import Fault, MemoryLog, SharedDisk
 
 
 async def test_a_refused_change_is_stored_nowhere_and_the_next_one_is() -> None:

@@ -17,9 +17,8 @@ from skep.store.replica import Replica
 from skep.store.store import Store
 from skep.store.watch import Lagged, Watch
 from skep.testing import builders as b
-from skep.testing.memory_log import MemoryLog, SharedDisk
-from tests.store.conftest import Place
-from tests.store.writing import by_id
+from skep.testing.logs import MemoryLog, Place, SharedDisk
+from skep.testing.writing import by_id
 
 WEB = b.service(name="web")
 
@@ -214,4 +213,6 @@ async def test_a_replica_that_cannot_read_a_commit_ends() -> None:
     async with asyncio.timeout(30):
         with pytest.raises(Internal, match="follow the cluster's store no more"):
             await replica.stands()
+        with pytest.raises(Unavailable, match="can follow the cluster's store no more"):
+            await replica.commit([Create(WEB)])
     await replica.close()

@@ -18,7 +18,7 @@ from skep.store.kinds import Stored, kind_of
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 from skep.testing import builders as b
-from tests.store.writing import Writer, by_id
+from skep.testing.writing import Writer, by_id
 
 WEB = b.service(name="web")
 OBJECTS: list[Stored] = [WEB, b.node("n1"), b.cluster(), *(b.task(f"t{n}", WEB) for n in range(3))]

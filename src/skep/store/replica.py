@@ -49,6 +49,7 @@ class Replica:
         self._watches = Watches()
         self._news = asyncio.Condition()
         self._following: asyncio.Task[None] | None = None
+        self._ended: Internal | None = None
         self.view = MemoryView()
 
     async def start(self) -> None:
@@ -74,8 +75,7 @@ class Replica:
         here in time; it says so."""
         if not changes:
             return self.view.revision
-        if self._following is None:
-            raise Unavailable(_CLOSED)
+        self._check_following()
         revision = await self._forward(changes)
         try:
             async with asyncio.timeout(_PATIENCE_S), self._news:
@@ -90,31 +90,41 @@ class Replica:
     async def stands(self) -> None:
         """Returns when the store is closed; raises Internal when it could follow no more before."""
         if self._following is not None:
-            following = self._following
-            await asyncio.wait({following})
-            if not following.cancelled():
-                raise Internal(_ENDED) from following.exception()
+            await asyncio.wait({self._following})
+            if self._ended is not None:
+                raise self._ended
 
     def _has(self, revision: int) -> bool:
-        if self._following is None:
-            raise Unavailable(_CLOSED)
+        self._check_following()
         return self.view.revision >= revision
 
+    def _check_following(self) -> None:
+        if self._following is None:
+            raise Unavailable(_CLOSED)
+        if self._ended is not None:
+            raise Unavailable(_ENDED)
+
     async def _follow(self) -> None:
-        while True:
-            try:
+        try:
+            while True:
                 try:
-                    async for entries in self._log.follow(self.view.revision):
-                        await self._apply(entries)
-                except Compacted:
-                    log.warning("this manager fell behind: it reads the cluster's store anew")
-                    await self._read_anew()
-            except SkepError as error:
-                log.error("the cluster's store cannot be followed, trying again: %s", error)
-                await asyncio.sleep(_RETRY_S)
-            except Exception:
-                log.critical(_ENDED, exc_info=True)
-                raise
+                    await self._follow_on()
+                except SkepError as error:
+                    log.error("the cluster's store cannot be followed, trying again: %s", error)
+                    await asyncio.sleep(_RETRY_S)
+        except Exception as error:
+            log.critical(_ENDED, exc_info=True)
+            self._ended = Internal(_ENDED)
+            self._ended.__cause__ = error
+            await self._tell_waiting()
+
+    async def _follow_on(self) -> None:
+        try:
+            async for entries in self._log.follow(self.view.revision):
+                await self._apply(entries)
+        except Compacted:
+            log.warning("this manager fell behind: it reads the cluster's store anew")
+            await self._read_anew()
 
     async def _apply(self, entries: Sequence[Entry]) -> None:
         """Raises ValueError for what cannot be read."""

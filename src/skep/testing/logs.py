@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from skep.kit.errors import Unavailable
 from skep.store.form import Bodies, decode
-from skep.store.log import Compacted, Entry, Fenced, Snapshot, Unknown, check_order
+from skep.store.log import Compacted, Entry, Fenced, Log, Snapshot, Unknown, check_order
 
 Fault = Literal["refused", "lost before it was stored", "lost after it was stored"]
 
@@ -113,3 +113,15 @@ class MemoryLog:
     def _check_open(self) -> None:
         if not self._open:
             raise Unavailable("the log is closed")
+
+
+class Place(Protocol):
+    """Where a log is kept."""
+
+    def log(self) -> Log:
+        """Another manager's way to it. Closed by who made the place."""
+        ...
+
+    def forget_early(self) -> None:
+        """From now on commits are not kept for followers that are several behind."""
+        ...
