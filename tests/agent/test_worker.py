@@ -226,6 +226,7 @@ async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
     await before.worker.assign(complete(assigned("t1"), assigned("t2")))
     both = {("tcp", 8080): (Backend("172.17.0.2", 80), Backend("172.17.0.3", 80))}
     await before.until(lambda: executor.published == both)
+    await before.until(lambda: before.reported == dict.fromkeys(["t1", "t2"], TaskState.RUNNING))
     await before.stop()
     executor.told.clear()
     executor.hidden = "t2"
@@ -371,6 +372,6 @@ async def test_a_file_of_the_time_before_kinds_is_taken_over(tmp_path: Path) -> 
     for _ in range(2):
         disk = Disk(tmp_path / "agent.db")
         remembered = await disk.load()
-        assert remembered.tasks == [(task, [], status)]
+        assert remembered.tasks == [(task, (), status)]
         assert remembered.things == {Reference("network", "n"): network}
         await disk.close()

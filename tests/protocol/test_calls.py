@@ -274,6 +274,21 @@ async def test_the_end_of_the_line_ends_every_wait(line: Line) -> None:
     assert not line.answering
 
 
+async def test_on_a_line_that_is_gone_no_call_is_made(line: Line) -> None:
+    await line.close()
+    with pytest.raises(LinkClosed, match="the node went away"):
+        async with line.manager.call(Echo()):
+            pass
+
+
+async def test_an_answer_that_somebody_else_cancelled_ends_too(line: Line) -> None:
+    async with line.manager.call(Echo()) as stream:
+        await until(lambda: "echo" in line.answering)
+        line.agent._answering[1].cancel()
+        with pytest.raises(SkepError, match="the call was cancelled"):
+            await stream.receive()
+
+
 async def test_calls_have_a_bound_at_both_ends(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "MOST_CALLS", 1)
     async with line.manager.call(Echo()) as one:

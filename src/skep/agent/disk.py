@@ -50,12 +50,12 @@ class Remembered(msgspec.Struct, frozen=True):
     """`tasks` with what each needs, `things` that tasks need."""
 
     node: Node | None
-    tasks: list[tuple[Task, list[Reference], TaskStatus]]
+    tasks: list[tuple[Task, tuple[Reference, ...], TaskStatus]]
     things: dict[Reference, Any]
 
 
 _NODE, _STATUS = msgspec.msgpack.Decoder(Node), msgspec.msgpack.Decoder(TaskStatus)
-_NEEDS = msgspec.msgpack.Decoder(list[Reference])
+_NEEDS = msgspec.msgpack.Decoder(tuple[Reference, ...])
 """Made once, before a thread reads with them (see engine/containers/record.py)."""
 
 

@@ -54,7 +54,7 @@ class Removed(SkepError):
     """A manager said that this node is no member of its cluster any more."""
 
 
-class Session:
+class ManagerSession:
     """`run` it to its end. `is_open` is set while the manager knows all that this node knows."""
 
     def __init__(

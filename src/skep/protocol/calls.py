@@ -8,10 +8,11 @@
     Calls(link.send, {ReadLogs: read_logs})             the other end answers
     async def read_logs(request, stream): …             its return, or its error, ends the call
 
-Each stream holds no more than its window, so a reader that is slow stops its writer and nobody
-else; one chunk at a time waits for the line, so other words get their turn. Who leaves the block
-early cancels what answers. A wait for bytes or for credit ends with the call, and a call with its
-line at the latest.
+Credit is given by who reads; the first of it comes with the call, and from the answering end when
+it begins to read. A stream holds no more than its window, so a reader that is slow stops its writer
+and nobody else; one chunk at a time waits for the line, so other words get their turn. Who leaves
+the block early cancels what answers. A wait for bytes or for credit ends with the call, and a call
+with its line at the latest.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ WINDOW = 512 * 1024
 MOST_CALLS = 256
 _LONGEST_REQUEST = 256 * 1024
 _MOST_WORDS = 4 * MOST_CALLS
-_WENT_AWAY = "who called went away"
+_WENT_AWAY, _CANCELLED = "who called went away", "the call was cancelled"
 
 Word: TypeAlias = Call | Chunk | Credit | End
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -159,10 +160,13 @@ class Calls:
         self._words: deque[Word] = deque()
         self._saying = False
         self._a_chunk = asyncio.Lock()
+        self._end: LinkClosed | None = None
 
     @asynccontextmanager
     async def call(self, request: msgspec.Struct) -> AsyncIterator[Stream]:
-        """Raises Unavailable when too many are open, and Unsendable."""
+        """Raises Unavailable when too many are open or the line is gone, and Unsendable."""
+        if self._end is not None:
+            raise self._end
         if len(self._streams) >= MOST_CALLS or len(self._words) >= _MOST_WORDS:
             raise Unavailable(f"more than {MOST_CALLS} calls are open here")
         call = Call(next(self._ids), encoded(request))
@@ -191,8 +195,9 @@ class Calls:
 
     async def close(self, reason: str = "the line was closed") -> None:
         """Ends all calls, with this reason where somebody waits."""
+        self._end = LinkClosed(reason)
         for stream in self._streams.values():
-            stream.complete(LinkClosed(reason))
+            stream.complete(self._end)
         await self._jobs.close()
 
     # Answering
@@ -209,18 +214,18 @@ class Calls:
         job.add_done_callback(lambda _: self._forget(call.call_id))
 
     async def _answer(self, call: Call, stream: Stream) -> None:
-        error = ""
+        error = _CANCELLED
         try:
             request = self._request_of(call)
             await self._answers[type(request)](request, stream)
-        except LinkClosed:
-            return  # nobody listens any more
+            error = ""
         except SkepError as problem:
             error = str(problem) or type(problem).__name__
         except Exception as problem:
             log.exception("a call failed: %s", ascii(call.request[:200]))
             error = f"internal error: {problem}"
-        stream.end(error)
+        finally:
+            stream.end(error)
 
     def _request_of(self, call: Call) -> Any:
         kinds: Any = reduce(or_, self._answers)

@@ -150,7 +150,7 @@ class Assigned(msgspec.Struct, frozen=True, array_like=True):
     id: Name
     version: Int64
     body: bytes
-    needs: list[Reference] = []
+    needs: tuple[Reference, ...] = ()
     volatile: bool = False
 
 

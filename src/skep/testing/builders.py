@@ -195,7 +195,7 @@ def assigned(
         for service_id, auth in auths.items()
     ]
     for thing in things:
-        kind, wants = ("task", list(needs)) if isinstance(thing, Task) else ("network", [])
+        kind, wants = ("task", tuple(needs)) if isinstance(thing, Task) else ("network", ())
         told.append(Assigned(kind, thing.id, thing.version.index, encode(thing), wants))
     return told
 

@@ -57,13 +57,13 @@ def said(news: News | None) -> list[str]:
     if news is None:
         return []
 
-    def name(reference: Reference) -> str:
-        return f"{reference.kind} {reference.id}"
+    def name(thing: Thing | Reference) -> str:
+        return f"{thing.kind} {thing.id}"
 
     def needs(thing: Thing) -> str:
         return f" needs {', '.join(map(name, thing.needs))}" if thing.needs else ""
 
-    told = [name(thing.reference) + needs(thing) for thing in news.things]
+    told = [name(thing) + needs(thing) for thing in news.things]
     return told + [f"forget {name(each)}" for each in news.removed]
 
 
@@ -76,7 +76,7 @@ def test_a_session_begins_with_everything_that_concerns_the_node() -> None:
         "network m",
         "network n",
         "task a needs network n",
-        "task b needs network m, network n",
+        "task b needs network n, network m",
     ]
     assert [thing.body for thing in news.things] == [*networks[:2], *mine]
     assert told.uses == dict(zip(refs("network m", "network n"), (1, 2), strict=True))
@@ -85,17 +85,16 @@ def test_a_session_begins_with_everything_that_concerns_the_node() -> None:
 def test_what_the_agent_knows_is_not_said_again() -> None:
     view = b.view(task("a", "n"), network("n"))
     _, told = complete(view, "n1")
-    everything = refs("task a", "network n")
-    assert difference(view, "n1", told, everything) == (None, told)
+    assert difference(view, "n1", told, ["a"], refs("network n")) == (None, told)
     reported = b.view(task("a", "n", state=TaskState.RUNNING), network("n"))
-    assert difference(reported, "n1", told, everything) == (None, told)
+    assert difference(reported, "n1", told, ["a"]) == (None, told)
 
 
 def test_a_new_wish_is_said_without_its_networks() -> None:
     view = b.view(task("a", "n"), network("n"))
     _, told = complete(view, "n1")
     ended = task("a", "n", desired=TaskState.SHUTDOWN)
-    news, after = difference(b.view(ended, network("n")), "n1", told, refs("task a"))
+    news, after = difference(b.view(ended, network("n")), "n1", told, ["a"])
     assert said(news) == ["task a needs network n"]
     assert news is not None and news.things[0].body == ended
     assert after.uses == told.uses
@@ -105,9 +104,9 @@ def test_a_network_goes_with_the_last_task_on_it() -> None:
     both = b.view(task("a", "n"), task("b", "n"), network("n"))
     _, told = complete(both, "n1")
     one = b.view(task("b", "n"), network("n"))
-    news, told = difference(one, "n1", told, refs("task a"))
+    news, told = difference(one, "n1", told, ["a"])
     assert said(news) == ["forget task a"]
-    news, told = difference(b.view(network("n")), "n1", told, refs("task b"))
+    news, told = difference(b.view(network("n")), "n1", told, ["b"])
     assert said(news) == ["forget task b", "forget network n"]
     assert told == Told()
 
@@ -116,9 +115,9 @@ def test_a_network_that_changed_is_said_to_those_who_use_it() -> None:
     view = b.view(task("a", "n"), network("n"), network("m"))
     _, told = complete(view, "n1")
     changed = b.view(task("a", "n"), network("n", 2), network("m", 2))
-    news, told = difference(changed, "n1", told, refs("network m", "network n"))
+    news, told = difference(changed, "n1", told, [], refs("network m", "network n"))
     assert said(news) == ["network n"]
-    assert told.versions[Reference("network", "n")] == 2
+    assert told.things[Reference("network", "n")] == 2
 
 
 def test_who_needs_credentials_gets_them_with_the_task_and_never_for_the_disk() -> None:
@@ -127,7 +126,7 @@ def test_who_needs_credentials_gets_them_with_the_task_and_never_for_the_disk() 
     assert said(news) == ["registry-auth web", "task a needs registry-auth web"]
     assert [(thing.body, thing.volatile) for thing in news.things[:1]] == [("secret", True)]
     changed = RegistryAuth(id="web", version=Version(2), current="new secret")
-    news, _ = difference(b.view(task("a"), changed), "n1", told, refs("registry-auth web"))
+    news, _ = difference(b.view(task("a"), changed), "n1", told, [], refs("registry-auth web"))
     assert said(news) == ["registry-auth web"]
 
 
@@ -141,9 +140,9 @@ def test_what_is_gone_stays_while_a_task_has_it() -> None:
     view = b.view(task("a", "n"), network("n"))
     _, told = complete(view, "n1")
     ending = b.view(task("a", "n", desired=TaskState.SHUTDOWN))
-    news, told = difference(ending, "n1", told, refs("task a", "network n"))
+    news, told = difference(ending, "n1", told, ["a"], refs("network n"))
     assert said(news) == ["task a needs network n"]
-    news, told = difference(b.view(), "n1", told, refs("task a"))
+    news, told = difference(b.view(), "n1", told, ["a"])
     assert said(news) == ["forget task a", "forget network n"]
     assert told == Told()
 
@@ -177,9 +176,9 @@ def test_another_kind_is_another_row(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(node, version=Version(7))
     event = Event("node", "update", node, later)
     assert list(concerned(event)) == refs("greeting n1")
-    news, told = difference(b.view(later, task("a", "n")), "n1", told, concerned(event))
+    news, told = difference(b.view(later, task("a", "n")), "n1", told, [], concerned(event))
     assert said(news) == ["greeting n1"]
-    news, told = difference(b.view(later), "n1", told, refs("task a"))
+    news, told = difference(b.view(later), "n1", told, ["a"])
     assert said(news) == ["forget task a", "forget greeting n1", "forget network n"]
     assert told == Told()
 
@@ -221,7 +220,7 @@ def test_no_news_are_one_message_all_the_same() -> None:
 )
 def test_long_news_go_in_parts_of_bounded_size_in_order(sizes: list[int], removed: int) -> None:
     news = News(
-        [Thing(Reference("task", f"t{n}"), n, "x" * size) for n, size in enumerate(sizes)],
+        [Thing("task", f"t{n}", n, "x" * size) for n, size in enumerate(sizes)],
         [Reference("task", f"x{n}") for n in range(removed)],
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -231,7 +230,7 @@ def test_long_news_go_in_parts_of_bounded_size_in_order(sizes: list[int], remove
         parts = list(in_parts(news))
     told = [each for part in parts for each in part.assigned]
     assert [(each.id, each.body) for each in told] == [
-        (thing.reference.id, encode(thing.body)) for thing in news.things
+        (thing.id, encode(thing.body)) for thing in news.things
     ]
     assert [each for part in parts for each in part.removed] == news.removed
     assert [part.more for part in parts] == [*[True] * (len(parts) - 1), False]

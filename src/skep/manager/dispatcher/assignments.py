@@ -27,18 +27,20 @@ _REMOVED_A_PART = 4_096
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What one agent knows: the version of each thing, what its tasks need (those that need
-    anything), and how many tasks need each."""
+    """What one agent knows: the versions of its tasks and of what they need, what each task needs
+    (those that need anything), and how many tasks need each."""
 
-    versions: dict[Reference, int] = {}
+    tasks: dict[str, int] = {}
+    things: dict[Reference, int] = {}
     needs: dict[str, tuple[Reference, ...]] = {}
     uses: dict[Reference, int] = {}
 
 
 class Thing(NamedTuple):
-    """A thing that is to be told. `body` is what its kind says, and is encoded when it is sent."""
+    """What is to be told. `body` is what its kind says, and is encoded when it is sent."""
 
-    reference: Reference
+    kind: str
+    id: str
     version: int
     body: object
     needs: tuple[Reference, ...] = ()
@@ -54,64 +56,76 @@ class News(NamedTuple):
 
 def complete(view: View, node_id: str) -> tuple[News, Told]:
     """Everything the node must know, for the first messages of a session."""
-    tasks = [Reference(TASK, task.id) for task in view.tasks_of_node(node_id)]
+    tasks = (task.id for task in view.tasks_of_node(node_id))
     news, told = difference(view, node_id, Told(), tasks)
     return news or News([], []), told
 
 
 def difference(
-    view: View, node_id: str, told: Told, changed: Iterable[Reference]
+    view: View, node_id: str, told: Told, tasks: Iterable[str], things: Iterable[Reference] = ()
 ) -> tuple[News | None, Told]:
-    """What is news since `told` of the things that `changed`; None when the agent knows it all."""
-    after = Told(dict(told.versions), dict(told.needs), dict(told.uses))
-    concerned = set(changed)
-    tasks = sorted(each for each in concerned if each.kind == TASK)
-    things = [thing for each in tasks if (thing := _task(view, node_id, each, after))]
-    removed = [each for each in tasks if each in told.versions and each not in after.versions]
-    concerned.update(need for thing in things for need in thing.needs)
-    concerned.update(need for each in removed for need in told.needs.get(each.id, ()))
-    needed: list[Thing] = []
-    for each in sorted(concerned.difference(tasks)):
-        if thing := _needed(view, each, after):
-            needed.append(thing)
-        elif each in told.versions and each not in after.versions:
-            removed.append(each)
-    if not (things or needed or removed):
+    """What changed among those tasks, and things that tasks need, since `told`; None when the
+    agent knows it all."""
+    changes = _Changes(view, node_id, told)
+    for task_id in sorted(set(tasks)):
+        changes.look_at_task(task_id)
+    for thing in sorted(changes.touched.union(things)):
+        changes.look_at_thing(thing)
+    if not (changes.tasks or changes.things or changes.removed):
         return None, told
-    return News(needed + things, removed), after
+    return News(changes.things + changes.tasks, changes.removed), changes.told
 
 
-def _task(view: View, node_id: str, reference: Reference, told: Told) -> Thing | None:
-    """The task, if it is news; `told` is brought up to date."""
-    task = view.task(reference.id)
-    known = reference in told.versions
-    if task is None or task.node_id != node_id:
-        if known:
-            del told.versions[reference]
-            _use(told.uses, told.needs.pop(reference.id, ()), -1)
-        return None
-    version = _VERSION[task.desired_state]
-    if told.versions.get(reference) == version or (not known and _never_started(task)):
-        return None
-    told.versions[reference] = version
-    if not known and (needs := needs_of(view, task)):
-        told.needs[task.id] = needs
-        _use(told.uses, needs, +1)
-    return Thing(reference, version, task, told.needs.get(task.id, ()))
+class _Changes:
+    """What was found to be news, and what is told then."""
 
+    def __init__(self, view: View, node_id: str, told: Told) -> None:
+        self._view = view
+        self._node_id = node_id
+        self.told = Told(dict(told.tasks), dict(told.things), dict(told.needs), dict(told.uses))
+        self.tasks: list[Thing] = []
+        self.things: list[Thing] = []
+        self.removed: list[Reference] = []
+        self.touched: set[Reference] = set()
 
-def _needed(view: View, reference: Reference, told: Told) -> Thing | None:
-    """What a task needs, if it is news; `told` is brought up to date. What is gone from the view
-    stays as it was last told for as long as a task has it."""
-    if reference not in told.uses:
-        told.versions.pop(reference, None)
-        return None
-    kind = KINDS[reference.kind]
-    found = kind.find(view, reference.id)
-    if found is None or told.versions.get(reference) == found.version:
-        return None
-    told.versions[reference] = found.version
-    return Thing(reference, found.version, found.body, volatile=kind.volatile)
+    def look_at_task(self, task_id: str) -> None:
+        task, told = self._view.task(task_id), self.told
+        before = told.tasks.get(task_id)
+        if task is None or task.node_id != self._node_id:
+            if before is not None:
+                del told.tasks[task_id]
+                self._use(told.needs.pop(task_id, ()), -1)
+                self.removed.append(Reference(TASK, task_id))
+            return
+        version = _VERSION[task.desired_state]
+        if before == version or (before is None and _never_started(task)):
+            return
+        if before is None and (needs := needs_of(self._view, task)):
+            told.needs[task_id] = needs
+            self._use(needs, +1)
+        told.tasks[task_id] = version
+        self.tasks.append(Thing(TASK, task_id, version, task, told.needs.get(task_id, ())))
+
+    def look_at_thing(self, thing: Reference) -> None:
+        """What is gone from the view stays as it was last told for as long as a task has it."""
+        told = self.told.things
+        if thing not in self.told.uses:
+            if told.pop(thing, None) is not None:
+                self.removed.append(thing)
+            return
+        kind = KINDS[thing.kind]
+        found = kind.find(self._view, thing.id)
+        if found is not None and told.get(thing) != found.version:
+            told[thing] = found.version
+            self.things.append(Thing(thing.kind, thing.id, *found, volatile=kind.volatile))
+
+    def _use(self, things: Iterable[Reference], more: int) -> None:
+        uses = self.told.uses
+        for thing in things:
+            self.touched.add(thing)
+            uses[thing] = uses.get(thing, 0) + more
+            if not uses[thing]:
+                del uses[thing]
 
 
 def _never_started(task: Task) -> bool:
@@ -120,13 +134,6 @@ def _never_started(task: Task) -> bool:
     return status.state < TaskState.ASSIGNED or (
         status.state.dead and status.container_status is None
     )
-
-
-def _use(uses: dict[Reference, int], things: Iterable[Reference], more: int) -> None:
-    for thing in things:
-        uses[thing] = uses.get(thing, 0) + more
-        if not uses[thing]:
-            del uses[thing]
 
 
 def matters(event: Event) -> bool:
@@ -159,12 +166,5 @@ def in_parts(news: News) -> Iterator[Assignments]:
 
 
 def _assigned(thing: Thing) -> Assigned:
-    reference, version, body, needs, volatile = thing
-    return Assigned(
-        kind=reference.kind,
-        id=reference.id,
-        version=version,
-        body=encoded(body),
-        needs=list(needs),
-        volatile=volatile,
-    )
+    kind, id_, version, body, needs, volatile = thing
+    return Assigned(kind, id_, version, encoded(body), needs, volatile)

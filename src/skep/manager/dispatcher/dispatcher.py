@@ -23,7 +23,7 @@ from skep.manager.dispatcher.kinds import concerned
 from skep.manager.dispatcher.liveness import Heartbeats
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
-from skep.manager.dispatcher.session import Session, turn_away
+from skep.manager.dispatcher.session import AgentSession, turn_away
 from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
 from skep.model.system import Peer
@@ -66,7 +66,7 @@ class Dispatcher:
         self._store = store
         self._registrar = registrar
         self._nodes = NodeStates(store, clock)
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, AgentSession] = {}
         self._heartbeats = Heartbeats()
         self._openings: defaultdict[str, Allowance] = defaultdict(
             lambda: Allowance(_OPENINGS_RATE, _OPENINGS_BURST)
@@ -98,7 +98,7 @@ class Dispatcher:
         hello = await self._hello(link, node_id)
         if hello is None:
             return
-        session = Session(
+        session = AgentSession(
             new_id(),
             node_id,
             link,
@@ -146,7 +146,7 @@ class Dispatcher:
         await turn_away(link, problem)
         return None
 
-    def _replace(self, session: Session) -> None:
+    def _replace(self, session: AgentSession) -> None:
         before = self._sessions.get(session.node_id)
         self._sessions[session.node_id] = session
         if before is not None:
@@ -168,7 +168,7 @@ class Dispatcher:
 
     # What agents say
 
-    def _listener(self, session: Session, inbox: Inbox) -> Callable[[FromAgent], None]:
+    def _listener(self, session: AgentSession, inbox: Inbox) -> Callable[[FromAgent], None]:
         node_id = session.node_id
         period_s = self._period_s
 

@@ -39,8 +39,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     volatile: bool = False
 
 
-def _networks_of(task: Task) -> Iterator[str]:
-    return (attachment.network.id for attachment in task.networks_attachments)
+def _networks_of(task: Task) -> list[str]:
+    return [attachment.network.id for attachment in task.networks_attachments]
 
 
 def _network(view: View, network_id: str) -> Found | None:
@@ -86,10 +86,12 @@ KINDS = {
 def needs_of(view: View, task: Task) -> tuple[Reference, ...]:
     """All that is there for the task to need."""
     return tuple(
-        Reference(kind.name, thing_id)
-        for kind in KINDS.values()
-        for thing_id in sorted(set(kind.needed_by(task)))
-        if kind.find(view, thing_id) is not None
+        [
+            Reference(kind.name, thing_id)
+            for kind in KINDS.values()
+            for thing_id in kind.needed_by(task)
+            if kind.find(view, thing_id) is not None
+        ]
     )
 
 

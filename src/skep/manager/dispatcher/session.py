@@ -16,7 +16,6 @@ import msgspec
 from msgspec.structs import replace
 
 from skep.manager.dispatcher.assignments import (
-    TASK,
     News,
     Told,
     complete,
@@ -43,7 +42,7 @@ _OF_CALLS = (Chunk, Credit, End)
 _GOODBYE_S = 2.0
 
 
-class Session:
+class AgentSession:
     """The manager's side of one agent's line. `tell` runs until the line closes."""
 
     def __init__(
@@ -63,7 +62,8 @@ class Session:
         self._pause_s = pause_s
         self._told = Told()
         self._sequence = 0
-        self._changed: set[Reference] = set()
+        self._tasks: set[str] = set()
+        self._things: set[Reference] = set()
         self._told_standing: Standing | None = None
         self._standing_dirty = False
         self._words: deque[FromManager] = deque()
@@ -74,13 +74,13 @@ class Session:
     # What is to be said
 
     def task_changed(self, task_id: str) -> None:
-        self._changed.add(Reference(TASK, task_id))
+        self._tasks.add(task_id)
         self._news.set()
 
     def thing_changed(self, thing: Reference) -> None:
         """Of what tasks need; no news where none of this node's does."""
         if thing in self._told.uses:
-            self._changed.add(thing)
+            self._things.add(thing)
             self._news.set()
 
     def standing_changed(self) -> None:
@@ -89,9 +89,9 @@ class Session:
 
     def everything_changed(self) -> None:
         """Changes were missed: compare all that the agent knows with all that is."""
-        tasks = self._view().tasks_of_node(self.node_id)
-        self._changed.update(Reference(TASK, task.id) for task in tasks)
-        self._changed.update(self._told.versions)
+        self._tasks.update(task.id for task in self._view().tasks_of_node(self.node_id))
+        self._tasks.update(self._told.tasks)
+        self._things.update(self._told.things)
         self.standing_changed()
 
     def say(self, word: FromManager) -> None:
@@ -124,8 +124,9 @@ class Session:
         while self._words:
             await self._link.send(self._words.popleft())
         await self._tell_standing()
-        changed, self._changed = self._changed, set()
-        news, self._told = difference(self._view(), self.node_id, self._told, changed)
+        tasks, self._tasks = self._tasks, set()
+        things, self._things = self._things, set()
+        news, self._told = difference(self._view(), self.node_id, self._told, tasks, things)
         if news is not None:
             await self._assign(news)
 
@@ -160,15 +161,18 @@ class Session:
         await self._link.each(sort)
 
     def call(self, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
-        """Ask the node's engine. Most sessions are never asked, so what it takes is made now."""
-        if self._calls is None:
-            self._calls = Calls(self._link.send)
-        return self._calls.call(request)
+        """Ask the node's engine."""
+        return self._opened_calls().call(request)
 
     async def close(self) -> None:
         self._link.close()
-        if self._calls is not None:
-            await self._calls.close(f"node {self.node_id} went away")
+        await self._opened_calls().close(f"node {self.node_id} went away")
+
+    def _opened_calls(self) -> Calls:
+        """Most sessions make no call: what it takes is made for the first."""
+        if self._calls is None:
+            self._calls = Calls(self._link.send)
+        return self._calls
 
 
 async def turn_away(link: ManagerLink, reason: str, *, removed: bool = False) -> None:
