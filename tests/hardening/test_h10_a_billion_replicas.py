@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from skep.kit.errors import InvalidArgument
-from skep.manager import agenda
+from skep.manager import slices
 from skep.manager.control.validate import check_spec
 from skep.manager.leadership import rooms
 from skep.manager.loop import Loop
 from skep.manager.observations import NOTHING_SEEN
-from skep.manager.orchestrator import Orchestrator, draft
+from skep.manager.orchestrator import Orchestrator
 from skep.manager.room import Plan
 from skep.model.service import ServiceSpec, UpdateConfig
 from skep.store.change import Create, View
@@ -96,8 +96,7 @@ async def test_a_manager_with_a_billion_in_its_store_starts_and_serves_others(
 @pytest.mark.parametrize("seed", range(4))
 def test_slices_add_up(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Up, over to another image all at once, away from two nodes, and down: in slices of ten."""
-    monkeypatch.setattr(draft, "A_PLAN", 10)
-    monkeypatch.setattr(agenda, "_A_SLICE", 10)
+    monkeypatch.setattr(slices, "A_PLAN", 10)
     cluster = SimulatedCluster(seed=seed, nodes=3)
     cluster.create(b.service(45, update=UpdateConfig(parallelism=0)))
     cluster.converge()

@@ -8,7 +8,9 @@ from datetime import datetime
 import pytest
 
 from skep.kit.errors import InvalidArgument, OutOfSequence, SkepError, Unavailable
+from skep.manager import agenda
 from skep.manager.agenda import Agendas, Turn
+from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
 from skep.store.change import Commit, Event, View
 from skep.testing import builders as b
@@ -32,7 +34,9 @@ class Planner:
     def everything(self, view: View) -> Iterable[str]:
         return [service.id for service in view.services()]
 
-    def plan(self, view: View, keys: frozenset[str], now: datetime, new_id: NewId) -> Plan:
+    def plan(
+        self, view: View, seen: Seen, keys: frozenset[str], now: datetime, new_id: NewId
+    ) -> Plan:
         if self.bad & keys:
             raise ValueError("cannot")
         return Plan(wake=self.wake)
@@ -132,3 +136,14 @@ def test_a_key_is_planned_again_at_its_time() -> None:
     room.wake = {}
     assert turns(agendas, at=6.0) == ["one: a b"]
     assert agendas.next_wake is None
+
+
+def test_of_very_many_keys_some_are_planned_and_then_it_is_others_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agenda, "_KEYS_AT_ONCE", 2)
+    agendas = begun(Planner("one"), Planner("two"))
+    rounds = [turns(agendas), turns(agendas), turns(agendas)]
+    assert [len(each) for each in rounds] == [2, 2, 0]
+    keys = [key for each in rounds for turn in each for key in turn.partition(": ")[2].split()]
+    assert sorted(keys) == ["a", "a", "b", "b", "c", "c"]

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.kit.clock import utc_now
-from skep.manager import agenda
+from skep.manager import slices
 from skep.manager.agenda import Agendas
 from skep.manager.loop import Loop
 from skep.manager.observations import Seen
@@ -111,7 +111,7 @@ def births(*names: str) -> list[Create]:
 async def test_what_is_left_of_a_large_plan_follows_in_commits_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agenda, "_A_SLICE", 2)
+    monkeypatch.setattr(slices, "A_PLAN", 2)
     room = Recorder()
     room.plans = [Plan(changes=tuple(births("a")), rest={"web": iter(births("b", "c", "d"))})]
     async with driven(tmp_path, room) as store:
@@ -125,7 +125,7 @@ def test_what_is_left_is_forgotten_when_its_key_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The new look knows better. What is left of another key goes on."""
-    monkeypatch.setattr(agenda, "_A_SLICE", 2)
+    monkeypatch.setattr(slices, "A_PLAN", 2)
     room = Recorder()
     other = b.service(name="other")
     rest: dict[str, Iterator[Change]] = {

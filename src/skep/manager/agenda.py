@@ -20,6 +20,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from skep.kit.errors import Conflict, OutOfSequence, SkepError, Unavailable
+from skep.manager import slices
 from skep.manager.faults import Troubles
 from skep.manager.observations import NOTHING_SEEN, Seen
 from skep.manager.room import NewId, Plan, Room
@@ -31,8 +32,6 @@ _RETRY = timedelta(seconds=1)
 _WHAT_IS_LEFT = frozenset[str]()
 """In the place of keys that are to be planned: go on with what was planned before."""
 _KEYS_AT_ONCE = 500
-_A_SLICE = 1_000
-"""So many changes of the rests of large plans are committed together."""
 
 
 class Agenda:
@@ -85,9 +84,9 @@ class Agenda:
 
     def go_on(self) -> Plan:
         """The next changes of what is left, of each key in turn."""
-        each = max(1, _A_SLICE // len(self.rests))
+        each = max(1, slices.A_PLAN // len(self.rests))
         changes: list[Change] = []
-        while self.rests and len(changes) < _A_SLICE:
+        while self.rests and len(changes) < slices.A_PLAN:
             key = next(iter(self.rests))
             rest = self.rests.pop(key)
             if share := list(islice(rest, each)):

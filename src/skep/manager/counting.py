@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from skep.manager.faults import Faults
 from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
@@ -55,8 +57,11 @@ class CountingRoom(ABC, Generic[L]):
     def may_help(self, event: Event) -> bool: ...
 
     @abstractmethod
-    def decide(self, ledger: L, view: View, now: datetime) -> Plan:
-        """What it takes from the ledger it gives back: the plan may not come to be."""
+    def decide(self, ledger: L, view: View, now: datetime) -> tuple[Plan, bool]:
+        """A slice of what is to be decided (`slices.py`), and whether there is more.
+
+        What it takes from the ledger it gives back: the plan may not come to be.
+        """
 
     def everything(self, view: View) -> Iterable[str]:
         self._keep(self.count(view), view)
@@ -83,14 +88,18 @@ class CountingRoom(ABC, Generic[L]):
         revision was told, so it can follow from here."""
         in_step = self._view is view and self._revision == view.revision
         if self._ledger is not None and not in_step:
-            return self.decide(self.count(view), view, now)
+            return _with_more(*self.decide(self.count(view), view, now), now)
         ledger = self.count(view) if self._ledger is None else self._ledger
         self._ledger = None  # until all is given back
-        plan = self.decide(ledger, view, now)
+        plan, more = self.decide(ledger, view, now)
         self._keep(ledger, view)
-        return plan
+        return _with_more(plan, more, now)
 
     def _keep(self, ledger: L, view: View) -> None:
         """Not where something could not be counted: it would be missed when it goes."""
         self._ledger = None if ledger.faults else ledger
         self._view, self._revision = view, view.revision
+
+
+def _with_more(plan: Plan, more: bool, now: datetime) -> Plan:
+    return replace(plan, wake={_ALL: now}) if more else plan

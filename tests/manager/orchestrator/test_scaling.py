@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from skep.manager.observations import NOTHING_SEEN
 from skep.manager.orchestrator import Orchestrator
-from skep.manager.orchestrator.draft import A_PLAN
 from skep.manager.room import Plan
+from skep.manager.slices import A_PLAN
 from skep.model.service import RestartPolicy
 from skep.model.states import TaskState
 from skep.model.task import ServiceAnnotations, Task, TaskStatus

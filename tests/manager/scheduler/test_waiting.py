@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
+from skep.manager import slices
 from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import Scheduler
 from skep.model.node import NodeStatus
@@ -109,3 +111,30 @@ def test_a_change_of_the_services_labels_does_not_lose_a_waiting_task():
     keys = frozenset(scheduler.dirty(ready, full))
     [placed] = updated(scheduler.plan(full, NOTHING_SEEN, keys, at(0), ids()))
     assert placed.node_id == "n1"
+
+
+def test_very_many_tasks_are_placed_in_plans_of_a_bounded_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is left waits for a plan at once; who cannot be placed keeps nobody from it."""
+    monkeypatch.setattr(slices, "A_PLAN", 6)
+    monkeypatch.setattr(slices, "_A_SERVICE", 1)
+    nowhere = service(4, name="a-nowhere", constraints=["node.id==n9"])
+    stuck = [task(f"s{slot}", nowhere, slot, on="", state=PENDING) for slot in range(1, 5)]
+    waiting = [task(f"w{slot}", WEB, slot, on="", state=PENDING) for slot in range(1, 5)]
+    seen = view(nowhere, WEB, nodes(2), stuck, waiting)
+    scheduler = Scheduler()
+    keys = frozenset(scheduler.everything(seen))
+    sizes = []
+    for number in range(3):
+        plan = scheduler.plan(seen, NOTHING_SEEN, keys, at(number), ids())
+        sizes.append(len(plan.changes))
+        assert plan.wake == (dict.fromkeys(keys, at(number)) if number < 1 else {})
+        for change in plan.changes:
+            assert isinstance(change, Update)
+            event = Event("task", "update", seen.task(change.new.id), change.new)
+            seen.apply(seen.revision + 1, [event])
+            list(scheduler.dirty(event, seen))
+    assert sizes == [6, 2, 0], "three of each service, then one of each"
+    assert all(found.node_id for found in seen.tasks_of_service("web"))
+    assert all(found.status.err for found in seen.tasks_of_service("a-nowhere"))

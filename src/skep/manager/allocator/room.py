@@ -8,6 +8,7 @@ freed or made. (Swarm keeps silent here: moby#25558.)
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import groupby
 
 from msgspec.structs import replace
 
@@ -22,6 +23,7 @@ from skep.manager.allocator.refused import Refused
 from skep.manager.counting import CountingRoom
 from skep.manager.faults import Faults
 from skep.manager.room import Plan
+from skep.manager.slices import share
 from skep.model.cluster import Cluster
 from skep.model.network import Network
 from skep.model.service import EndpointSpec, Service
@@ -43,7 +45,7 @@ class Allocator(CountingRoom[Ledger]):
     def may_help(self, event: Event) -> bool:
         return _may_help(event)
 
-    def decide(self, ledger: Ledger, view: View, now: datetime) -> Plan:
+    def decide(self, ledger: Ledger, view: View, now: datetime) -> tuple[Plan, bool]:
         return _Attempt(ledger, view, now).plan()
 
 
@@ -74,13 +76,14 @@ class _Attempt:
         self._view = view
         self._now = now
         self._done: list[tuple[Stored, Stored]] = []
+        self._more = False
         self._explanations: list[str] = []
         self._faults = Faults(ledger.faults)
         self._services: dict[str, Service] = {}
         self._refusals: dict[str, str] = {}
         """Sentences by the id of the network or service that got nothing."""
 
-    def plan(self) -> Plan:
+    def plan(self) -> tuple[Plan, bool]:
         try:
             self._plan_networks()
             self._plan_services()
@@ -89,7 +92,8 @@ class _Attempt:
             for old, new in reversed(self._done):
                 self._ledger.replace(new, old)
         updates = tuple(Update(new) for _, new in self._done)
-        return Plan(updates, tuple(self._explanations), faults=self._faults)
+        plan = Plan(updates, tuple(self._explanations), faults=self._faults)
+        return plan, self._more
 
     def _plan_networks(self) -> None:
         """The ingress network first: it has always had the first subnet of the pool."""
@@ -131,10 +135,17 @@ class _Attempt:
             self._write(service, changed)
 
     def _plan_tasks(self) -> None:
-        tasks = self._ledger.new_tasks.values()
-        for task in sorted(tasks, key=lambda t: (t.service_id, t.slot, t.id)):
-            with self._faults.aside(f"task {task.id}"):
-                self._plan_task(task)
+        """Of each service a share, so that no large one keeps others waiting."""
+        tasks = sorted(self._ledger.new_tasks.values(), key=lambda t: (t.service_id, t.slot, t.id))
+        most = share(len({task.service_id for task in tasks}))
+        for _, of_service in groupby(tasks, key=lambda task: task.service_id):
+            end = len(self._done) + most
+            for task in of_service:
+                if len(self._done) >= end:
+                    self._more = True
+                    break
+                with self._faults.aside(f"task {task.id}"):
+                    self._plan_task(task)
 
     def _plan_task(self, task: Task) -> None:
         service = self._services.get(task.service_id) or self._view.service(task.service_id)

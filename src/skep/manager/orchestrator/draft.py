@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from skep.kit.clock import after_ns
 from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.slots import RUNNING, Slot, SlotKey, wanted
+from skep.manager.slices import A_PLAN
 from skep.model import defaults
 from skep.model.service import Service
 from skep.model.states import TaskState
@@ -19,17 +20,6 @@ from skep.store.change import Change, Create, Update
 
 _STOP_TIMEOUT = timedelta(minutes=1)
 """How long a successor waits for the task before it to stop (swarmkit defaultOldTaskTimeout)."""
-
-
-A_PLAN = 1_000
-"""A plan that needs more changes is made in slices, and others have their turn in between."""
-_A_SERVICE = 10
-"""However many services are planned together, each gets on."""
-
-
-def share(services: int) -> int:
-    """How many changes one of so many services may have in a plan."""
-    return max(_A_SERVICE, A_PLAN // max(1, services))
 
 
 class Draft:

@@ -8,13 +8,14 @@ from datetime import datetime
 
 from skep.manager.observations import Seen
 from skep.manager.orchestrator import drain, global_, rebalance, removal, replicated, update
-from skep.manager.orchestrator.draft import Draft, share
+from skep.manager.orchestrator.draft import Draft
 from skep.manager.orchestrator.keys import by_service, key_of
 from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.settle import Settler
 from skep.manager.orchestrator.slots import slots_of
 from skep.manager.orchestrator.stale import Staleness
 from skep.manager.room import NewId, Plan
+from skep.manager.slices import share
 from skep.model import defaults
 from skep.model.node import Node, alive, eligible
 from skep.model.service import Service

@@ -29,6 +29,7 @@ from skep.manager.scheduler.candidates import (
 from skep.manager.scheduler.filters import Request, explain, passes_all, request_of, still_fits
 from skep.manager.scheduler.ledger import Group, Ledger, takes_as_much, waits_for_node
 from skep.manager.scheduler.nodeinfo import NodeInfo, stands_on_node
+from skep.manager.slices import share
 from skep.model import defaults
 from skep.model.node import Node
 from skep.model.states import TaskState
@@ -49,7 +50,7 @@ class Scheduler(CountingRoom[Ledger]):
     def may_help(self, event: Event) -> bool:
         return _may_help(event)
 
-    def decide(self, ledger: Ledger, view: View, now: datetime) -> Plan:
+    def decide(self, ledger: Ledger, view: View, now: datetime) -> tuple[Plan, bool]:
         return _Attempt(ledger, now).plan()
 
 
@@ -81,18 +82,29 @@ class _Attempt:
         self._now = now
         self._placed: list[tuple[NodeInfo, Task, Request]] = []
         self._updates: list[Update] = []
+        self._most = 0
+        self._more = False
         self._explanations: list[str] = []
         self._shortlists: dict[Request, Shortlist] = {}
         self._reasons: dict[Request, tuple[int, str]] = {}
         self._faults = Faults(ledger.faults)
 
-    def plan(self) -> Plan:
+    def plan(self) -> tuple[Plan, bool]:
         try:
+            most = share(len(self._ledger.waiting))
             for group, members in sorted(self._ledger.waiting.items()):
+                self._most = len(self._updates) + most
                 self._plan_group(group, members.values())
+                self._more = self._more or not self._left
         finally:
             self._give_back(0)
-        return Plan(tuple(self._updates), tuple(self._explanations), faults=self._faults)
+        plan = Plan(tuple(self._updates), tuple(self._explanations), faults=self._faults)
+        return plan, self._more
+
+    @property
+    def _left(self) -> int:
+        """How many more changes of the group belong in this plan."""
+        return max(0, self._most - len(self._updates))
 
     def _plan_group(self, group: Group, members: Iterable[Task]) -> None:
         """A group that cannot be planned holds up no other: nothing of it is placed."""
@@ -116,6 +128,8 @@ class _Attempt:
     def _confirm(self, tasks: list[Task]) -> None:
         """Global services' tasks come with their node: it only has to be able to take them."""
         for task in tasks:
+            if not self._left:
+                return
             request = request_of(task)
             info = self._ledger.infos.get(task.node_id) or NodeInfo(task.node_id)
             if passes_all(info, request) and _below_max_replicas(task)(info):
@@ -129,13 +143,13 @@ class _Attempt:
             return
         request = request_of(tasks[0])
         status = self._status("scheduler assigned task to node")
-        waiting = iter(tasks)
+        waiting = iter(tasks[: self._left])
         placed = 0
         with closing(self._nodes_for(group, tasks[0], request)) as nodes:
             for info, task in zip(nodes, waiting, strict=False):
                 self._assign(task, info, request, status)
                 placed += 1
-        if placed < len(tasks):
+        if placed < len(tasks) and self._left:
             self._refuse(tasks[placed:], self._reason(request))
 
     def _nodes_for(self, group: Group, task: Task, request: Request) -> Placements:
@@ -182,7 +196,7 @@ class _Attempt:
 
     def _refuse(self, tasks: list[Task], reason: str) -> None:
         """Say why on each task, once: an unchanged reason is no news."""
-        news = [task for task in tasks if task.status.err != reason]
+        news = [task for task in tasks if task.status.err != reason][: self._left]
         for task in news:
             self._updates.append(Update(replace(task, status=replace(task.status, err=reason))))
         if news:
