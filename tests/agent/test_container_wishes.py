@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from msgspec.structs import replace
 
 from skep.agent.container import container_wish, managed_labels
 from skep.engine import EndpointWish, HostEntry, PortWish
 from skep.engine.containers.wish import in_dockers_words
-from skep.kit.errors import InvalidArgument
 from skep.model.container import EndpointSettings, PortBinding
 from skep.model.network import Network, NetworkSpec
 from skep.model.service import (
@@ -23,7 +21,6 @@ from skep.model.service import (
     TaskSpec,
 )
 from skep.model.task import NetworkAttachment, NetworkName, NetworkRef, Task
-from skep.model.template import context_of, expand
 from skep.testing import builders as b
 
 NODE = b.node("n1", labels={"zone": "west"})
@@ -64,11 +61,6 @@ def test_templates_are_filled_in_env_hostname_and_mounts() -> None:
     assert wish.config.hostname == "web-2"
     assert wish.config.env == ["ZONE=west", "PLAIN=x"]
     assert wish.host.mounts[0].source == "data-2"
-
-
-def test_an_unknown_template_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(InvalidArgument, match=r"\.Nothing.*is not known.*\.Service\.ID"):
-        expand("{{.Nothing}}", context_of(a_task(ContainerSpec(image="app")), NODE))
 
 
 def test_limits_and_stop_grace() -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from skep.agent.disk import Disk
 from skep.agent.executor import Exit, Started
 from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
+from skep.model.network import Network, NetworkSpec
+from skep.model.node import Node
 from skep.model.service import PortConfig
 from skep.model.states import TaskState
-from skep.model.task import NetworkAttachment, NetworkRef, Task
+from skep.model.task import NetworkAttachment, NetworkRef, Task, TaskStatus
 from skep.network.values import Backend, PublishedPort
-from skep.protocol.messages import Assignments, Statuses
+from skep.protocol.messages import Assigned, Assignments, Reference, Statuses
 from skep.testing import builders as b
 from skep.testing.executor import FakeExecutor
 
@@ -78,7 +83,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 def complete(*tasks: Task) -> Assignments:
-    return Assignments(applies_to=0, results_in=1, tasks=list(tasks))
+    return Assignments(applies_to=0, results_in=1, assigned=b.assigned(*tasks))
 
 
 async def test_an_assigned_task_runs_and_answers_on_its_port(bench: Bench) -> None:
@@ -93,7 +98,9 @@ async def test_a_port_whose_tasks_stopped_is_refused_and_then_forgotten(bench: B
     await bench.until(lambda: bench.executor.published == leading_to("172.17.0.2"))
     bench.executor.end("t1", 1)
     await bench.until(lambda: bench.executor.published == leading_to())
-    await bench.worker.assign(Assignments(applies_to=1, results_in=2, removed_tasks=["t1"]))
+    await bench.worker.assign(
+        Assignments(applies_to=1, results_in=2, removed=b.references("task", "t1"))
+    )
     await bench.until(lambda: bench.executor.published == ())
 
 
@@ -101,7 +108,7 @@ async def test_a_task_that_is_wanted_no_more_stops_and_is_kept(bench: Bench) -> 
     await bench.worker.assign(complete(assigned("t1")))
     await bench.until(lambda: bench.reported.get("t1") == TaskState.RUNNING)
     ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
-    await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=b.assigned(ending)))
     await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
     assert "t1" in bench.executor.made
 
@@ -135,10 +142,12 @@ async def test_a_task_is_stopped_when_nobody_is_sent_to_it_any_more(
     await bench.until(lambda: executor.published == both)
     executor.publish_s = 0.05
     ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
-    tasks, removed = ([ending], []) if wish == "stop" else ([], ["t1"])
-    await bench.worker.assign(
-        Assignments(applies_to=1, results_in=2, tasks=tasks, removed_tasks=removed)
+    news = (
+        Assignments(applies_to=1, results_in=2, assigned=b.assigned(ending))
+        if wish == "stop"
+        else Assignments(applies_to=1, results_in=2, removed=b.references("task", "t1"))
     )
+    await bench.worker.assign(news)
     await bench.until(lambda: bool(executor.published_at_stop))
     assert executor.published_at_stop == [leading_to("172.17.0.3")]
     await bench.stop()
@@ -222,6 +231,7 @@ async def test_after_a_restart_no_port_is_closed_until_it_is_known_who_serves(
     await before.worker.assign(complete(assigned("t1"), assigned("t2")))
     both = leading_to("172.17.0.2", "172.17.0.3")
     await before.until(lambda: executor.published == both)
+    await before.until(lambda: before.reported == dict.fromkeys(["t1", "t2"], TaskState.RUNNING))
     await before.stop()
     executor.told.clear()
     executor.hidden = "t2"
@@ -253,6 +263,120 @@ async def test_a_stop_that_fails_is_tried_again(
     await bench.worker.assign(complete(assigned("t1")))
     await bench.until(lambda: bench.reported.get("t1") == TaskState.RUNNING)
     ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
-    await bench.worker.assign(Assignments(applies_to=1, results_in=2, tasks=[ending]))
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=b.assigned(ending)))
     await bench.until(lambda: bench.reported["t1"] == TaskState.SHUTDOWN)
     assert len(tries) == 3
+
+
+class Heedful(FakeExecutor):
+    """Notes with which credentials each task was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auths: dict[str, str] = {}
+
+    async def create(self, task: Task, node: Node, registry_auth: str) -> None:
+        self.auths[task.id] = registry_auth
+        await super().create(task, node, registry_auth)
+
+
+async def preparing(tmp_path: Path, task_id: str) -> None:
+    """A pull was going on when the agent was killed."""
+    disk = Disk(tmp_path / "agent.db")
+    await disk.load()
+    status = TaskStatus(state=TaskState.PREPARING, timestamp=b.at(1))
+    await disk.report({task_id: status})
+    await disk.close()
+
+
+AUTH_OF_WEB = b.references("registry-auth", "web")
+
+
+async def test_after_a_restart_credentials_are_waited_for_and_nothing_else_is(
+    tmp_path: Path,
+) -> None:
+    """Not known is not empty: a private image would be refused without them."""
+    executor = Heedful()
+    before = Bench(tmp_path, executor)
+    await before.start()
+    private = b.assigned(assigned("private"), needs=AUTH_OF_WEB, web="secret")
+    open_to_all = b.assigned(b.task("open", b.service(name="db"), state=TaskState.ASSIGNED))
+    running = b.assigned(assigned("runs"), needs=AUTH_OF_WEB)
+    everything = Assignments(results_in=1, assigned=[*private, *open_to_all, *running])
+    await before.worker.assign(everything)
+    await before.until(lambda: len(executor.running) == 3)
+    await before.stop()
+    for task_id in ("private", "open"):
+        await preparing(tmp_path, task_id)
+        executor.running.discard(task_id)
+        del executor.made[task_id], executor.auths[task_id]
+
+    again = Bench(tmp_path, executor)
+    await again.start()
+    await again.until(lambda: again.reported.get("open") == TaskState.RUNNING)
+    assert executor.auths == {"open": "", "runs": "secret"}
+    states = {report.task_id: report.status.state for report in again.worker.reports()}
+    assert states["private"] == TaskState.PREPARING
+    assert "runs" in executor.running
+    await again.worker.assign(everything)
+    await again.until(lambda: again.reported.get("private") == TaskState.RUNNING)
+    assert executor.auths["private"] == "secret"
+    await again.stop()
+
+
+@pytest.mark.parametrize("wish", ["needs nothing any more", "is to shut down"])
+async def test_who_waits_for_what_is_not_said_goes_on_when_the_wish_changes(
+    bench: Bench, wish: str
+) -> None:
+    await bench.worker.assign(
+        Assignments(results_in=1, assigned=b.assigned(assigned("t1"), needs=AUTH_OF_WEB))
+    )
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.PREPARING)
+    await asyncio.sleep(0.02)
+    assert bench.executor.made == {}
+    if wish == "is to shut down":
+        ending = assigned("t1", desired_state=TaskState.SHUTDOWN)
+        after, told = TaskState.SHUTDOWN, b.assigned(ending, needs=AUTH_OF_WEB)
+    else:
+        after, told = TaskState.RUNNING, b.assigned(assigned("t1"))
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=told))
+    await bench.until(lambda: bench.reported["t1"] == after)
+
+
+async def test_a_kind_without_a_row_here_is_kept_waited_for_and_forgotten(
+    tmp_path: Path,
+) -> None:
+    """A manager's row is enough, where the agent has nothing to do with it."""
+    needs = b.references("greeting", "n1")
+    bench = Bench(tmp_path, FakeExecutor())
+    await bench.start()
+    await bench.worker.assign(
+        Assignments(results_in=1, assigned=b.assigned(assigned("t1"), needs=needs))
+    )
+    await bench.until(lambda: bench.reported.get("t1") == TaskState.PREPARING)
+    hello = Assigned("greeting", "n1", 1, b"\xa5hello")
+    await bench.worker.assign(Assignments(applies_to=1, results_in=2, assigned=[hello]))
+    await bench.until(lambda: bench.reported["t1"] == TaskState.RUNNING)
+    await bench.stop()
+    again = Bench(tmp_path, bench.executor)
+    await again.start()
+    assert again.worker._supplies.get("greeting", "n1") == hello.body
+    await again.worker.assign(Assignments(applies_to=1, results_in=2, removed=needs))
+    assert again.worker._supplies.get("greeting", "n1") is None
+    await again.stop()
+
+
+async def test_a_file_of_the_time_before_kinds_is_taken_over(tmp_path: Path) -> None:
+    network = Network(id="n", spec=NetworkSpec(name="net"))
+    task, status = assigned("t1"), TaskStatus(state=TaskState.RUNNING, timestamp=b.at(1))
+    with closing(sqlite3.connect(tmp_path / "agent.db")) as old, old:
+        old.execute("CREATE TABLE tasks (id TEXT PRIMARY KEY, task BLOB, status BLOB)")
+        old.execute("CREATE TABLE networks (id TEXT PRIMARY KEY, network BLOB)")
+        old.execute("INSERT INTO tasks VALUES (?, ?, ?)", ("t1", encode(task), encode(status)))
+        old.execute("INSERT INTO networks VALUES (?, ?)", ("n", encode(network)))
+    for _ in range(2):
+        disk = Disk(tmp_path / "agent.db")
+        remembered = await disk.load()
+        assert remembered.tasks == [(task, (), status)]
+        assert remembered.things == {Reference("network", "n"): network}
+        await disk.close()

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from skep.api import Server
+from skep.engine.events import Events
 from skep.kit.errors import Unavailable
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.system import Component, Facts, SwarmInfo, SwarmInit, SwarmJoin
@@ -51,7 +52,7 @@ class StandInNode:
             images=SimpleNamespace(summaries=_none),
             volumes=SimpleNamespace(),
             networks=SimpleNamespace(),
-            events=SimpleNamespace(),
+            events=Events(),
         )
         self.control: Any = None
         self.swarm = SwarmInfo()

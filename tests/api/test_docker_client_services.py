@@ -26,8 +26,12 @@ async def create(docker: Any, *words: str) -> str:
     return str(made.out.strip())
 
 
-async def test_a_service_is_created_listed_scaled_and_removed(docker: Any) -> None:
+async def test_a_service_is_created_listed_scaled_and_removed(
+    docker: Any, cluster: ControlPlane
+) -> None:
     service_id = await create(docker, "--name", "web", "--replicas", "2", "-p", "4000:5000", *QUICK)
+    services = cluster.manager.control.services
+    await cluster.until(lambda: bool(services.get(service_id).endpoint.ports))
     listed = await docker("service", "ls")
     assert listed.rows[0] == ["ID", "NAME", "MODE", "REPLICAS", "IMAGE", "PORTS"]
     assert listed.rows[1][0] == service_id[:12]

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from skep.api import filters
+from skep.api import choices, filters
+from skep.engine.queries import ContainerQuery, ImageQuery
 from skep.kit.errors import InvalidArgument
-from skep.kit.labels import has_labels
+from skep.kit.labels import LabelQuery, has_labels
 from skep.model.network import NetworkResource
 from skep.model.states import TaskState
+from skep.model.volume import Volume
 from skep.testing.builders import node, service, task
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -99,7 +101,7 @@ SERVICES = [
     ],
 )
 def test_services_are_chosen(wanted: dict[str, list[str]], ids: list[str]) -> None:
-    assert chosen(filters.services, SERVICES, wanted) == ids
+    assert chosen(choices.services, SERVICES, wanted) == ids
 
 
 NODES = [
@@ -122,7 +124,7 @@ NODES = [
     ],
 )
 def test_nodes_are_chosen(wanted: dict[str, list[str]], ids: list[str]) -> None:
-    assert chosen(filters.nodes, NODES, wanted) == ids
+    assert chosen(choices.nodes, NODES, wanted) == ids
 
 
 WEB = SERVICES[0]
@@ -147,7 +149,7 @@ TASKS = [
     ],
 )
 def test_tasks_are_chosen(wanted: dict[str, list[str]], ids: list[str]) -> None:
-    assert chosen(filters.tasks, TASKS, wanted) == ids
+    assert chosen(choices.tasks, TASKS, wanted) == ids
 
 
 NETWORKS = [
@@ -170,13 +172,13 @@ NETWORKS = [
     ],
 )
 def test_networks_are_chosen(wanted: dict[str, list[str]], ids: list[str]) -> None:
-    assert chosen(filters.networks, NETWORKS, wanted) == ids
+    assert chosen(choices.networks, NETWORKS, wanted) == ids
 
 
 def test_old_networks_are_pruned() -> None:
     made = [replace(NETWORKS[1], created=NOW - timedelta(hours=hours)) for hours in (1, 3)]
     wanted = {"until": frozenset({"2h"}), "label!": frozenset({"keep"})}
-    where = filters.pruned_networks(wanted, NOW)
+    where = choices.pruned_networks(wanted, NOW)
     assert [where(network) for network in made] == [False, True]
     assert not where(replace(made[1], labels={"keep": ""}))
 
@@ -184,11 +186,11 @@ def test_old_networks_are_pruned() -> None:
 @pytest.mark.parametrize(
     ("where", "key", "value"),
     [
-        (filters.services, "mode", "odd"),
-        (filters.nodes, "role", "boss"),
-        (filters.nodes, "membership", "odd"),
-        (filters.tasks, "desired-state", "odd"),
-        (filters.networks, "dangling", "maybe"),
+        (choices.services, "mode", "odd"),
+        (choices.nodes, "role", "boss"),
+        (choices.nodes, "membership", "odd"),
+        (choices.tasks, "desired-state", "odd"),
+        (choices.networks, "dangling", "maybe"),
     ],
 )
 def test_a_filter_that_cannot_be_is_refused(
@@ -198,3 +200,56 @@ def test_a_filter_that_cannot_be_is_refused(
         where({key: frozenset({value})})
     with pytest.raises(InvalidArgument, match="invalid filter 'colour'"):
         where({"colour": frozenset({"red"})})
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("90m", NOW - timedelta(minutes=90)),
+        ("2026-01-30T09:30:00Z", datetime(2026, 1, 30, 9, 30, tzinfo=UTC)),
+        (str(int(NOW.timestamp())), NOW),
+    ],
+)
+def test_until_is_a_moment(text: str, moment: datetime) -> None:
+    assert filters.until({"until": frozenset({text})}, NOW) == moment
+
+
+@pytest.mark.parametrize("texts", [{"yesterday"}, {"1h", "2h"}])
+def test_an_until_that_is_none_is_refused(texts: set[str]) -> None:
+    with pytest.raises(InvalidArgument):
+        filters.until({"until": frozenset(texts)}, NOW)
+
+
+def test_what_is_asked_of_containers() -> None:
+    asked = {"name": {"^web"}, "exited": {"3"}, "is-task": {"t"}, "label!": {"x"}, "status": set()}
+    query = choices.containers({key: frozenset(values) for key, values in asked.items()})
+    assert query == ContainerQuery(
+        names=frozenset({"^web"}),
+        exit_codes={3},
+        is_task=True,
+        labels=LabelQuery((), frozenset({"x"})),
+    )
+    for key, value in (("colour", "red"), ("status", "odd"), ("exited", "x"), ("health", "odd")):
+        with pytest.raises(InvalidArgument, match="invalid filter"):
+            choices.containers({key: frozenset({value})})
+
+
+def test_what_is_asked_of_images() -> None:
+    asked = {"dangling": frozenset({"0"}), "reference": frozenset({"web*"})}
+    expected = ImageQuery(dangling=False, references=frozenset({"web*"}))
+    assert choices.images(asked, NOW) == expected
+    with pytest.raises(InvalidArgument, match="invalid filter 'colour'"):
+        choices.images({"colour": frozenset({"red"})}, NOW)
+
+
+def test_volumes_are_chosen() -> None:
+    rows = [Volume(name="data", labels={"a": "b"}), Volume(name="logs")]
+
+    def named(**wanted: str) -> list[str]:
+        where = choices.volumes({key: frozenset({value}) for key, value in wanted.items()})
+        return [row.name for row in rows if where(row)]
+
+    assert named(name="at") == ["data"]
+    assert named(label="a=b") == ["data"]
+    assert named(driver="local") == ["data", "logs"]
+    assert named(driver="nfs") == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 
 from skep.api import older
 from skep.api.versions import NEWEST, OLDEST, ApiVersion
+from skep.engine import ImageQuery
 from skep.kit.clock import utc_now
 from skep.model.base import encode_json
 from skep.model.container import (
@@ -167,12 +167,17 @@ def test_a_security_option_was_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "call", "filters"),
+    ("path", "method", "call", "asked"),
     [
-        ("/v1.40/images/json?filter=app", "GET", "images.summaries", {"reference": {"app"}}),
-        ("/v1.41/images/json?filter=app", "GET", "images.summaries", {}),
-        ("/v1.41/volumes/prune", "POST", "volumes.prune", {"all": {"true"}}),
-        ("/v1.42/volumes/prune", "POST", "volumes.prune", {}),
+        (
+            "/v1.40/images/json?filter=app",
+            "GET",
+            "images.summaries",
+            ImageQuery(references={"app"}),
+        ),
+        ("/v1.41/images/json?filter=app", "GET", "images.summaries", ImageQuery()),
+        ("/v1.41/volumes/prune", "POST", "volumes.prune", True),
+        ("/v1.42/volumes/prune", "POST", "volumes.prune", False),
     ],
 )
 async def test_filters_had_other_defaults(
@@ -181,18 +186,18 @@ async def test_filters_had_other_defaults(
     path: str,
     method: str,
     call: str,
-    filters: Mapping[str, set[str]],
+    asked: object,
 ) -> None:
     heard: list[Any] = []
 
-    async def listen(filters: Any, **options: Any) -> list[Any]:
-        heard.append(filters)
+    async def listen(query: Any, **options: Any) -> list[Any]:
+        heard.append(options.get("named_too", query))
         return []
 
     room, name = call.split(".")
     setattr(getattr(node.engine, room), name, listen)
     assert (await http.request(method, path)).status == 200
-    assert heard == [filters]
+    assert heard == [asked]
 
 
 async def test_who_waits_got_headers_and_result_at_once(

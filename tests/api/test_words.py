@@ -47,7 +47,7 @@ from skep.model.system import LocalNodeState, SwarmInfo
     ],
 )
 def test_refusals_have_docker_s_words(error: SkepError, status: int, words: str) -> None:
-    assert (error.http_status, worded(error, SwarmInfo())) == (status, words)
+    assert (error.http_status, worded(error, SwarmInfo)) == (status, words)
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_refusals_have_docker_s_words(error: SkepError, status: int, words: str)
     ],
 )
 def test_why_there_is_no_cluster_depends_on_the_node(state: LocalNodeState, words: str) -> None:
-    assert words in worded(NoCluster(), SwarmInfo(local_node_state=state))
+    assert words in worded(NoCluster(), lambda: SwarmInfo(local_node_state=state))

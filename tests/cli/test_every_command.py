@@ -109,3 +109,29 @@ def _processor_s(words: list[str], environment: dict[str, str]) -> float:
     subprocess.run(words, env=environment, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("volume", "ls", "--cluster"),
+        ("volume", "create", "--sharing", "all", "v"),
+        ("volume", "create", "--limit-bytes", "1g", "v"),
+        ("volume", "update", "--availability", "drain", "v"),
+    ],
+)
+def test_what_is_for_cluster_volumes_is_refused_by_name(
+    skep: Callable[..., Any], words: tuple[str, ...]
+) -> None:
+    result = skep(*words)
+    assert result.code == 1
+    assert "cluster volumes, which skep does not have" in result.err
+
+
+def test_a_short_form_is_the_command_of_its_group() -> None:
+    for words in (["rm"], ["tag"], ["events"], ["wait"]):
+        entry, _ = find(words)
+        assert entry
+        assert entry.path == words[0]
+        assert any(other.home == entry.home and other.parent for other in TABLE)
+    assert find(["remove"]) == (None, ["remove"])

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skep.cli.template import TemplateError, compile_template
-from skep.cli.template.printf import printf
-from skep.cli.template.values import show_float
+from skep.cli.show.functions import FORMAT_FUNCTIONS
+from skep.template import TemplateError, compile_template
+from skep.template.printf import printf
+from skep.template.values import MissingKey, show_float
 
 DATA: dict[str, Any] = {
     "Name": "/c1",
@@ -21,8 +22,8 @@ DATA: dict[str, Any] = {
 }
 
 
-def render(template: str, data: Any = DATA, *, strict: bool = False) -> str:
-    return compile_template(template).execute(data, strict=strict)
+def render(template: str, data: Any = DATA, *, missing: MissingKey = "shown") -> str:
+    return compile_template(template, FORMAT_FUNCTIONS).execute(data, missing=missing)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +107,9 @@ def test_what_cannot_be_executed_is_refused(template: str, complaint: str) -> No
 
 
 def test_a_missing_key_may_be_asked_about_but_not_printed() -> None:
-    assert render("{{if .State.Health}}x{{else}}none{{end}}", strict=True) == "none"
+    assert render("{{if .State.Health}}x{{else}}none{{end}}", missing="unprintable") == "none"
     with pytest.raises(TemplateError, match='map has no entry for key "Health"'):
-        render("{{.State.Health}}", strict=True)
+        render("{{.State.Health}}", missing="unprintable")
 
 
 @given(st.text().filter(lambda text: "{{" not in text))

@@ -101,7 +101,7 @@ async def test_volumes_prune_takes_unused_anonymous_ones(host: EngineHost) -> No
     anonymous = await host.engine.volumes.create(VolumeCreate())
     await host.engine.volumes.create(VolumeCreate(name="named"))
     assert (await host.engine.volumes.prune()).volumes_deleted == [anonymous.name]
-    assert (await host.engine.volumes.prune({"all": ["1"]})).volumes_deleted == ["named"]
+    assert (await host.engine.volumes.prune(named_too=True)).volumes_deleted == ["named"]
 
 
 REFUSED = [

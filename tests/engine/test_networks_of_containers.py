@@ -23,6 +23,7 @@ from skep.testing.engine_host import EngineHost
 
 LAST_ADDRESS = "awk '/^Address/ {a=$2} END {print a}'"
 """Of what nslookup says; the static busybox's own wget cannot resolve names."""
+FREE = ["0", "0", "2147483647"]
 SERVE = "mkdir -p /www; echo {} > /www/index.html; httpd -f -p 80 -h /www"
 
 
@@ -97,16 +98,16 @@ async def test_a_container_may_have_the_address_that_it_asks_for(host: EngineHos
 async def test_connect_and_disconnect_change_a_running_container(host: EngineHost) -> None:
     await host.engine.networks.create(NetworkCreate(name="app"))
     id_ = await host.run(name="web")
-    await host.engine.networks.connect("app", "web")
+    await host.engine.containers.connect("web", "app")
     with pytest.raises(Forbidden, match="already exists in network app"):
-        await host.engine.networks.connect("app", "web")
+        await host.engine.containers.connect("web", "app")
     assert set((await host.engine.containers.inspect(id_)).network_settings.networks) == {
         "bridge",
         "app",
     }
-    await host.engine.networks.disconnect("app", "web")
+    await host.engine.containers.disconnect("web", "app")
     with pytest.raises(Forbidden, match="is not connected to network app"):
-        await host.engine.networks.disconnect("app", "web")
+        await host.engine.containers.disconnect("web", "app")
     await host.engine.networks.remove("app")
 
 
@@ -152,6 +153,19 @@ async def test_host_none_and_another_containers_network(host: EngineHost) -> Non
         await host.engine.containers.start(second)
 
 
+async def test_low_ports_and_ping_are_free_unless_the_network_s_owner_says_otherwise(
+    host: EngineHost,
+) -> None:
+    show = "cd /proc/sys/net/ipv4; cat ip_unprivileged_port_start ping_group_range"
+    for mode in ("bridge", "none"):
+        assert (await host.output(show, host={"network_mode": mode})).split() == FREE
+    own = {"sysctls": {"net.ipv4.ip_unprivileged_port_start": "555"}}
+    assert (await host.output(show, host=own)).split() == ["555", *FREE[1:]]
+    await host.run(name="owner", host=own)
+    shared = await host.output(show, host={"network_mode": "container:owner"})
+    assert shared.split() == ["555", *FREE[1:]]
+
+
 async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
     words = {
         "extra_hosts": ["db:10.0.0.9", "gate:host-gateway"],
@@ -166,6 +180,15 @@ async def test_hosts_and_dns_are_what_was_asked_for(host: EngineHost) -> None:
         "search example.org", "options timeout:1",
     ):  # fmt: skip
         assert line in shown
+
+
+async def test_in_the_host_s_network_its_own_files_are_read(host: EngineHost) -> None:
+    """As docker's containers do, unless something is added."""
+    for path in ("/etc/hosts", "/etc/resolv.conf"):
+        own = await host.output(f"cat {path}", host={"network_mode": "host"})
+        assert own == Path(path).read_text()
+    words = {"network_mode": "host", "extra_hosts": ["db:10.0.0.9"]}
+    assert "10.0.0.9\tdb" in await host.output("cat /etc/hosts", host=words)
 
 
 async def test_a_record_with_ports_and_hosts_in_docker_s_words_alone_is_understood(

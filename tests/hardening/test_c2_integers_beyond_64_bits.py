@@ -181,16 +181,23 @@ async def test_what_an_older_skep_kept_beyond_the_bounds_keeps_no_manager_from_s
     await again.close()
 
 
-async def test_what_cannot_be_read_at_all_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("UPDATE commits SET body = x'ff'", "commit 1"),
+        ("INSERT INTO objects VALUES ('task', 'u', x'ff')", "task u"),
+    ],
+)
+async def test_what_cannot_be_read_at_all_is_named(tmp_path: Path, damage: str, named: str) -> None:
     path = tmp_path / "store.db"
     store = Primary(SqliteLog(path))
     await store.start()
     await store.commit([Create(task("t"))])
     await store.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE objects SET body = x'ff'")
+        connection.execute(damage)
     connection.close()
     again = Primary(SqliteLog(path))
-    with pytest.raises(Unavailable, match="cannot be used: task t cannot be read"):
+    with pytest.raises(Unavailable, match=f"cannot be used: {named} cannot be read"):
         await again.start()
     await again.close()

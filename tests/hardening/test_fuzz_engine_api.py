@@ -26,11 +26,10 @@ from urllib.parse import quote
 import docker
 import pytest
 
-from skep.api import routes
+from skep.api import choices, routes
 from skep.api.routes import containers, images, networks, nodes, services, system, tasks, volumes
 from skep.api.routes.networks import Connect, Disconnect
 from skep.api.routes.table import ROUTES
-from skep.engine.containers import choosing
 from skep.http.router import Route
 from skep.model.cluster import ClusterSpec
 from skep.model.container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart
@@ -73,12 +72,12 @@ PARAMETERS = sorted({
     name
     for module in (*_MODULES, routes.execs, routes.swarm)
     for name in re.findall(
-        r"request\.(?:text|texts|flag|integer|time_ns|time_s|given)\(\s*\"([^\"]+)\"",
+        r"request\.(?:text|texts|flag|integer|time_ns|given)\(\s*\"([^\"]+)\"",
         inspect.getsource(module),
     )
 })  # fmt: skip
 FILTERS = sorted(
-    choosing.KNOWN
+    {*choices.OF_CONTAINERS, *choices.OF_EVENTS}
     | {"dangling", "driver", "event", "id", "image", "membership", "mode", "node", "reference",
        "role", "scope", "service", "type", "until", "up-to-date", "desired-state"}
 )  # fmt: skip

@@ -171,7 +171,7 @@ async def _agents_disk(room: Room) -> None:
     disk = Disk(room.path)
     try:
         before = await disk.load()
-        await disk.assign([], [], before.networks, [])
+        await disk.assign([], before.things)
     finally:
         await disk.close()
 

@@ -11,6 +11,7 @@ import logging
 import os
 import random
 from datetime import datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,10 +31,13 @@ from skep.manager.loop import Loop
 from skep.manager.manager import rooms
 from skep.model.base import encode_json
 from skep.model.cluster import ClusterSecrets
+from skep.model.network import Network
 from skep.model.node import NodeDescription
 from skep.model.states import TaskState
+from skep.model.task import Task
 from skep.protocol.link import LinkClosed
 from skep.protocol.messages import (
+    Assigned,
     Assignments,
     Described,
     FromAgent,
@@ -44,8 +48,9 @@ from skep.protocol.messages import (
 )
 from skep.protocol.tls import connect, member_context
 from skep.protocol.wire import BadFrame, WireLink
-from skep.store.change import KINDS, Create
+from skep.store.change import Create
 from skep.store.form import decode, encode
+from skep.store.kinds import kind_of
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 from skep.testing import builders as b
@@ -75,7 +80,7 @@ def check_kept(store: Primary) -> None:
     for stored in store.view.all():
         if not isinstance(stored, ClusterSecrets):
             check_shown(msgspec.json.decode(encode_json(stored)), type(stored).__name__)
-        kind = next(kind for kind, cls in KINDS.items() if cls is type(stored))
+        kind = kind_of(stored).name
         assert decode(kind, stored.id, encode(kind, stored)) == stored
 
 
@@ -234,6 +239,14 @@ async def test_an_agent_outlives_whatever_a_manager_says(
     link: WireLink[Any, Any] = WireLink(FromManager)
     kinds = {kind.__name__ for kind in get_args(FromManager)}
     frames = Frames(FromManager, random.Random(5), [node.id, "t1", "t2"], honest=0.995)
+    bodies = {
+        kind: Frames(form, random.Random(6), [node.id, "t1", "t2"], honest=0.995)
+        for kind, form in {"task": Task | None, "network": Network | None, "?": str | None}.items()
+    }
+    told = (
+        Assigned(kind, f"t{number % 9}", number, bodies[kind].next())
+        for number, kind in enumerate(cycle(bodies))
+    )
     understood: set[str] = set()
     for _ in range(COUNT // 20 or 60):
         said = [decoded(link, frames.next()) for _ in range(10)]
@@ -242,6 +255,7 @@ async def test_an_agent_outlives_whatever_a_manager_says(
             Welcome("s", standing),
             Assignments(results_in=1),
             *(message for message in said if message is not None),
+            *(Assignments(results_in=1, assigned=[next(told)]) for _ in range(9)),
         ]
         async with asyncio.timeout(20):
             await agent._try_session()
@@ -251,7 +265,7 @@ async def test_an_agent_outlives_whatever_a_manager_says(
     identity.client_context()
     assert identity.files.roots.read_text() == roots
     task = b.task("honest", WEB, state=TaskState.ASSIGNED, on=node.id)
-    script[:] = [Welcome("s", standing), Assignments(results_in=1, tasks=[task])]
+    script[:] = [Welcome("s", standing), Assignments(results_in=1, assigned=b.assigned(task))]
     await agent._try_session()
     await plane.until(lambda: "honest" in executor.running)
     for job in jobs:

@@ -52,7 +52,7 @@ async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setattr("skep.http.hijack._HANG_UP_CHECK_S", 0.05)
     async with engine_host(tmp_path) as host:
         sock = tmp_path / "api.sock"
-        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])  # type: ignore[arg-type]
+        server = Server(SimpleNamespace(engine=host.engine, control=None), [f"unix://{sock}"])  # type: ignore[arg-type]
         await server.start()
         yield Served(host, server, sock)
         await server.stop()
@@ -90,7 +90,7 @@ async def test_of_those_who_asked_for_events_none_is_left(
     await until(lambda: not served.server.connections, lambda: served.server.connections)
     await until(lambda: len(asyncio.all_tasks()) <= before, asyncio.all_tasks)
     [events] = alive(Events)
-    assert events._subscribers == set()  # type: ignore[attr-defined]
+    assert events._followers == set()  # type: ignore[attr-defined]
     assert caplog.text == ""
 
 

@@ -112,7 +112,7 @@ async def test_of_images(
     with pytest.raises(Internal, match=f"image {other} cannot be read"):
         await host.run(image="other:1")
     assert f"image {other} cannot be read" in caplog.text
-    await engine.images.prune({"dangling": ["false"]})
+    await engine.images.prune(tagged_too=True)
     assert layers == {path.name for path in (host.settings.data_root / "images/layers").iterdir()}
     await host.load_image("other:1", files={"other": b"1"})
     assert await host.output("cat /other", image="other:1") == "1"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,28 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from skep.kit.clock import utc_now
+from skep.kit.errors import SkepError
 from skep.manager.dispatcher.reports import Reports
 from skep.model.node import EngineDescription, NodeDescription
 from skep.model.service import PortConfig, Resources
 from skep.model.states import TaskState
 from skep.model.task import ContainerStatus, PortStatus, Task, TaskStatus
+from skep.protocol.calls import WINDOW, Stream
 from skep.protocol.link import LinkClosed
-from skep.protocol.messages import FromAgent, FromManager, Hello, Statuses, TaskReport, Welcome
+from skep.protocol.messages import (
+    CHUNK_BYTES,
+    Chunk,
+    Credit,
+    End,
+    FromAgent,
+    FromManager,
+    Goodbye,
+    Hello,
+    ReadLogs,
+    Statuses,
+    TaskReport,
+    Welcome,
+)
 from skep.protocol.tls import connect, member_context
 from skep.protocol.wire import pack
 from skep.store.change import Create
@@ -261,3 +276,52 @@ async def test_long_reports_go_in_frames_that_a_manager_takes(plane: ControlPlan
 
     await plane.until(heard)
     assert node.agent._session is session
+
+
+@asynccontextmanager
+async def asked(plane: ControlPlane) -> AsyncIterator[tuple[FakeNode, Any, Stream]]:
+    """A worker of which a manager wants a log, its line, and the manager's end of the call."""
+    node = await plane.enrol("n1")
+    link = await session_of(plane, node, Hello(NodeDescription(hostname="n1")))
+    await plane.until(lambda: plane.state_of(node) == "ready")
+    try:
+        async with plane.manager.dispatcher.call(node.id, ReadLogs("t")) as stream:
+            async with asyncio.timeout(10):
+                while not isinstance(word := await link.receive(), Credit):
+                    assert not isinstance(word, Goodbye)
+            yield node, link, stream
+    finally:
+        link.abort()
+
+
+async def test_more_of_a_log_than_was_asked_for_ends_the_line(plane: ControlPlane) -> None:
+    async with asked(plane) as (_, link, stream):
+        with suppress(LinkClosed):
+            for _ in range(2 * WINDOW // CHUNK_BYTES):
+                await link.send(Chunk(1, b"x" * CHUNK_BYTES))
+        await plane.until(lambda: stream.is_complete)
+        assert len(await stream.receive()) == WINDOW
+        with pytest.raises(LinkClosed, match="went away"):
+            await stream.receive()
+
+
+async def test_crumbs_of_a_log_fill_no_more_than_their_bytes(plane: ControlPlane) -> None:
+    async with asked(plane) as (_, link, stream):
+        for _ in range(5_000):
+            await link.send(Chunk(1, b"x"))
+        await link.send(End(1))
+        await plane.until(lambda: stream.is_complete)
+        assert await stream.receive() == b"x" * 5_000
+
+
+async def test_words_about_calls_that_are_not_there_are_dropped(plane: ControlPlane) -> None:
+    async with asked(plane) as (node, link, stream):
+        for call_id in (-1, 0, 2, 2**63 - 1):
+            for word in (Chunk(call_id, b"x"), Credit(call_id, 5), End(call_id, "x")):
+                await link.send(word)
+        await link.send(End(1, ESCAPE + "x" * 60_000))
+        with pytest.raises(SkepError) as raised:
+            await stream.receive()
+        assert str(raised.value).startswith(" [2J evil x")
+        assert str(raised.value).isprintable() and len(str(raised.value)) <= 4_096
+        assert plane.state_of(node) == "ready"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from skep.network.files import (
     ResolvConf,
     host_network_resolv_conf,
     hosts_file,
     parse_resolv_conf,
     resolv_conf,
+    resolv_conf_for_others,
 )
 
 HOST = """\
@@ -20,6 +23,7 @@ search corp.example lab.example
 options edns0
 options timeout:2
 """
+NOTHING = ResolvConf()
 
 
 def test_hosts_has_the_usual_names_then_extra_ones_then_its_own() -> None:
@@ -47,31 +51,42 @@ def test_resolv_conf_is_read_as_the_c_library_does() -> None:
 
 
 def test_without_own_resolver_the_host_s_reachable_servers_are_named() -> None:
-    assert resolv_conf(HOST, own_resolver=False) == (
+    assert resolv_conf(HOST, NOTHING, own_resolver=False) == (
         "nameserver 10.0.0.2\nsearch corp.example lab.example\noptions edns0 timeout:2\n"
     )
 
 
 def test_a_host_with_loopback_servers_only_gets_docker_s_public_ones() -> None:
-    text = resolv_conf("nameserver 127.0.0.53\n", own_resolver=False)
+    text = resolv_conf("nameserver 127.0.0.53\n", NOTHING, own_resolver=False)
     assert text == "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 
 
 def test_with_own_resolver_it_alone_is_named() -> None:
-    assert resolv_conf(HOST, own_resolver=True, servers=["9.9.9.9"]) == (
+    asked = ResolvConf(nameservers=("9.9.9.9",))
+    assert resolv_conf(HOST, asked, own_resolver=True) == (
         "nameserver 127.0.0.11\nsearch corp.example lab.example\noptions edns0 timeout:2 ndots:0\n"
     )
 
 
 def test_what_was_asked_for_replaces_the_host_s() -> None:
-    text = resolv_conf(
-        HOST, own_resolver=False, servers=["9.9.9.9"], search=["."], options=["ndots:3"]
-    )
+    asked = ResolvConf(("9.9.9.9",), (".",), ("ndots:3",))
+    text = resolv_conf(HOST, asked, own_resolver=False)
     assert text == "nameserver 9.9.9.9\noptions ndots:3\n"
 
 
 def test_a_container_in_the_host_s_network_has_the_host_s_file() -> None:
-    assert host_network_resolv_conf(HOST) == HOST
-    assert host_network_resolv_conf(HOST, search=["a.b"]).startswith(
+    assert host_network_resolv_conf(HOST, NOTHING) == HOST
+    assert host_network_resolv_conf(HOST, ResolvConf(search=("a.b",))).startswith(
         "nameserver 127.0.0.53\nnameserver 10.0.0.2\nnameserver ::1\nsearch a.b\n"
     )
+
+
+def test_what_stands_behind_a_stub_is_read_when_it_is_there(tmp_path: Path) -> None:
+    stub, behind = tmp_path / "stub", tmp_path / "behind"
+    stub.write_text("nameserver 127.0.0.53\n")
+    assert resolv_conf_for_others([stub, behind]) == "nameserver 127.0.0.53\n"
+    behind.write_text("nameserver 10.0.0.2\n")
+    assert resolv_conf_for_others([stub, behind]) == "nameserver 10.0.0.2\n"
+    stub.write_text("nameserver 10.0.0.9\n")
+    assert resolv_conf_for_others([stub, behind]) == "nameserver 10.0.0.9\n"
+    assert resolv_conf_for_others([tmp_path / "none"]) == ""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from skep.kit.errors import Conflict, InvalidArgument, NotFound, NotModified
+from skep.kit.errors import Conflict, NotFound, NotModified
 from skep.runtime.bundle import Bundle, Resources
-from skep.runtime.door import Chunk, ExecSpec, Found, Io, Runtime, Stream
+from skep.runtime.door import CannotRun, Chunk, ExecSpec, Found, Io, Runtime, Stream
 from skep.runtime.log_files import read_log
 from skep.testing.container_host import ContainerHost
 from skep.testing.runtime import FakeRuntime
@@ -134,8 +134,9 @@ async def test_many_wait_and_one_may_be_cancelled(case: Case) -> None:
 
 async def test_an_unknown_program_is_the_callers_fault_and_leaves_nothing(case: Case) -> None:
     bundle = case.new(*case.missing)
-    with pytest.raises(InvalidArgument, match=r"nope.*(not found|no such file)"):
+    with pytest.raises(CannotRun, match=r"nope.*(not found|no such file)") as refused:
         await case.runtime.create(bundle, Io())
+    assert refused.value.exit_code == 127
     assert (await case.runtime.find(bundle.id)).state == "absent"
     assert await case.runtime.discover() == []
 
@@ -251,7 +252,7 @@ async def test_an_exec_has_its_own_streams_and_exit_code(case: Case) -> None:
 async def test_an_exec_of_an_unknown_program_is_the_callers_fault(case: Case) -> None:
     container_id = await case.running(case.waits)
     for attach in (False, True):
-        with pytest.raises(InvalidArgument, match="nope"):
+        with pytest.raises(CannotRun, match="nope"):
             await case.runtime.exec(
                 container_id, ExecSpec(exec_id="e", argv=case.missing, attach=attach)
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from msgspec.structs import replace
@@ -13,21 +14,23 @@ from skep.model.base import Version
 from skep.model.states import TaskState
 from skep.store.change import Create, Delete, Update
 from skep.store.primary import Primary
+from skep.store.replica import Replica
 from skep.store.sqlite import SqliteLog
 from skep.store.watch import Lagged
 from skep.testing import builders as b
 
 WEB = b.service(name="web")
+AnyStore: TypeAlias = Primary | Replica
 
 
-async def reopened(store: Primary, tmp_path: Path) -> Primary:
+async def reopened(store: AnyStore, tmp_path: Path) -> Primary:
     await store.close()
     again = Primary(SqliteLog(tmp_path / "store.db"))
     await again.start()
     return again
 
 
-async def test_what_was_committed_is_there_after_a_restart(store: Primary, tmp_path: Path) -> None:
+async def test_what_was_committed_is_there_after_a_restart(store: AnyStore, tmp_path: Path) -> None:
     await store.commit([Create(WEB), Create(b.task("t1", WEB))])
     before = list(store.view.all())
     again = await reopened(store, tmp_path)
@@ -36,7 +39,7 @@ async def test_what_was_committed_is_there_after_a_restart(store: Primary, tmp_p
     await again.close()
 
 
-async def test_a_commit_stamps_version_and_times(store: Primary) -> None:
+async def test_a_commit_stamps_version_and_times(store: AnyStore) -> None:
     revision = await store.commit([Create(WEB)])
     web = store.view.services()[0]
     assert web.version == Version(revision)
@@ -46,7 +49,7 @@ async def test_a_commit_stamps_version_and_times(store: Primary) -> None:
     assert (again.created_at, again.version) == (web.created_at, Version(revision + 1))
 
 
-async def test_a_stale_writer_is_refused_and_changes_nothing(store: Primary) -> None:
+async def test_a_stale_writer_is_refused_and_changes_nothing(store: AnyStore) -> None:
     await store.commit([Create(WEB)])
     read = store.view.services()[0]
     await store.commit([Update(read)])
@@ -55,13 +58,13 @@ async def test_a_stale_writer_is_refused_and_changes_nothing(store: Primary) -> 
     assert store.view.tasks() == []
 
 
-async def test_a_name_is_given_once(store: Primary) -> None:
+async def test_a_name_is_given_once(store: AnyStore) -> None:
     await store.commit([Create(WEB)])
     with pytest.raises(Conflict, match="service web already exists"):
         await store.commit([Create(replace(WEB, id="another"))])
 
 
-async def test_a_name_is_free_in_the_commit_that_frees_it(store: Primary) -> None:
+async def test_a_name_is_free_in_the_commit_that_frees_it(store: AnyStore) -> None:
     await store.commit([Create(WEB)])
     old = store.view.services()[0]
     await store.commit([Delete(old), Create(replace(WEB, id="another"))])
@@ -70,7 +73,7 @@ async def test_a_name_is_free_in_the_commit_that_frees_it(store: Primary) -> Non
     assert found.id == "another"
 
 
-async def test_of_two_writers_in_one_batch_the_second_is_refused(store: Primary) -> None:
+async def test_of_two_writers_in_one_batch_the_second_is_refused(store: AnyStore) -> None:
     await store.commit([Create(WEB)])
     read = store.view.services()[0]
     first, second = await asyncio.gather(
@@ -80,7 +83,7 @@ async def test_of_two_writers_in_one_batch_the_second_is_refused(store: Primary)
     assert isinstance(second, OutOfSequence)
 
 
-async def test_watchers_see_every_commit_in_order(store: Primary) -> None:
+async def test_watchers_see_every_commit_in_order(store: AnyStore) -> None:
     watch = store.watch()
     await asyncio.gather(*(store.commit([Create(b.task(f"t{n}", WEB))]) for n in range(50)))
     revisions = []
@@ -91,7 +94,7 @@ async def test_watchers_see_every_commit_in_order(store: Primary) -> None:
 
 
 async def test_a_watcher_that_does_not_read_is_told_to_begin_anew(
-    store: Primary, monkeypatch: pytest.MonkeyPatch
+    store: AnyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skep.store.watch._MAX_UNREAD", 3)
     watch = store.watch()
@@ -102,7 +105,7 @@ async def test_a_watcher_that_does_not_read_is_told_to_begin_anew(
     watch.close()
 
 
-async def test_a_closed_store_refuses(store: Primary) -> None:
+async def test_a_closed_store_refuses(store: AnyStore) -> None:
     await store.close()
     with pytest.raises(Unavailable):
         await store.commit([Create(WEB)])
@@ -117,11 +120,11 @@ async def test_a_store_that_cannot_be_opened_says_which_file(tmp_path: Path) -> 
     await store.close()
 
 
-async def test_the_log_file_is_for_its_owner_alone(store: Primary, tmp_path: Path) -> None:
+async def test_the_log_file_is_for_its_owner_alone(store: AnyStore, tmp_path: Path) -> None:
     assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
 
 
-async def test_indexes_follow_a_task_to_its_node_and_out(store: Primary) -> None:
+async def test_indexes_follow_a_task_to_its_node_and_out(store: AnyStore) -> None:
     await store.commit([Create(b.task("t1", WEB, on=""))])
     task = store.view.tasks()[0]
     await store.commit([Update(replace(task, node_id="n1"))])

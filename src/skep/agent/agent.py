@@ -17,7 +17,7 @@ from skep.agent.identity import Expired, Identity
 from skep.agent.pulse import Pulse
 from skep.agent.reporter import Reporter
 from skep.agent.roster import Roster
-from skep.agent.session import Removed, Session
+from skep.agent.session import ManagerSession, Removed
 from skep.agent.worker import Worker
 from skep.kit.backoff import Backoff
 from skep.kit.errors import SkepError
@@ -56,7 +56,7 @@ class Agent:
         self._disk = Disk(state / "agent.db")
         self._reporter = Reporter(self._disk, self._report)
         self._pulse = Pulse(executor.answers)
-        self._session: Session | None = None
+        self._session: ManagerSession | None = None
         self._problem = ""
         self._was_connected = False
         self.worker = Worker(node_id, executor, self._disk, self._reporter)
@@ -120,7 +120,7 @@ class Agent:
             self._problem = f"internal error: {error}"
 
     async def _hold(self, link: AgentLink) -> None:
-        self._session = session = Session(
+        self._session = session = ManagerSession(
             link,
             self.worker,
             self._identity,

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from skep.engine import EndpointWish, HostEntry, PortWish, Wish
 from skep.kit.clock import NS_PER_S
 from skep.model.container import ContainerConfig, EndpointSettings, HostConfig, LogConfig
 from skep.model.defaults import container as container_spec
+from skep.model.defaults import stop_grace_ns
 from skep.model.node import Node
 from skep.model.service import (
     ContainerSpec,
     DNSConfig,
     GenericResource,
     Limit,
-    Mount,
     PortConfig,
     Privileges,
     ResourceRequirements,
+    TaskSpec,
 )
 from skep.model.task import Task, task_name
-from skep.model.template import Context, context_of, expand
+from skep.model.template import context_of, expanded
 
 TASK_ID_LABEL = "com.docker.swarm.task.id"
 _PREDEFINED = {"host": "host", "bridge": "default", "none": "none"}
@@ -45,50 +44,46 @@ def managed_labels(task: Task) -> dict[str, str]:
 
 
 def container_wish(task: Task, node: Node) -> Wish:
-    """The container that the task asks for. Raises InvalidArgument for an unknown template."""
-    spec = container_spec(task.spec)
-    context = context_of(task, node)
+    """The container that the task asks for. Raises InvalidArgument for its templates."""
+    spec = expanded(container_spec(task.spec), context_of(task, node))
     return Wish(
-        config=_config(task, spec, context),
-        host=_host_config(task, spec, context),
+        config=_config(task, spec),
+        host=_host_config(task, spec),
         ports=tuple(map(_host_port, host_ports(task))),
         hosts=tuple(entry for line in spec.hosts for entry in _host_entries(line)),
         endpoints=_endpoints(task),
     )
 
 
-def _config(task: Task, spec: ContainerSpec, context: Context) -> ContainerConfig:
-    env = [expand(entry, context) for entry in spec.env]
+def _config(task: Task, spec: ContainerSpec) -> ContainerConfig:
     return ContainerConfig(
         image=spec.image,
-        hostname=expand(spec.hostname, context),
+        hostname=spec.hostname,
         user=spec.user,
         tty=spec.tty,
         open_stdin=spec.open_stdin,
-        env=env + _generic_env(task.assigned_generic_resources),
+        env=spec.env + _generic_env(task.assigned_generic_resources),
         entrypoint=list(spec.command) or None,
         cmd=list(spec.args) or None,
         healthcheck=spec.healthcheck,
         working_dir=spec.dir,
         labels=spec.labels,
         stop_signal=spec.stop_signal,
-        stop_timeout=stop_grace_s(spec),
+        stop_timeout=stop_grace_s(task.spec),
     )
 
 
-def stop_grace_s(spec: ContainerSpec) -> int:
-    """Seconds between the stop signal and the kill, rounded up; Swarm's default is 10."""
-    if spec.stop_grace_period is None:
-        return 10
-    return -(-spec.stop_grace_period // NS_PER_S)
+def stop_grace_s(spec: TaskSpec) -> int:
+    """Seconds between the stop signal and the kill, rounded up."""
+    return -(-stop_grace_ns(spec) // NS_PER_S)
 
 
-def _host_config(task: Task, spec: ContainerSpec, context: Context) -> HostConfig:
+def _host_config(task: Task, spec: ContainerSpec) -> HostConfig:
     limits = (task.spec.resources or ResourceRequirements()).limits or Limit()
     dns = spec.dns_config or DNSConfig()
     driver = task.spec.log_driver
     return HostConfig(
-        mounts=[_mount(mount, context) for mount in spec.mounts],
+        mounts=spec.mounts,
         nano_cpus=limits.nano_cpus,
         memory=limits.memory_bytes,
         pids_limit=limits.pids or None,
@@ -113,12 +108,6 @@ def _host_entries(line: str) -> list[HostEntry]:
     """A line in the order of a hosts file: `10.0.0.1 db db.local`."""
     address, *names = line.split()
     return [HostEntry(name, address) for name in names]
-
-
-def _mount(mount: Mount, context: Context) -> Mount:
-    return msgspec.structs.replace(
-        mount, source=expand(mount.source, context), target=expand(mount.target, context)
-    )
 
 
 def _security_options(privileges: Privileges) -> list[str]:

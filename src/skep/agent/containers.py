@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import aclosing, suppress
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -18,11 +17,12 @@ from skep.agent.container import (
 )
 from skep.agent.executor import Exit, Started
 from skep.engine import ContainerView, Engine, Wish
-from skep.engine.events import EventStream
 from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
+from skep.kit.history import Followed
 from skep.kit.jobs import whole
 from skep.model.defaults import container as container_spec
+from skep.model.event import Event
 from skep.model.image import decode_registry_auth
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
@@ -42,7 +42,6 @@ class ContainerExecutor:
         self._engine = engine
         self._describe = describe
         self._networks: dict[str, Network] = {}
-        self._pulls: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def describe(self) -> NodeDescription:
         return self._describe()
@@ -97,11 +96,11 @@ class ContainerExecutor:
             return
         async with aclosing(self._events_of(container.id)) as changes:
             while container.health != "healthy":
+                if not container.running:  # asked first: with its end nothing is healthy any more
+                    raise SkepError(f"task: exited ({container.exit_code}) before it was healthy")
                 if container.health == "unhealthy":
                     await self._kill(container.id)
                     raise SkepError(f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
-                if not container.running:
-                    raise SkepError(f"task: exited ({container.exit_code}) before it was healthy")
                 await anext(changes)
                 container = self._get(task)
 
@@ -121,7 +120,7 @@ class ContainerExecutor:
             sickness.cancel()
 
     async def stop(self, task: Task) -> Exit | None:
-        grace_s = stop_grace_s(container_spec(task.spec))
+        grace_s = stop_grace_s(task.spec)
         try:
             await self._engine.containers.stop(task_name(task), timeout_s=grace_s)
         except NotFound:
@@ -166,7 +165,7 @@ class ContainerExecutor:
             yield LogFrame(parse_rfc3339_ns(stamp.decode()), chunk.stream, line.rstrip(b"\n"))
 
     async def _have_image(self, image: str, registry_auth: str) -> None:
-        """Pull the image unless it is here; tasks that need the same image share one pull.
+        """Pull the image unless it is here; a pull goes on when its task is wanted no more.
 
         An image that is here is used as it is: the client pins a digest when the registry knows
         one, so a newer image has another name here.
@@ -174,23 +173,7 @@ class ContainerExecutor:
         try:
             await self._engine.images.resolve(image)
         except NotFound:
-            key = (image, registry_auth)
-            pull = self._pulls.get(key)
-            if pull is None:
-                pull = asyncio.create_task(self._pull(image, registry_auth), name=f"pull {image}")
-                self._pulls[key] = pull
-                pull.add_done_callback(partial(self._pulled, key))
-            await asyncio.shield(pull)
-
-    def _pulled(self, key: tuple[str, str], pull: asyncio.Task[None]) -> None:
-        del self._pulls[key]
-        if not pull.cancelled():
-            pull.exception()  # every task that waited may be gone: an error for nobody is no news
-
-    async def _pull(self, image: str, registry_auth: str) -> None:
-        auth = decode_registry_auth(registry_auth)
-        async for _progress in self._engine.images.pull(image, auth):
-            pass
+            await self._engine.images.fetch(image, decode_registry_auth(registry_auth))
 
     def _tasks_containers(self) -> dict[str, str]:
         """Task id -> container id of everything here that is or was a task."""
@@ -239,9 +222,8 @@ class ContainerExecutor:
                 await anext(changes)
         return True
 
-    def _events_of(self, container_id: str) -> EventStream:
-        about = {"type": ["container"], "container": [container_id]}
-        return self._engine.events.stream(about)
+    def _events_of(self, container_id: str) -> Followed[Event]:
+        return self._engine.events.stream(lambda event: event.id == container_id)
 
 
 def _first_ipv4(addresses: Iterable[str]) -> str:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
 from skep.agent.executor import Executor, Exit, Started
+from skep.agent.kinds import REGISTRY_AUTH
 from skep.agent.step import Step, next_step
+from skep.agent.supplies import Supplies
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError
 from skep.model.node import Node
 from skep.model.states import TaskState
 from skep.model.task import LONGEST_ERROR, ContainerStatus, PortStatus, Task, TaskStatus
+from skep.protocol.messages import Reference
 
 log = logging.getLogger(__name__)
 
@@ -35,28 +38,31 @@ class Controller:
     def __init__(
         self,
         task: Task,
+        needs: Sequence[Reference],
         status: TaskStatus,
         executor: Executor,
         node: Callable[[], Node],
-        registry_auth: Callable[[], str],
+        supplies: Supplies,
         observed: Callable[[Controller], None],
         unserved: Callable[[Task], Awaitable[None]],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.task = task
+        self.needs = needs
         self.status = status
         self.started: Started | None = None
         self.serving = False
         self._executor = executor
         self._node = node
-        self._registry_auth = registry_auth
+        self._supplies = supplies
         self._observed = observed
         self._unserved = unserved
         self._clock = clock
         self._changed = asyncio.Event()
 
-    def update(self, task: Task) -> None:
+    def update(self, task: Task, needs: Sequence[Reference]) -> None:
         self.task = task
+        self.needs = needs
         self._changed.set()
 
     async def run(self) -> None:
@@ -88,9 +94,7 @@ class Controller:
             case Step.PREPARE:
                 self._report(TaskState.PREPARING, "preparing")
             case Step.CREATE:
-                await self._while_wanted(
-                    self._executor.create(self.task, self._node(), self._registry_auth())
-                )
+                await self._while_wanted(self._create())
                 self._report(TaskState.READY, "prepared")
             case Step.BEGIN:
                 self._report(TaskState.STARTING, "starting")
@@ -104,6 +108,11 @@ class Controller:
                 self._report(TaskState.SHUTDOWN, "shutdown")
             case Step.HOLD | Step.REST:
                 await self._next_wish()
+
+    async def _create(self) -> None:
+        await self._supplies.until_there(lambda: self.needs)
+        auth = self._supplies.get(REGISTRY_AUTH, self.task.service_id) or ""
+        await self._executor.create(self.task, self._node(), auth)
 
     async def _start(self) -> None:
         self.started = await self._executor.start(self.task)

@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
 
-from skep.agent.calls import Calls
+from skep.agent.calls import answers
 from skep.agent.identity import Identity
 from skep.agent.renewal import Renewal
 from skep.agent.roster import Roster
@@ -15,14 +15,16 @@ from skep.agent.worker import Worker
 from skep.kit.errors import SkepError
 from skep.kit.jobs import until_one_ends
 from skep.model.node import NodeDescription
+from skep.protocol.calls import Calls
 from skep.protocol.link import AgentLink, LinkClosed, MessageTooLarge
 from skep.protocol.messages import (
     LONGEST_SILENCE_S,
     Assignments,
     Call,
-    Cancel,
+    Chunk,
     Credit,
     Described,
+    End,
     Farewell,
     FromManager,
     Goodbye,
@@ -52,7 +54,7 @@ class Removed(SkepError):
     """A manager said that this node is no member of its cluster any more."""
 
 
-class Session:
+class ManagerSession:
     """`run` it to its end. `is_open` is set while the manager knows all that this node knows."""
 
     def __init__(
@@ -71,7 +73,7 @@ class Session:
         self._roster = roster
         self._describe = describe
         self._chance = chance
-        self._calls = Calls(worker.logs, link.send)
+        self._calls = Calls(link.send, answers(worker))
         self._renewal = Renewal(identity, link.send, self._redescribe)
         self._reporting = asyncio.Lock()
         self._is_open = is_open
@@ -135,8 +137,8 @@ class Session:
                     await self._redescribe()
             case Renewed() | NotRenewed():
                 self._renewal.answered(message)
-            case Call() | Credit() | Cancel():
-                await self._calls.take(message)
+            case Call() | Chunk() | Credit() | End():
+                self._calls.take(message)
             case Goodbye():
                 raise _end(message)
             case Welcome():

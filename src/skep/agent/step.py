@@ -35,6 +35,19 @@ _FORWARD = {
 }
 
 
+REACHES = {
+    Step.ACCEPT: TaskState.ACCEPTED,
+    Step.PREPARE: TaskState.PREPARING,
+    Step.CREATE: TaskState.READY,
+    Step.BEGIN: TaskState.STARTING,
+    Step.START: TaskState.RUNNING,
+    Step.WATCH: TaskState.COMPLETE,
+    Step.DISMISS: TaskState.SHUTDOWN,
+    Step.STOP: TaskState.SHUTDOWN,
+}
+"""The state of a task once the step is done and nothing went wrong."""
+
+
 def next_step(desired: TaskState, state: TaskState) -> Step:
     """The one thing to do for a task that is wanted `desired` and observed `state`."""
     if state.dead:

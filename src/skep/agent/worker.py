@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from skep.agent.controller import Controller
 from skep.agent.disk import Disk
 from skep.agent.executor import Executor
+from skep.agent.kinds import KINDS, TASK, body_of
 from skep.agent.reporter import Reporter
 from skep.agent.serving import Serving, can_be_reached
-from skep.kit.errors import NotFound, SkepError
-from skep.model.network import Network
+from skep.agent.supplies import Supplies
+from skep.kit.errors import UNDECODABLE, NotFound, SkepError
 from skep.model.node import Node, NodeSpec
 from skep.model.task import Task, TaskStatus
-from skep.protocol.messages import Assignments, LogFrame, ReadLogs, TaskReport
+from skep.protocol.link import LinkClosed
+from skep.protocol.messages import Assigned, Assignments, LogFrame, ReadLogs, Reference, TaskReport
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +39,19 @@ class Worker:
         self._reporter = reporter
         self._controllers: dict[str, Controller] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._networks: dict[str, Network] = {}
-        self._auths: dict[str, str] = {}
+        self._supplies = Supplies()
         self._serving = Serving(executor, self._controllers)
-        self._mentioned: Mentioned | None = None
+        self._mentioned: set[Reference] | None = None
         self._strays = asyncio.Event()
 
     async def load(self) -> None:
         """Take up again what was assigned before our own restart."""
         remembered = await self._disk.load()
         self.node = remembered.node or self.node
-        self._networks = {network.id: network for network in remembered.networks}
-        await self._executor.set_networks(remembered.networks)
-        for task, status in remembered.tasks:
-            self._begin(task, status)
+        self._supplies.change(remembered.things)
+        await self._tell_executor(set(KINDS))
+        for task, needs, status in remembered.tasks:
+            self._begin(task, needs, status)
 
     async def run(self) -> None:
         """Keep published ports and names true to the tasks that serve, and strays away."""
@@ -74,31 +76,27 @@ class Worker:
 
     async def assign(self, message: Assignments) -> None:
         """Make the assignments known here what the manager says. With the last part of a complete
-        set, what no part of it mentioned ends."""
-        removed = set(message.removed_tasks)
-        removed_networks = set(message.removed_networks)
-        if message.applies_to == 0:
-            self._mentioned = Mentioned()
-        if (mentioned := self._mentioned) is not None:
-            mentioned.take(message)
-            if not message.more:
-                self._mentioned = None
-                removed |= self._controllers.keys() - mentioned.tasks
-                removed_networks |= self._networks.keys() - mentioned.networks
-                self._strays.set()
-        known = [(task, self._status_of(task)) for task in message.tasks]
-        await self._disk.assign(known, (), message.networks, removed_networks)
-        await self._set_networks(message.networks, removed_networks)
-        self._auths |= message.registry_auths
-        for task, status in known:
-            if controller := self._controllers.get(task.id):
-                controller.update(task)
+        set, what no part of it mentioned ends. Raises LinkClosed for what cannot be read."""
+        tasks: list[tuple[Task, Sequence[Reference]]] = []
+        things: dict[Reference, object] = {}
+        for assigned, body in _read(message):
+            if assigned.kind == TASK:
+                tasks.append((body, assigned.needs))
             else:
-                self._begin(task, status)
-        for task_id in removed:
-            self._forget(task_id)
-        if removed:
-            self._forget_credentials()
+                things[Reference(assigned.kind, assigned.id)] = body
+        removed = set(message.removed) | self._unmentioned(message)
+        gone = {reference for reference in removed if reference.kind != TASK}
+        await self._disk.assign(message.assigned, gone)
+        self._supplies.change(things, gone)
+        await self._tell_executor({reference.kind for reference in (*things, *gone)})
+        for task, needs in tasks:
+            if controller := self._controllers.get(task.id):
+                controller.update(task, needs)
+            else:
+                self._begin(task, needs, task.status)
+        self._supplies.told()
+        for reference in removed - gone:
+            self._forget(reference.id)
 
     def logs(self, request: ReadLogs) -> AsyncIterator[LogFrame]:
         """Raises NotFound when the task is not on this node."""
@@ -107,24 +105,32 @@ class Worker:
             raise NotFound(f"task {request.task_id} is not on node {self.node.id}")
         return self._executor.logs(controller.task, request)
 
-    def _status_of(self, task: Task) -> TaskStatus:
-        controller = self._controllers.get(task.id)
-        return controller.status if controller else task.status
+    def _unmentioned(self, message: Assignments) -> set[Reference]:
+        """With the last part of a complete set, all that is known and in no part of it."""
+        if message.applies_to == 0:
+            self._mentioned = set()
+        if self._mentioned is None:
+            return set()
+        self._mentioned.update(Reference(each.kind, each.id) for each in message.assigned)
+        if message.more:
+            return set()
+        mentioned, self._mentioned = self._mentioned, None
+        self._strays.set()
+        tasks = {Reference(TASK, task_id) for task_id in self._controllers}
+        return (tasks | self._supplies.references()) - mentioned
 
-    async def _set_networks(self, networks: list[Network], removed: set[str]) -> None:
-        if networks or removed:
-            self._networks |= {network.id: network for network in networks}
-            for network_id in removed:
-                self._networks.pop(network_id, None)
-            await self._executor.set_networks(list(self._networks.values()))
+    async def _tell_executor(self, kinds: set[str]) -> None:
+        for name in kinds & KINDS.keys():
+            await KINDS[name].tell(self._executor, self._supplies.of_kind(name))
 
-    def _begin(self, task: Task, status: TaskStatus) -> None:
+    def _begin(self, task: Task, needs: Sequence[Reference], status: TaskStatus) -> None:
         controller = Controller(
             task,
+            needs,
             status,
             self._executor,
             node=lambda: self.node,
-            registry_auth=lambda: self._auths.get(task.service_id, ""),
+            supplies=self._supplies,
             observed=self._observed,
             unserved=self._serving.left,
         )
@@ -147,11 +153,6 @@ class Worker:
         removal = asyncio.create_task(self._remove(controller, running), name=f"remove {task_id}")
         self._running[task_id] = removal
 
-    def _forget_credentials(self) -> None:
-        """Of services that run here no longer: with their next task they are told again."""
-        served = {controller.task.service_id for controller in self._controllers.values()}
-        self._auths = {key: auth for key, auth in self._auths.items() if key in served}
-
     async def _remove(self, controller: Controller, running: asyncio.Task[None]) -> None:
         await asyncio.gather(running, return_exceptions=True)
         task = controller.task
@@ -161,7 +162,7 @@ class Worker:
                     await self._serving.left(task)
                     await self._executor.stop(task)
                 await self._executor.remove(task)
-                await self._disk.assign((), [task.id], (), ())
+                await self._disk.assign((), [Reference(TASK, task.id)])
                 break
             except SkepError as error:
                 log.error("task %s cannot be removed, trying again: %s", task.id, error)
@@ -188,13 +189,8 @@ class Worker:
             await self._executor.remove_stray(task_id)
 
 
-class Mentioned:
-    """What the parts of a complete set have named so far."""
-
-    def __init__(self) -> None:
-        self.tasks: set[str] = set()
-        self.networks: set[str] = set()
-
-    def take(self, message: Assignments) -> None:
-        self.tasks.update(task.id for task in message.tasks)
-        self.networks.update(network.id for network in message.networks)
+def _read(message: Assignments) -> list[tuple[Assigned, Any]]:
+    try:
+        return [(assigned, body_of(assigned)) for assigned in message.assigned]
+    except UNDECODABLE as error:
+        raise LinkClosed(f"the manager assigned what cannot be read: {error}") from None

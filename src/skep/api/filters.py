@@ -1,5 +1,4 @@
-"""Docker's list filters: `?filters={"name": {"web": true}, "label": ["a", "b=c"]}`. They are read
-here, and what they mean for the nouns of a cluster becomes a plain predicate.
+"""Docker's list filters: `?filters={"name": {"web": true}, "label": ["a", "b=c"]}`.
 
 Values of one key are alternatives; keys must all be met. Labels are the exception: all of them
 must be there.
@@ -8,36 +7,18 @@ must be there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from skep.engine.filters import passes_labels, until_moment
-from skep.engine.networks.record import PREDEFINED
+from skep.kit.clock import NS_PER_S, parse_moment_ns
 from skep.kit.errors import UNDECODABLE, InvalidArgument
-from skep.kit.labels import has_labels
+from skep.kit.labels import LabelQuery
 from skep.kit.numbers import shortened
-from skep.kit.where import Where
-from skep.model import defaults
-from skep.model.network import NetworkResource
-from skep.model.node import Node
-from skep.model.service import Service
-from skep.model.states import TaskState
-from skep.model.task import Task, task_name
 
 Filters = Mapping[str, frozenset[str]]
 """Key -> wanted values."""
-
-_MODES = ("replicated", "global", "replicated-job", "global-job")
-_DESIRED = {
-    "running": TaskState.RUNNING,
-    "shutdown": TaskState.SHUTDOWN,
-    "accepted": TaskState.ACCEPTED,
-    "ready": TaskState.READY,
-    "complete": TaskState.COMPLETE,
-    "remove": TaskState.REMOVE,
-}
 
 
 def parse_filters(text: str) -> Filters:
@@ -90,9 +71,9 @@ def boolean(filters: Filters, key: str) -> bool | None:
     given = {value.lower() for value in filters.get(key, ())}
     if not given:
         return None
-    if given <= {"1", "true"}:
+    if given <= {"1", "true", "t"}:
         return True
-    if given <= {"0", "false"}:
+    if given <= {"0", "false", "f"}:
         return False
     raise invalid_value(key, min(given))
 
@@ -109,77 +90,22 @@ def is_among(filters: Filters, key: str, value: str) -> bool:
     return not given or value in given
 
 
-def services(filters: Filters) -> Where[Service]:
-    """By id, label, mode, name, runtime."""
-    check_keys(filters, ("id", "label", "mode", "name", "runtime"))
-    one_of(filters, "mode", _MODES)
-    return lambda service: (
-        has_prefix(filters, "id", service.id)
-        and has_prefix(filters, "name", service.spec.name)
-        and has_labels(service.spec.labels, filters.get("label", ()))
-        and is_among(filters, "mode", defaults.mode_name(service.spec))
-        and is_among(filters, "runtime", service.spec.task_template.runtime or "container")
-    )
+def labels(filters: Filters) -> LabelQuery:
+    """`label` (all must be there) and `label!` (none may be there)."""
+    return LabelQuery(filters.get("label", ()), filters.get("label!", ()))
 
 
-def nodes(filters: Filters) -> Where[Node]:
-    """By id, label (the engine's), membership, name, node.label, role."""
-    check_keys(filters, ("id", "label", "membership", "name", "node.label", "role"))
-    one_of(filters, "role", ("worker", "manager"))
-    one_of(filters, "membership", ("accepted", "pending"))
-    return lambda node: (
-        has_prefix(filters, "id", node.id)
-        and has_prefix(filters, "name", node.description.hostname)
-        and has_labels(node.description.engine.labels, filters.get("label", ()))
-        and has_labels(node.spec.labels, filters.get("node.label", ()))
-        and is_among(filters, "membership", "accepted")
-        and is_among(filters, "role", node.certificate_role)
-    )
-
-
-def tasks(filters: Filters) -> Where[Task]:
-    """By id, name, label (of the service: `docker stack ps` needs it), desired-state, runtime.
-
-    The list knows service, node and _up-to-date besides (docker's progress bars need the last).
+def until(filters: Filters, now: datetime) -> datetime | None:
+    """`until`: a duration before now ("24h"), seconds since 1970, or a date. None: not given.
+    Seconds may have a fraction, dates a time; one without a zone is UTC's.
     """
-    check_keys(
-        filters,
-        ("_up-to-date", "desired-state", "id", "label", "name", "node", "runtime", "service"),
-    )
-    desired = {_DESIRED[word] for word in one_of(filters, "desired-state", _DESIRED)}
-    return lambda task: (
-        has_prefix(filters, "id", task.id)
-        and has_prefix(filters, "name", task_name(task))
-        and has_labels(task.service_annotations.labels, filters.get("label", ()))
-        and is_among(filters, "runtime", task.spec.runtime or "container")
-        and (not desired or task.desired_state in desired)
-    )
-
-
-def networks(filters: Filters) -> Where[NetworkResource]:
-    """By driver, id, label, name, scope, type (builtin, custom). The list knows dangling besides.
-
-    A name is found by any part of it.
-    """
-    check_keys(filters, ("dangling", "driver", "id", "label", "name", "scope", "type"))
-    for kind in sorted(filters.get("type", frozenset()) - {"builtin", "custom"}):
-        raise InvalidArgument(f"invalid filter: 'type'='{kind}'")
-    boolean(filters, "dangling")
-    names = filters.get("name")
-    return lambda network: (
-        has_prefix(filters, "id", network.id)
-        and (not names or any(part in network.name for part in names))
-        and is_among(filters, "driver", network.driver)
-        and is_among(filters, "scope", network.scope)
-        and is_among(filters, "type", "builtin" if network.name in PREDEFINED else "custom")
-        and has_labels(network.labels, filters.get("label", ()))
-    )
-
-
-def pruned_networks(filters: Filters, now: datetime) -> Where[NetworkResource]:
-    """By label, label! and until."""
-    check_keys(filters, ("label", "label!", "until"))
-    until = until_moment(filters, now)
-    return lambda network: (
-        passes_labels(network.labels, filters) and (until is None or network.created < until)
-    )
+    given = sorted(filters.get("until", ()))
+    if not given:
+        return None
+    if len(given) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    try:
+        moment_ns = parse_moment_ns(given[0], round(now.timestamp() * NS_PER_S))
+    except ValueError as error:
+        raise InvalidArgument(f"invalid until filter {shortened(given[0])!r}: {error}") from None
+    return datetime.fromtimestamp(moment_ns / NS_PER_S, UTC)

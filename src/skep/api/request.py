@@ -11,7 +11,6 @@ from skep.api.filters import Filters, parse_filters
 from skep.api.versions import HEADERS, ApiVersion
 from skep.http.request import HttpRequest
 from skep.http.web import BaseRequest
-from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, NoCluster
 from skep.kit.numbers import INT64_MAX, INT64_MIN
 from skep.model.base import decode_json
@@ -74,11 +73,6 @@ class Request(HttpRequest):
     def time_ns(self, name: str) -> int | None:
         """A moment in ns since 1970, None for no bound."""
         return query.parse_time_ns(self.text(name), name, time.time_ns())
-
-    def time_s(self, name: str) -> float | None:
-        """A moment in seconds since 1970, None for no bound."""
-        moment_ns = self.time_ns(name)
-        return None if moment_ns is None else moment_ns / NS_PER_S
 
     def object_version(self) -> int:
         """The version of the object that the caller read, which every update must state."""

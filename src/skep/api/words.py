@@ -7,6 +7,8 @@ do, we write the same; everywhere else the error's own sentence.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from skep.kit.errors import (
     NameTaken,
     NeverAllowed,
@@ -28,7 +30,7 @@ _NO_MANAGER_ADVICE = {
 }
 
 
-def worded(error: SkepError, swarm: SwarmInfo) -> str:
+def worded(error: SkepError, swarm: Callable[[], SwarmInfo]) -> str:
     """The sentence that a docker client of this node is shown."""
     match error:
         case OutOfSequence():
@@ -41,7 +43,7 @@ def worded(error: SkepError, swarm: SwarmInfo) -> str:
         case NeverAllowed():
             return f"rpc error: code = Unimplemented desc = {error}"
         case NoCluster():
-            return _no_manager(swarm)
+            return _no_manager(swarm())
         case _:
             return str(error)
 

@@ -12,7 +12,7 @@ from skep.cli.flags.command import Command
 from skep.cli.flags.flag import Options, switch, text
 from skep.cli.flags.parse import parse
 from skep.cli.session import Session, complain
-from skep.cli.table import SECTIONS, Entry, all_names, children, find
+from skep.cli.table import PLAIN, SECTIONS, Entry, all_names, children, find
 
 GLOBAL_FLAGS = (
     text("--config", "Location of client config files (default ~/.docker)"),
@@ -103,7 +103,8 @@ def program_help(width: int) -> str:
     ]
     for section in SECTIONS:
         entries = [(e.name, e.sentence) for e in children("") if e.section == section]
-        parts.append(f"{section}:\n{command_lines(entries)}")
+        lines = command_lines(sorted(entries) if section == PLAIN else entries)
+        parts.append(f"{section}:\n{lines}")
     parts.append("Global Options:\n" + option_lines(GLOBAL_FLAGS, width))
     parts.append("Run 'skep COMMAND --help' for more information on a command.")
     return "\n\n".join(parts) + "\n"

@@ -32,7 +32,7 @@ _GRACE_S = 8.0
 
 
 class NodeDaemon:
-    """What the API speaks to (`skep.api.node.Node`). `start`, then `stop`."""
+    """What the API speaks to (`skep.node.Node`). `start`, then `stop`."""
 
     def __init__(self, settings: DaemonSettings, facts: Facts, open_files: tuple[int, int]) -> None:
         self.facts = facts

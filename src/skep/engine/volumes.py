@@ -22,10 +22,9 @@ import msgspec
 from msgspec.structs import replace
 
 from skep.engine.events import Events
-from skep.engine.filters import Filters, check_filters, flag, passes_labels
+from skep.engine.record_files import Unreadable, read_record
 from skep.kit.clock import utc_now
 from skep.kit.errors import (
-    UNDECODABLE,
     Conflict,
     Internal,
     NotFound,
@@ -36,14 +35,15 @@ from skep.kit.files import (
     close_folder,
     disk_usage_bytes,
     is_bare,
-    reason_of,
     sweep_away,
     write_atomically,
 )
 from skep.kit.ids import new_container_id
+from skep.kit.labels import ANY_LABELS, LabelQuery
 from skep.kit.linux import is_mount_point, mount, split_options, unmount
 from skep.kit.locks import KeyedLocks
 from skep.kit.threads import Outside
+from skep.kit.where import Where, anything
 from skep.model.bounds import Moment
 from skep.model.rules.names import check_volume_name, is_volume_name
 from skep.model.rules.volumes import check_volume_options
@@ -52,7 +52,6 @@ from skep.model.volume import Volume, VolumeCreate, VolumesList, VolumesPruned, 
 _log = logging.getLogger(__name__)
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
-_KNOWN_FILTERS = frozenset({"dangling", "driver", "label", "label!", "name"})
 _GONE = ".gone."
 _FILE = "volume.json"
 _WALK_S = 60.0
@@ -117,16 +116,15 @@ class Volumes:
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(sorted(users))}]")
             await self._delete(record)
 
-    async def prune(self, filters: Filters | None = None) -> VolumesPruned:
-        """Remove unused anonymous volumes, or with `all=true` every unused one. Filters: all,
-        label, label!."""
-        wanted = check_filters(filters, {"all", "label", "label!"})
-        every = flag(wanted, "all")
+    async def prune(
+        self, labels: LabelQuery = ANY_LABELS, *, named_too: bool = False
+    ) -> VolumesPruned:
+        """Remove unused volumes with these labels: anonymous ones, or all."""
         removed, freed = [], 0
         for record in list(self._records.values()):
-            if not (every or ANONYMOUS_LABEL in record.labels):
+            if not (named_too or ANONYMOUS_LABEL in record.labels):
                 continue
-            if not passes_labels(record.labels, wanted):
+            if not labels.passes(record.labels):
                 continue
             async with self._turns.hold(record.name):
                 if record.name not in self._records or self._users(record.name):
@@ -242,18 +240,15 @@ class Volumes:
     def _load(self, folder: Path) -> None:
         path = folder / _FILE
         try:
-            record = _RECORD.decode(path.read_bytes())
-            if record.name == folder.name:
-                self._records[record.name] = record
-                return
-            reason = f"it is the record of {record.name}"
-        except (OSError, *UNDECODABLE) as error:
-            reason = reason_of(error)
-        self._unreadable[folder.name] = problem = (
-            f"volume {folder.name}: its record {path} cannot be read ({reason}): restore that file,"
-            f" or take what you need from {folder} and remove it, and restart skep"
-        )
-        _log.error("%s", problem)
+            record = read_record(path, _RECORD, lambda record: record.name, folder.name)
+        except Unreadable as reason:
+            self._unreadable[folder.name] = problem = (
+                f"volume {folder.name}: its record {path} cannot be read ({reason}): restore that"
+                f" file, or take what you need from {folder} and remove it, and restart skep"
+            )
+            _log.error("%s", problem)
+        else:
+            self._records[record.name] = record
 
     def unmount_unused(self) -> None:
         """After a restart: what no container holds is not to stay mounted. Blocking."""
@@ -333,17 +328,14 @@ class Volumes:
     def _tell(self, record: VolumeRecord, action: str) -> None:
         self._events.emit("volume", action, record.name, {"driver": "local"})
 
-    async def list(self, filters: Filters | None = None) -> VolumesList:
-        """By name. Filters: dangling, driver, label, name."""
-        wanted = check_filters(filters, _KNOWN_FILTERS)
-        dangling = flag(wanted, "dangling")
+    async def list(
+        self, where: Where[Volume] = anything, *, dangling: bool | None = None
+    ) -> VolumesList:
+        """By name; those that nobody uses, or the others, when that is asked."""
         rows = [
-            self._shown(record)
+            row
             for record in sorted(self._records.values(), key=lambda record: record.name)
-            if passes_labels(record.labels, wanted)
-            and ("name" not in wanted or any(text in record.name for text in wanted["name"]))
-            and ("driver" not in wanted or "local" in wanted["driver"])
-            and dangling in (None, not self._users(record.name))
+            if where(row := self._shown(record)) and dangling in (None, not self._users(row.name))
         ]
         return VolumesList(volumes=rows)
 

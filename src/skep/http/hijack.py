@@ -52,8 +52,8 @@ class Connection:
         self._writer.close()
 
     async def hung_up(self) -> None:
-        """Ends when the client is gone for good, having said before that it sends no more. (By TLS
-        nobody says only that: who sends no more is gone.)"""
+        """Ends when the client is gone for good, having said before that it sends no more. (With
+        asyncio's TLS that is one thing.)"""
         if self._over_tls:
             return
         sock = self._transport.get_extra_info("socket")

@@ -101,7 +101,7 @@ class HttpProtocol(RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """True keeps the connection: a client may have said all that it has to say, and listen.
-        TLS knows no such half: there the end of one direction is the end."""
+        asyncio's TLS has no such half: there the end of one direction is the end of both."""
         self._ended_early = self._waiting is not None
         return self._ended_early and not is_over_tls(self.transport)
 

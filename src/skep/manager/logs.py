@@ -17,6 +17,7 @@ from skep.manager.dispatcher import Dispatcher
 from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
 from skep.model.states import TaskState
 from skep.model.task import Task
+from skep.protocol.log_frames import frames_of
 from skep.protocol.messages import ReadLogs
 from skep.store.change import Event
 from skep.store.store import Store
@@ -135,17 +136,19 @@ class ServiceLogs:
             tail=options.tail,
         )
         try:
-            async with aclosing(self._dispatcher.call(task.node_id, request)) as answers:
-                async for frames in answers:
-                    for frame in frames:
-                        yield ServiceLogLine(
-                            time_ns=frame.time_ns,
-                            stream=frame.stream,
-                            text=frame.line,
-                            node_id=task.node_id,
-                            service_id=task.service_id,
-                            task_id=task.id,
-                        )
+            async with (
+                self._dispatcher.call(task.node_id, request) as stream,
+                aclosing(frames_of(stream)) as frames,
+            ):
+                async for frame in frames:
+                    yield ServiceLogLine(
+                        time_ns=frame.time_ns,
+                        stream=frame.stream,
+                        text=frame.line,
+                        node_id=task.node_id,
+                        service_id=task.service_id,
+                        task_id=task.id,
+                    )
         except SkepError as error:
             problems.append(str(error))
 

@@ -73,6 +73,7 @@ class Manager:
         async with asyncio.TaskGroup() as group:
             group.create_task(forever("the deciding loop", loop.run))
             group.create_task(forever("the dispatcher", self.dispatcher.run))
+            group.create_task(forever("the story", self.control.story.run))
             group.create_task(self.store.stands())
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Room(Protocol):
-    """Orchestrator, updater, allocator, scheduler, reaper: each is one of these."""
+    """Orchestrator, allocator, scheduler, reaper, root rotation: each is one of these."""
 
     @property
     def name(self) -> str:

@@ -72,7 +72,8 @@ class ManagerStatus(Value, frozen=True, omit_defaults=False):
 
 
 class Node(Specified, frozen=True, kw_only=True):
-    """A node as stored and as GET /nodes shows it. `spec.role` is the wish, `role` the fact."""
+    """A node as stored and as GET /nodes shows it. `spec.role` is the wish, `certificate_role` the
+    fact."""
 
     id: str
     spec: NodeSpec

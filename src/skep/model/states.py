@@ -5,7 +5,7 @@
 
 States only grow (source: swarmkit design/task_model.md). Who writes which: orchestrator NEW;
 allocator PENDING; scheduler ASSIGNED (or REJECTED); agent ACCEPTED to RUNNING and the terminal
-ones; dispatcher ORPHANED. A manager's wish, the desired state, is one of READY, RUNNING, COMPLETE,
+ones; the reaper ORPHANED. A manager's wish, the desired state, is one of READY, RUNNING, COMPLETE,
 SHUTDOWN, REMOVE and only grows too.
 """
 

@@ -101,7 +101,6 @@ class Task(Object, frozen=True, kw_only=True, omit_defaults=True):
     desired_state: TaskState
     networks_attachments: list[NetworkAttachment] = []
     ports: list[PortConfig] = []
-    generic_resources: list[GenericResource] = []
     assigned_generic_resources: list[GenericResource] = []
     job_iteration: Version | None = None
     spec_version: Version = Version()

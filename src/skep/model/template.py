@@ -1,86 +1,125 @@
-"""`{{.Task.Slot}}` and friends in a service's env values, hostname and mounts.
+"""Templates in a service's env values, hostname and mounts: `{{.Task.Slot}}` and friends.
 
-The names are Swarm's (source: swarmkit template/). Only plain fields and labels are known; anything
-else between braces is an error, not an empty text.
+They are Go's, with what Swarm lets them name and call (source: swarmkit template/context.go,
+template.go, expand.go); `.Node.Labels` is ours. To name what is not there is an error.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument
+from skep.kit.numbers import shortened
 from skep.model.node import Node
+from skep.model.service import ContainerSpec, Driver, Mount, Platform, VolumeOptions
 from skep.model.task import Task, task_name
+from skep.template import GO_FUNCTIONS, Budget, Functions, GoStruct, TemplateError, compile_template
+from skep.template.values import as_text
 
-_LABEL = re.compile(r'index\s+\.(Service|Node)\.Labels\s+"([^"]*)"')
-_FIELDS = (
-    ".Service.ID", ".Service.Name",
-    ".Node.ID", ".Node.Hostname", ".Node.Platform.OS", ".Node.Platform.Architecture",
-    ".Task.ID", ".Task.Name", ".Task.Slot",
-)  # fmt: skip
-
-
-class Context(msgspec.Struct, frozen=True):
-    """What a template may name: plain fields by path, and the labels of service and node."""
-
-    fields: Mapping[str, str]
-    labels: Mapping[str, Mapping[str, str]]
+_STEPS = 10_000
+_CHARACTERS = 250_000
+"""For all templates of one container together; a hundredth of either is much."""
 
 
-_ANY = Context(
-    fields={name: name.replace(".", "").lower() for name in _FIELDS},
-    labels={"Service": {}, "Node": {}},
+def _join(separator: str, *parts: str) -> str:
+    return as_text(separator).join(map(as_text, parts))
+
+
+_FUNCTIONS: Functions = {**GO_FUNCTIONS, "join": _join}
+
+
+def context_of(task: Task, node: Node) -> GoStruct:
+    """What the templates of a task may name."""
+    service, description = task.service_annotations, node.description
+    return _context(
+        description.platform,
+        service={"ID": task.service_id, "Name": service.name, "Labels": service.labels},
+        node={"ID": node.id, "Hostname": description.hostname, "Labels": node.spec.labels},
+        task={
+            "ID": task.id,
+            "Name": task_name(task),
+            "Slot": str(task.slot) if task.slot else node.id,
+        },
+    )
+
+
+def _context(platform: Platform, **things: Mapping[str, Any]) -> GoStruct:
+    machine = {"Architecture": platform.architecture, "OS": platform.os}
+    return GoStruct(
+        "*template.Context",
+        Service=GoStruct("template.Service", **things["service"]),
+        Node=GoStruct(
+            "template.Node", **things["node"], Platform=GoStruct("template.Platform", **machine)
+        ),
+        Task=GoStruct("template.Task", **things["task"]),
+    )
+
+
+SOME_TASK = _context(
+    Platform(architecture="architecture", os="os"),
+    service={"ID": "serviceid", "Name": "servicename", "Labels": {}},
+    node={"ID": "nodeid", "Hostname": "nodeHostname", "Labels": {}},
+    task={"ID": "taskid", "Name": "taskname", "Slot": "1"},
 )
+"""For a dry run of templates, when they are written."""
 
 
-def context_of(task: Task, node: Node) -> Context:
-    service = task.service_annotations
-    platform = node.description.platform
-    values = (
-        task.service_id,
-        service.name,
-        node.id,
-        node.description.hostname,
-        platform.os,
-        platform.architecture,
-        task.id,
-        task_name(task),
-        str(task.slot) if task.slot else node.id,
-    )
-    return Context(
-        fields=dict(zip(_FIELDS, values, strict=True)),
-        labels={"Service": service.labels, "Node": node.spec.labels},
+def expanded(spec: ContainerSpec, context: GoStruct) -> ContainerSpec:
+    """The spec of one task. Raises InvalidArgument in Swarm's words for what cannot be expanded."""
+    expand = _Expansion(context)
+    return replace(
+        spec,
+        env=list(map(expand.variable, spec.env)),
+        mounts=list(map(expand.mount, spec.mounts)),
+        hostname=expand.text(spec.hostname, "expanding hostname failed"),
     )
 
 
-def expand(text: str, context: Context) -> str:
-    """`text` with every `{{…}}` replaced. Raises InvalidArgument naming what is not known."""
-    plain, *rest = text.split("{{")
-    expanded = [plain]
-    for piece in rest:
-        action, closed, plain = piece.partition("}}")
-        if not closed:
-            raise InvalidArgument(f'template "{text}" has a {{{{ without its }}}}')
-        expanded += [_value(action.strip(), context), plain]
-    return "".join(expanded)
+class _Expansion:
+    def __init__(self, context: GoStruct) -> None:
+        self._context = context
+        self._budget = Budget(_STEPS, _CHARACTERS)
 
+    def text(self, text: str, failure: str) -> str:
+        """`failure` is how the sentence begins that says what is wrong."""
+        if "{{" not in text:
+            return text
+        try:
+            template = compile_template(text, _FUNCTIONS, self._budget)
+            return template.execute(self._context, missing="error", budget=self._budget)
+        except TemplateError as error:
+            raise InvalidArgument(f"{failure}: template: expansion: {error}") from None
 
-def dry_run(text: str) -> str:
-    """The text for some task on some node. Raises InvalidArgument where `expand` would for any."""
-    return expand(text, _ANY)
+    def variable(self, entry: str) -> str:
+        """Its value, not its name."""
+        name, separator, value = entry.partition("=")
+        failure = f'expanding env failed: expanding env "{shortened(entry)}"'
+        return name + separator + self.text(value, failure)
 
+    def mount(self, mount: Mount) -> Mount:
+        failure = "expanding mounts failed: expanding mount"
+        options = mount.volume_options
+        return replace(
+            mount,
+            source=self.text(mount.source, f'{failure} source "{shortened(mount.source)}"'),
+            target=self.text(mount.target, f'{failure} target "{shortened(mount.target)}"'),
+            volume_options=options and self._volume(options),
+        )
 
-def _value(action: str, context: Context) -> str:
-    if (value := context.fields.get(action)) is not None:
-        return value
-    label = _LABEL.fullmatch(action)
-    if label is not None:
-        return context.labels[label[1]].get(label[2], "")
-    known = ", ".join(context.fields)
-    raise InvalidArgument(
-        f'template "{{{{{action}}}}}" is not known here: use one of {known}, '
-        'or index .Service.Labels "name"'
-    )
+    def _volume(self, options: VolumeOptions) -> VolumeOptions:
+        driver = options.driver_config
+        return replace(
+            options,
+            labels=self._values(options.labels, "labels"),
+            driver_config=driver and self._driver(driver),
+        )
+
+    def _driver(self, driver: Driver) -> Driver:
+        return replace(driver, options=self._values(driver.options, "driver config"))
+
+    def _values(self, pairs: Mapping[str, str], what: str) -> dict[str, str]:
+        failure = f"expanding mounts failed: expanding volume {what}: expanding map entry"
+        return {key: self.text(value, f'{failure} "{key}"') for key, value in pairs.items()}

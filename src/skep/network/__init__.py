@@ -18,5 +18,5 @@ It knows no containers: it gets values. Read in this order:
       translation   rules inside sandboxes, as text in `sandbox_rules`
       resolver      127.0.0.11 in each sandbox, over dns (messages), zones (names), upstream
     names           every name derived from an id
-    files           /etc/hosts and /etc/resolv.conf of a container: pure
+    files           /etc/hosts and /etc/resolv.conf of a container
 """

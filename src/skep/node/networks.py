@@ -24,6 +24,7 @@ class Networks:
 
     def __init__(self, node: Node) -> None:
         self._local = node.engine.networks
+        self._containers = node.engine.containers
         self._control = node.control
 
     async def find(
@@ -79,11 +80,11 @@ class Networks:
         self, reference: str, container: str, settings: EndpointSettings | None
     ) -> None:
         network = await self._choose(reference)
-        await self._local.connect(network.id, container, settings)
+        await self._containers.connect(container, network.id, settings)
 
     async def disconnect(self, reference: str, container: str, *, force: bool) -> None:
         network = await self._choose(reference)
-        await self._local.disconnect(network.id, container, force=force)
+        await self._containers.disconnect(container, network.id, force=force)
 
     async def prune(self, where: Where[NetworkResource]) -> list[str]:
         """Remove what nobody uses, here and in the cluster; the names. The ingress network goes

@@ -9,8 +9,8 @@ A session, as a transcript:
     agent    Statuses(accepted …)
     agent    Heartbeat(0.9)
     manager  Assignments(applies_to=2, results_in=3)         only what changed
-    manager  Call(7, ReadLogs(…)), Credit(7, 16)             a call to the node's engine
-    agent    Chunk(7, frames), Chunk(7, frames), Done(7)
+    manager  Call(7, ReadLogs(…)), Credit(7, 524288)         a call to the node's engine:
+    agent    Chunk(7, bytes), Chunk(7, bytes), End(7)        bytes, both ways, and an end
 
 Assignments are numbered: an agent that sees a gap ends the session and asks for everything anew.
 Nothing here is answered one by one; a new session begins with all that each side knows. Whatever
@@ -26,12 +26,11 @@ import msgspec
 from msgspec import Meta
 
 from skep.model.bounds import Int64, Name, Text
-from skep.model.network import Network
 from skep.model.node import Node, NodeDescription, TLSInfo
 from skep.model.system import Peer
-from skep.model.task import Task, TaskStatus
+from skep.model.task import TaskStatus
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 LONGEST_SILENCE_S = 3600.0
 """No agent may promise to be silent for longer."""
@@ -132,27 +131,47 @@ class Statuses(Message, frozen=True):
     reports: Annotated[list[TaskReport], Meta(max_length=1_024)]
 
 
+class Reference(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+    """Which thing: its kind ("task", "network", "registry-auth"), and its id within the kind."""
+
+    kind: Name
+    id: Name
+
+
+class Assigned(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that a node must know: a task, or what tasks need.
+
+    `body` is the thing in msgpack, in its kind's form (a task is a `Task`), and is another one when
+    `version` is. A task cannot be made before all that it `needs` is known. What is `volatile` is
+    never written to the node's disk.
+    """
+
+    kind: Name
+    id: Name
+    version: Int64
+    body: bytes
+    needs: tuple[Reference, ...] = ()
+    volatile: bool = False
+
+
 class Assignments(Message, frozen=True):
-    """Tasks this node must make true, and what they need.
+    """Tasks this node must make true, and what they need; each thing after those that it needs.
 
     The first of a session (`applies_to` 0), with those that follow while there is `more`, is the
     complete set: what it does not mention, the node must end. Later ones say what changed;
-    `removed_*` name what the node may forget. `registry_auths` maps service ids to the credentials
-    (as in X-Registry-Auth) that its image is pulled with.
+    `removed` names what the node may forget.
     """
 
     applies_to: Int64 = 0
     results_in: Int64 = 0
     more: bool = False
-    tasks: list[Task] = []
-    removed_tasks: list[str] = []
-    networks: list[Network] = []
-    removed_networks: list[str] = []
-    registry_auths: dict[str, str] = {}
+    assigned: list[Assigned] = []
+    removed: list[Reference] = []
 
 
 class ReadLogs(msgspec.Struct, frozen=True, tag=True):
-    """The log of one task's container. `tail` None = all; times in ns since 1970, None = open."""
+    """A request: the log of one task's container, as `LogFrame`s (protocol/log_frames.py). `tail`
+    None = all; times in ns since 1970, None = open."""
 
     task_id: str
     follow: bool = False
@@ -163,29 +182,6 @@ class ReadLogs(msgspec.Struct, frozen=True, tag=True):
     tail: Int64 | None = None
 
 
-Request: TypeAlias = ReadLogs
-
-
-class Call(Message, frozen=True):
-    """A call to the node's engine, answered with chunks as far as there is credit."""
-
-    call_id: Int64
-    request: Request
-
-
-class Credit(Message, frozen=True):
-    """The caller can take so many further chunks."""
-
-    call_id: Int64
-    chunks: Annotated[int, Meta(ge=1, le=1_024)]
-
-
-class Cancel(Message, frozen=True):
-    """The caller went away."""
-
-    call_id: Int64
-
-
 class LogFrame(msgspec.Struct, frozen=True, array_like=True):
     """One line of a log, without its newline: `stream` is 1 for stdout, 2 for stderr."""
 
@@ -194,17 +190,40 @@ class LogFrame(msgspec.Struct, frozen=True, array_like=True):
     line: Annotated[bytes, Meta(max_length=1_048_576)]
 
 
-class Chunk(Message, frozen=True):
+class Call(Message, frozen=True):
+    """A call to the node's engine. `request` is a tagged struct in msgpack, such as `ReadLogs`:
+    what the node does not know fails this call and nothing else."""
+
     call_id: Int64
-    frames: Annotated[list[LogFrame], Meta(max_length=1_024)]
+    request: bytes
 
 
+CHUNK_BYTES = 64 * 1024
+"""At most in one chunk, so that it holds up nothing else on the line for long."""
 LONGEST_ERROR = 4_096
 """Of a call, in characters, as people get to read it."""
 
 
-class Done(Message, frozen=True):
-    """The last word of a call; `error` is empty when all went well."""
+class Chunk(Message, frozen=True):
+    """Bytes of a call, from either end; no more than the other end gave credit for."""
+
+    call_id: Int64
+    data: Annotated[bytes, Meta(min_length=1, max_length=CHUNK_BYTES)]
+
+
+class Credit(Message, frozen=True):
+    """This end takes so many more bytes of the call."""
+
+    call_id: Int64
+    size: Annotated[int, Meta(ge=1, le=2**24)]
+
+
+class End(Message, frozen=True):
+    """No more bytes of the call from this end.
+
+    From the end that answers it is the last word. From the one that called it leaves the answer
+    to be read, unless there is an `error`: then it went away.
+    """
 
     call_id: Int64
     error: Text = ""
@@ -220,7 +239,9 @@ class Goodbye(Message, frozen=True):
     removed: bool = False
 
 
-FromAgent: TypeAlias = Hello | Heartbeat | Described | Statuses | Renew | Farewell | Chunk | Done
+FromAgent: TypeAlias = (
+    Hello | Heartbeat | Described | Statuses | Renew | Farewell | Chunk | Credit | End
+)
 FromManager: TypeAlias = (
     Welcome
     | StandingChanged
@@ -228,7 +249,8 @@ FromManager: TypeAlias = (
     | NotRenewed
     | Assignments
     | Call
+    | Chunk
     | Credit
-    | Cancel
+    | End
     | Goodbye
 )

@@ -43,16 +43,25 @@ _MAX_SAID = 200
 sslproto.SSLProtocol.max_size = 16 * 1024
 
 
+def encoded(value: object) -> bytes:
+    """As msgpack. Raises Unsendable for what msgpack cannot hold, such as larger numbers."""
+    try:
+        return msgspec.msgpack.encode(value)
+    except Exception as error:
+        raise Unsendable(f"a {type(value).__name__} cannot be sent: {error}") from error
+
+
 def pack(message: Message, max_bytes: int = MAX_FRAME_BYTES) -> bytes:
     """One frame. Raises MessageTooLarge, and Unsendable for what no frame can hold."""
-    try:
-        body = msgspec.msgpack.encode(message)
-    except Exception as error:
-        raise Unsendable(f"a {type(message).__name__} cannot be sent: {error}") from error
+    body = encoded(message)
     if len(body) > max_bytes:
         raise MessageTooLarge(
             f"a message of {len(body)} bytes is too large for the line: at most {max_bytes}"
         )
+    return framed(body)
+
+
+def framed(body: bytes) -> bytes:
     return len(body).to_bytes(_LENGTH_BYTES) + body
 
 

@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+from skep.kit.errors import InvalidArgument
 from skep.runtime.bundle import Bundle, Resources, User, Value
 from skep.runtime.cgroups import Stats
 
@@ -139,12 +140,21 @@ class Exec(Protocol):
         """Signal the exec's process; nothing happens after its end."""
 
 
+class CannotRun(InvalidArgument):
+    """The bundle cannot be run as described; `exit_code` is what docker gives its container: 127
+    for a program that is not there, 126 for one that may not be run, 128 for all else."""
+
+    def __init__(self, message: str, exit_code: int = 128) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Runtime(Protocol):
     """Containers' processes on this host.
 
     Errors: NotFound for an id that is not here, Conflict when its state does not allow the call,
-    InvalidArgument with runc's reason when the bundle cannot be run as described (docker: 400; a
-    program that is not in the image is one of these), Internal when runc or conmon fail themselves.
+    CannotRun with runc's reason when the bundle cannot be run as described, Internal when runc or
+    conmon fail themselves.
     """
 
     async def probe(self) -> None:
@@ -154,7 +164,7 @@ class Runtime(Protocol):
         """Make the container, its init waiting for `start`. On failure nothing of it is left."""
 
     async def start(self, container_id: str) -> None:
-        """Let the init run the program. Raises InvalidArgument when the program cannot be run."""
+        """Let the init run the program. Raises CannotRun."""
 
     async def signal(self, container_id: str, signum: int, *, everyone: bool = False) -> None:
         """Signal the init, or every process of the container. Conflict when it is not running."""
@@ -178,7 +188,7 @@ class Runtime(Protocol):
         """Set its terminal's size; nothing happens when it has none."""
 
     async def exec(self, container_id: str, spec: ExecSpec) -> Exec:
-        """Start a process in a running container. InvalidArgument: the program cannot be run."""
+        """Start a process in a running container. CannotRun: its program."""
 
     async def reopen_log(self, container_id: str) -> None:
         """After the log file was renamed: conmon goes on in a new file. See logs.rotate."""

@@ -16,11 +16,6 @@ DEFAULT_CPU_PERIOD_US = 100_000
 
 _CGROUPS = "/sys/fs/cgroup"
 _LOCKED = ("nosuid", "noexec", "nodev")
-_PORT_SYSCTLS = {
-    "net.ipv4.ip_unprivileged_port_start": "0",
-    "net.ipv4.ping_group_range": "0 2147483647",
-}
-"""In a network namespace of its own a container may bind any port and ping as any user."""
 
 
 def oci_config(bundle: Bundle, *, unified: bool) -> dict[str, Any]:
@@ -182,13 +177,12 @@ def _namespaces(bundle: Bundle, *, unified: bool) -> list[dict[str, str]]:
 
 def _sysctls(bundle: Bundle) -> dict[str, str]:
     """OCI 1.0 has no field for the domain name; docker writes it as a sysctl."""
-    ports = _PORT_SYSCTLS if bundle.netns is not None else {}
     domain = (
         {"kernel.domainname": bundle.domainname}
         if bundle.domainname and not bundle.host_uts
         else {}
     )
-    return {**ports, **domain, **bundle.sysctls}
+    return {**domain, **bundle.sysctls}
 
 
 def _device_rules(bundle: Bundle) -> list[dict[str, Any]]:

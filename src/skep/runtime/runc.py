@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from skep.kit import process
-from skep.kit.errors import Conflict, Internal, InvalidArgument, NotFound, SkepError, Unavailable
+from skep.kit.errors import Conflict, Internal, NotFound, SkepError, Unavailable
+from skep.runtime.door import CannotRun
 
 COMMAND_TIMEOUT_S = 30.0
 
@@ -78,8 +79,15 @@ def explained(verb: str, message: str) -> SkepError:
     if "cannot start" in reason or "not running" in reason or "stopped" in reason:
         return Conflict(text)
     if any(words in reason for words in _CALLERS_FAULT):
-        return InvalidArgument(text)
+        return CannotRun(text, _exit_code(reason.lower()))
     return Internal(text)
+
+
+def _exit_code(reason: str) -> int:
+    """As docker reads it (source: moby daemon/errors.go, setExitCodeFromError)."""
+    if "executable file not found" in reason or "no such file or directory" in reason:
+        return 127
+    return 126 if "permission denied" in reason or "is a directory" in reason else 128
 
 
 def located(name: str, purpose: str, package: str) -> str:

@@ -12,20 +12,7 @@ from skep.model.network import Network
 from skep.model.node import Node
 from skep.model.service import RegistryAuth, Service
 from skep.model.task import Task
-
-Stored: TypeAlias = Service | Task | Node | Network | Cluster | ClusterSecrets | RegistryAuth
-"""Every kind of object that the store keeps."""
-
-KINDS: dict[str, type[Stored]] = {
-    "service": Service,
-    "task": Task,
-    "node": Node,
-    "network": Network,
-    "cluster": Cluster,
-    "cluster-secrets": ClusterSecrets,
-    "registry-auth": RegistryAuth,
-}
-KIND_OF: dict[type, str] = {cls: kind for kind, cls in KINDS.items()}
+from skep.store.kinds import Stored as Stored
 
 
 class Create(msgspec.Struct, frozen=True):

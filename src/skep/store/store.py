@@ -1,6 +1,7 @@
 """The store as every room sees it: a view, commits, a watch.
 
-Who asks need not know who writes: `Primary` (`primary.py`) writes itself.
+Who asks need not know who writes: `Primary` (`primary.py`) writes itself, `Replica` (`replica.py`)
+passes on what it is given.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Store(Protocol):
 
         Raises OutOfSequence when an object changed since it was read, Conflict when a name or id
         is taken, InvalidArgument when an object cannot be kept, Unavailable when it cannot be
-        written now.
+        written now; `log.Unknown`, which is an Unavailable, when nobody can say whether it was.
         """
         ...
 

@@ -27,10 +27,15 @@ class Watch:
 
     def publish(self, commit: Commit) -> None:
         if len(self._unread) >= _MAX_UNREAD:
-            self._lagged = True
-            self._unread.clear()
+            self.lag()
         elif not self._lagged:
             self._unread.append(commit)
+        self._news.set()
+
+    def lag(self) -> None:
+        """Commits were missed."""
+        self._lagged = True
+        self._unread.clear()
         self._news.set()
 
     def next_nowait(self) -> Commit | None:
@@ -56,3 +61,24 @@ class Watch:
 
     def close(self) -> None:
         self._forget(self)
+
+
+class Watches:
+    """Everybody who watches one store."""
+
+    def __init__(self) -> None:
+        self._all: set[Watch] = set()
+
+    def watch(self) -> Watch:
+        watch = Watch(self._all.discard)
+        self._all.add(watch)
+        return watch
+
+    def publish(self, commit: Commit) -> None:
+        for watch in self._all:
+            watch.publish(commit)
+
+    def lag(self) -> None:
+        """All of them must read the view anew."""
+        for watch in self._all:
+            watch.lag()

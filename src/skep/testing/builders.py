@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from skep.kit.clock import NS_PER_S
 from skep.manager.room import NewId
 from skep.model.base import Version
 from skep.model.cluster import Cluster, ClusterSpec, OrchestrationConfig
+from skep.model.network import Network
 from skep.model.node import Availability, Node, NodeDescription, NodeSpec, NodeState, NodeStatus
 from skep.model.service import (
     ContainerSpec,
@@ -33,6 +35,7 @@ from skep.model.service import (
 )
 from skep.model.states import TaskState
 from skep.model.task import ServiceAnnotations, Task, TaskStatus
+from skep.protocol.messages import Assigned, Reference
 from skep.store.change import Stored
 from skep.store.memory import MemoryView
 
@@ -181,6 +184,24 @@ def task(
         running_since=at(born) if ran else None,
     )
     return replace(made, **fields)
+
+
+def assigned(
+    *things: Task | Network, needs: Sequence[Reference] = (), **auths: str
+) -> list[Assigned]:
+    """As a manager tells it: networks, credentials by service, and tasks with what each needs."""
+    told = [
+        Assigned("registry-auth", service_id, 1, encode(auth), volatile=True)
+        for service_id, auth in auths.items()
+    ]
+    for thing in things:
+        kind, wants = ("task", tuple(needs)) if isinstance(thing, Task) else ("network", ())
+        told.append(Assigned(kind, thing.id, thing.version.index, encode(thing), wants))
+    return told
+
+
+def references(kind: str, *ids: str) -> list[Reference]:
+    return [Reference(kind, each) for each in ids]
 
 
 def cluster(history: int = 5) -> Cluster:

@@ -159,10 +159,10 @@ class LightAgent:
                 await asyncio.sleep(self._heartbeat_s * random.uniform(1 - _UNEVEN, 1))
 
     async def _assign(self, link: Any, message: Assignments) -> None:
-        given = {task.id for task in message.tasks}
+        given = {each.id for each in message.assigned if each.kind == "task"}
         if message.applies_to == 0:
             self._mentioned = set()
-        gone = set(message.removed_tasks)
+        gone = {each.id for each in message.removed if each.kind == "task"}
         if not self.is_complete:
             self._mentioned |= given
             gone = set() if message.more else self._statuses.keys() - self._mentioned

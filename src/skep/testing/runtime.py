@@ -17,10 +17,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skep.kit.clock import utc_now
-from skep.kit.errors import Conflict, InvalidArgument, NotFound, NotModified
+from skep.kit.errors import Conflict, NotFound, NotModified
 from skep.runtime.bundle import Bundle, Resources
 from skep.runtime.cgroups import MemoryStats, Stats
-from skep.runtime.door import STDOUT, Chunk, Created, Exec, ExecSpec, Exit, Found, Io, Stream
+from skep.runtime.door import (
+    STDOUT,
+    CannotRun,
+    Chunk,
+    Created,
+    Exec,
+    ExecSpec,
+    Exit,
+    Found,
+    Io,
+    Stream,
+)
 
 _IGNORED_SIGNALS = {0, signals.SIGCHLD, signals.SIGCONT, signals.SIGWINCH, signals.SIGURG}
 
@@ -318,7 +329,8 @@ class FakeRuntime:
 
 def _check_program(argv: tuple[str, ...], verb: str) -> None:
     if argv[0].endswith("nope"):
-        raise InvalidArgument(
+        raise CannotRun(
             f"OCI runtime {verb} failed: unable to start container process: "
-            f'exec: "{argv[0]}": executable file not found in $PATH'
+            f'exec: "{argv[0]}": executable file not found in $PATH',
+            exit_code=127,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from skep.agent.step import REACHES, Step, next_step
 from skep.model import defaults
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus
@@ -14,12 +15,8 @@ from skep.model.task import Task, TaskStatus
 Later = Callable[[float, Callable[[], None]], None]
 """Calls a function after that many seconds."""
 
-_NEXT = {
-    TaskState.ACCEPTED: TaskState.PREPARING,
-    TaskState.PREPARING: TaskState.READY,
-    TaskState.READY: TaskState.STARTING,
-    TaskState.STARTING: TaskState.RUNNING,
-}
+_QUICK_S = 0.002
+_GONE = "task: its process is gone"
 
 
 class Behaviour(NamedTuple):
@@ -33,8 +30,23 @@ class Behaviour(NamedTuple):
     exit_code: int = 1
 
 
+class _Life:
+    """One task here: how far it is, and the step that is under way."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.state = TaskState.ASSIGNED
+        self.err = ""
+        self.step: Step | None = None
+        self.mark = object()
+
+
 class SimulatedAgent:
-    """One node's agent. `report` is called with (task id, status) for each step."""
+    """One node's agent. `report` is called with (task id, status) for each step.
+
+    What to do next it asks of the real agent's table (`agent/step.py`); here is only what comes of
+    it, and when.
+    """
 
     def __init__(
         self,
@@ -49,131 +61,105 @@ class SimulatedAgent:
         self._clock = clock
         self._later = later
         self._report = report
-        self._assigned: dict[str, Task] = {}
-        self._states: dict[str, TaskState] = {}
-        self._stopping: set[str] = set()
+        self._lives: dict[str, _Life] = {}
 
     @property
     def processes(self) -> list[Task]:
         """Tasks whose process runs on this node."""
-        return [
-            task
-            for task_id, task in self._assigned.items()
-            if self._states[task_id] is TaskState.RUNNING
-        ]
+        return [life.task for life in self._lives.values() if life.state is TaskState.RUNNING]
 
     @property
     def serving(self) -> list[Task]:
         """Those of them that were not told to stop."""
-        return [task for task in self.processes if task.id not in self._stopping]
+        return [
+            life.task
+            for life in self._lives.values()
+            if life.state is TaskState.RUNNING and life.step is not Step.STOP
+        ]
 
     def told(self, tasks: Iterable[Task]) -> None:
         """All that a dispatcher tells this node of."""
-        assigned = {task.id: task for task in tasks}
-        self._states = {task_id: state for task_id, state in self._states.items()
-                        if task_id in assigned}  # fmt: skip
-        self._assigned = {
-            task_id: task
-            for task_id, task in assigned.items()
-            if task_id in self._states or not task.status.state.dead
-        }
-        for task_id, task in list(self._assigned.items()):
-            if task_id not in self._states:
-                self._accept(task)
-            elif task.desired_state > TaskState.RUNNING:
-                self._stop(task_id)
-            elif self._states[task_id] is TaskState.READY:
-                self._step_later(task_id)
+        known, self._lives = self._lives, {}
+        for task in tasks:
+            if task.id in known:
+                known[task.id].task = task
+                self._lives[task.id] = known[task.id]
+            elif not task.status.state.dead:
+                self._lives[task.id] = self._taken_on(task)
+        for life in list(self._lives.values()):
+            self._go_on(life)
 
     def lose_power(self) -> None:
         """All processes are gone. What was assigned is on disk, and how far it was."""
-        for task_id, state in self._states.items():
-            if not state.dead:
-                self._states[task_id] = TaskState.FAILED
-        self._stopping.clear()
+        for life in self._lives.values():
+            life.step, life.mark = None, object()
+            if life.state >= TaskState.STARTING and not life.state.dead:
+                life.state, life.err = TaskState.FAILED, _GONE
 
     def report_all(self) -> None:
         """What an agent does first in a new session."""
-        for task_id, state in self._states.items():
-            err = "task: its process is gone" if state is TaskState.FAILED else ""
-            self._say(task_id, state, err)
+        for life in self._lives.values():
+            self._say(life)
 
-    def _accept(self, task: Task) -> None:
-        if task.desired_state > TaskState.RUNNING:
-            self._enter(task.id, TaskState.SHUTDOWN)
-        elif task.status.state > TaskState.ACCEPTED:
-            self._enter(task.id, TaskState.FAILED, "task: its process is gone")
-        else:
-            self._enter(task.id, TaskState.ACCEPTED)
-            self._step_later(task.id)
+    def _taken_on(self, task: Task) -> _Life:
+        """A task that this agent did not know. What another had begun of it is gone."""
+        life = _Life(task)
+        if task.status.state > TaskState.ACCEPTED and task.desired_state <= TaskState.RUNNING:
+            self._enter(life, TaskState.FAILED, _GONE)
+        return life
 
-    def _step_later(self, task_id: str) -> None:
-        before = self._states[task_id]
-        self._later(self._duration(task_id, before), lambda: self._step(task_id, before))
-
-    def _step(self, task_id: str, before: TaskState) -> None:
-        task = self._assigned.get(task_id)
-        if task is None or self._states[task_id] is not before or task_id in self._stopping:
+    def _go_on(self, life: _Life) -> None:
+        """Begin the next step, unless it is under way. Another one that is, is given up."""
+        step = next_step(life.task.desired_state, life.state)
+        if step is life.step:
             return
-        if before is TaskState.PREPARING and self._behaviour(task_id).rejected:
-            self._enter(task_id, TaskState.REJECTED, "No such image")
+        life.step = step
+        mark = life.mark = object()
+        duration_s = self._duration(life, step)
+        if duration_s is not None:
+            self._later(duration_s, lambda: self._done(life, mark))
+
+    def _done(self, life: _Life, mark: object) -> None:
+        if self._lives.get(life.task.id) is not life or life.mark is not mark:
             return
-        if before is TaskState.READY and task.desired_state < TaskState.RUNNING:
-            return
-        self._enter(task_id, _NEXT[before])
-        if self._states[task_id] is TaskState.RUNNING:
-            self._exit_later(task_id)
-        else:
-            self._step_later(task_id)
+        assert life.step is not None
+        self._enter(life, *self._outcome(life, life.step))
+        life.step = None
+        self._go_on(life)
 
-    def _exit_later(self, task_id: str) -> None:
-        lives_s = self._behaviour(task_id).exits_after_s
-        if lives_s is not None:
-            self._later(self._about(lives_s), lambda: self._exit(task_id))
+    def _outcome(self, life: _Life, step: Step) -> tuple[TaskState, str]:
+        behaviour = self._behaviour(life)
+        if step is Step.CREATE and behaviour.rejected:
+            return TaskState.REJECTED, "No such image"
+        if step is Step.WATCH and behaviour.exit_code:
+            return TaskState.FAILED, f"task: non-zero exit ({behaviour.exit_code})"
+        return REACHES[step], ""
 
-    def _exit(self, task_id: str) -> None:
-        if self._states.get(task_id) is not TaskState.RUNNING:
-            return
-        code = self._behaviour(task_id).exit_code
-        if code:
-            self._enter(task_id, TaskState.FAILED, f"task: non-zero exit ({code})")
-        else:
-            self._enter(task_id, TaskState.COMPLETE)
-
-    def _stop(self, task_id: str) -> None:
-        state = self._states[task_id]
-        if state.dead or task_id in self._stopping:
-            return
-        if state is not TaskState.RUNNING:
-            self._enter(task_id, TaskState.SHUTDOWN)
-            return
-        self._stopping.add(task_id)
-        self._later(self._about(self._behaviour(task_id).stop_s), lambda: self._stopped(task_id))
-
-    def _stopped(self, task_id: str) -> None:
-        if task_id in self._stopping:
-            self._stopping.discard(task_id)
-            if self._states.get(task_id) is TaskState.RUNNING:
-                self._enter(task_id, TaskState.SHUTDOWN)
-
-    def _enter(self, task_id: str, state: TaskState, err: str = "") -> None:
-        self._states[task_id] = state
-        self._say(task_id, state, err)
-
-    def _say(self, task_id: str, state: TaskState, err: str) -> None:
-        self._report(task_id, TaskStatus(timestamp=self._clock(), state=state, err=err))
-
-    def _behaviour(self, task_id: str) -> Behaviour:
-        image = defaults.container(self._assigned[task_id].spec).image
-        return self._behaviours.get(image, Behaviour())
-
-    def _duration(self, task_id: str, state: TaskState) -> float:
-        behaviour = self._behaviour(task_id)
-        if state is TaskState.PREPARING:
-            return self._about(behaviour.prepare_s)
-        if state is TaskState.STARTING:
-            return self._about(behaviour.start_s)
-        return self._about(0.002)
-
-    def _about(self, seconds: float) -> float:
+    def _duration(self, life: _Life, step: Step) -> float | None:
+        """None: until the wish changes."""
+        behaviour = self._behaviour(life)
+        match step:
+            case Step.CREATE:
+                seconds = behaviour.prepare_s
+            case Step.START:
+                seconds = behaviour.start_s
+            case Step.WATCH if behaviour.exits_after_s is not None:
+                seconds = behaviour.exits_after_s
+            case Step.STOP if life.state is TaskState.RUNNING:
+                seconds = behaviour.stop_s
+            case Step.WATCH | Step.HOLD | Step.REST:
+                return None
+            case _:
+                seconds = _QUICK_S
         return seconds * self._chance.uniform(0.5, 1.5)
+
+    def _behaviour(self, life: _Life) -> Behaviour:
+        return self._behaviours.get(defaults.container(life.task.spec).image, Behaviour())
+
+    def _enter(self, life: _Life, state: TaskState, err: str = "") -> None:
+        life.state, life.err = state, err
+        self._say(life)
+
+    def _say(self, life: _Life) -> None:
+        status = TaskStatus(timestamp=self._clock(), state=life.state, err=life.err)
+        self._report(life.task.id, status)

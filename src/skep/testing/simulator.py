@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from skep.kit.errors import OutOfSequence, SkepError
 from skep.manager.agenda import Agendas
+from skep.manager.control.services import updated
 from skep.manager.dispatcher.assignments import complete
 from skep.manager.dispatcher.reports import reported
 from skep.manager.manager import rooms
@@ -83,7 +84,7 @@ class SimulatedCluster:
     def change(self, service_id: str, change: Callable[[ServiceSpec], ServiceSpec]) -> None:
         """`service update`, as control commits it."""
         service = self.service(service_id)
-        self.commit([Update(_updated(service, change(service.spec)))])
+        self.commit([Update(updated(service, change(service.spec)))])
 
     def scale(self, service_id: str, replicas: int) -> None:
         mode = ServiceMode(replicated=ReplicatedService(replicas=replicas))
@@ -251,8 +252,9 @@ class SimulatedCluster:
 
     def _tell(self, node_id: str) -> None:
         if node_id in self.agents and not self.silent(node_id):
-            assignments, _ = complete(self.view, node_id)
-            self.agents[node_id].told(assignments.tasks)
+            news, _ = complete(self.view, node_id)
+            bodies = (thing.body for thing in news.things)
+            self.agents[node_id].told([body for body in bodies if isinstance(body, Task)])
 
     def _hear(self, node_id: str, task_id: str, status: TaskStatus) -> None:
         delay_s = self._chance.uniform(0.001, 0.01)
@@ -279,14 +281,3 @@ class SimulatedCluster:
         node = self.node(node_id)
         status = replace(node.status, state="down", message="heartbeat failure")
         self.commit([Update(replace(node, status=status, down_since=self.now))])
-
-
-def _updated(service: Service, spec: ServiceSpec) -> Service:
-    return replace(
-        service,
-        spec=spec,
-        spec_version=service.version,
-        previous_spec=service.spec,
-        previous_spec_version=service.spec_version,
-        update_status=None,
-    )

@@ -134,7 +134,7 @@ async def test_an_image_that_something_is_made_from_stays(store: Store) -> None:
     with store.images.hold(image_id):
         with pytest.raises(Conflict, match="something is being made from it"):
             await store.images.remove("web:1")
-        assert (await store.images.prune({"dangling": ["false"]})).images_deleted == ()
+        assert (await store.images.prune(tagged_too=True)).images_deleted == ()
     await store.images.remove("web:1")
     with pytest.raises(NotFound), store.images.hold(image_id):
         pass
@@ -153,7 +153,7 @@ async def test_a_prune_of_all_keeps_what_containers_use(store: Store) -> None:
     await load_image(store, "free:1", files={"f": b"1"})
     used = await load_image(store, "used:1", files={"f": b"2"})
     store.users.append(ImageUser("c" * 64, used, False))
-    await store.images.prune({"dangling": ["false"]})
+    await store.images.prune(tagged_too=True)
     assert [row.repo_tags for row in await store.images.summaries()] == [("used:1",)]
 
 

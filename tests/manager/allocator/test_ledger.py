@@ -15,7 +15,8 @@ from skep.model.network import Network, NetworkSpec
 from skep.model.service import EndpointSpec, NetworkAttachmentConfig, PortConfig
 from skep.model.states import TaskState
 from skep.model.task import TaskStatus
-from skep.store.change import KIND_OF, Event
+from skep.store.change import Event
+from skep.store.kinds import kind_of
 from skep.testing.builders import at, ids, service, task, view
 
 NAMES = st.sampled_from("abc")
@@ -36,7 +37,7 @@ class AllocatorHistory(RuleBasedStateMachine):
     def write(self, old, new):
         revision = self.seen.revision + 1
         action = "update" if old and new else "create" if new else "remove"
-        event = Event(KIND_OF[type(new or old)], action, old, new)
+        event = Event(kind_of(new or old).name, action, old, new)
         self.seen.apply(revision, [event])
         self.room.dirty(event, self.seen)
 
@@ -93,7 +94,7 @@ class AllocatorHistory(RuleBasedStateMachine):
         plan = self.room.plan(self.seen, self.keys, at(0), ids())
         assert plan == Allocator().plan(self.seen, self.keys, at(0), ids())
         for change in plan.changes:
-            kind = KIND_OF[type(change.new)]
+            kind = kind_of(change.new).name
             self.write(self.seen.get(kind, change.new.id), change.new)
 
     @invariant()

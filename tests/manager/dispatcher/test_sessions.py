@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from msgspec.msgpack import encode
+
+from skep.manager.dispatcher.kinds import KINDS, Found, Kind
 from skep.model.states import TaskState
 from skep.testing.control_plane import ControlPlane
 
@@ -78,3 +82,27 @@ async def test_what_ended_while_no_manager_was_there_is_reported(plane: ControlP
     await plane.until(
         lambda: len(plane.running(service)) == 2 and ended not in plane.running(service)
     )
+
+
+async def test_what_a_task_needs_reaches_its_node_and_is_forgotten_with_it(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another kind of thing is one row in a table; the line and the agent take it as it is."""
+    greeting = Kind(
+        name="greeting",
+        needed_by=lambda task: [task.service_id],
+        find=lambda view, id_: Found(1, "hello") if view.service(id_) else None,
+        changed=lambda event: (),
+        volatile=True,
+    )
+    monkeypatch.setitem(KINDS, "greeting", greeting)
+    node = await plane.join("n1")
+    service = await plane.create_service(2)
+    await plane.until(lambda: len(plane.running(service)) == 2)
+    assert node.agent.worker._supplies.of_kind("greeting") == [encode("hello")]
+    await node.restart()
+    await plane.until(node.agent.connected.is_set)
+    assert node.agent.worker._supplies.of_kind("greeting") == [encode("hello")]
+    await plane.manager.control.services.remove(service)
+    await plane.until(lambda: not plane.manager.store.view.tasks())
+    await plane.until(lambda: not node.agent.worker._supplies.of_kind("greeting"))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.stale import Staleness, what_changed
 from skep.model.service import EndpointSpec, PortConfig, ServiceSpec
-from skep.testing.builders import at, ids, node, service, spec, task, view
+from skep.testing.builders import node, service, spec, task, view
 
 OLD = service()
 
@@ -16,7 +15,7 @@ OLD = service()
 def is_stale(new_spec: ServiceSpec, on: str = "n1") -> bool:
     new = replace(service(version=2), spec=new_spec)
     objects = view(new, node("n1", labels={"disk": "ssd"}))
-    return Staleness(Scene(new, objects, at(1), ids())).stale(task("a", OLD, on=on))
+    return Staleness(new, objects).stale(task("a", OLD, on=on))
 
 
 def published(mode: str, *ports: int) -> EndpointSpec:

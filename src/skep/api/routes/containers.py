@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from skep.api import attached, older, streams
+from skep.api import attached, choices, filters, older, streams
 from skep.api.answers import empty, json_answer
 from skep.api.query import parse_tail
 from skep.api.request import Request, terminal_size
 from skep.http.router import Route
 from skep.http.streams import begin, closing
 from skep.http.web import Response, StreamResponse
+from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.base import encode_json
 from skep.model.container import ContainerCreate, ContainerUpdate, WaitError, WaitResult
@@ -27,7 +28,7 @@ _CONDITIONS: tuple[WaitCondition, ...] = ("", "not-running", "next-exit", "remov
 async def find(request: Request) -> Response:
     containers = await request.node.engine.containers.list(
         all_containers=request.flag("all"),
-        filters=request.filters(),
+        query=choices.containers(request.filters()),
         limit=max(request.integer("limit", 0), 0),
         size=request.flag("size"),
     )
@@ -106,7 +107,10 @@ async def remove(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    pruned = await request.node.engine.containers.prune(request.filters())
+    wanted = request.filters()
+    filters.check_keys(wanted, ("label", "label!", "until"))
+    labels, until = filters.labels(wanted), filters.until(wanted, utc_now())
+    pruned = await request.node.engine.containers.prune(labels, until)
     return json_answer(
         {
             "ContainersDeleted": pruned.containers_deleted or None,

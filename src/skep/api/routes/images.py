@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from skep.api import older, streams
+from skep.api import choices, filters, older, streams
 from skep.api.answers import empty, json_answer
 from skep.api.query import parse_platform
 from skep.api.request import Request
 from skep.http.router import Route
 from skep.http.streams import octets
 from skep.http.web import Response, StreamResponse
+from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, Unimplemented
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ _TAR = "application/x-tar"
 
 
 async def find(request: Request) -> Response:
-    filters = older.image_filters(request.filters(), request.text("filter"), request.version)
+    wanted = older.image_filters(request.filters(), request.text("filter"), request.version)
     images = await request.node.engine.images.summaries(
-        filters, shared_size=request.flag("shared-size")
+        choices.images(wanted, utc_now()), shared_size=request.flag("shared-size")
     )
     return json_answer(older.image_rows(images, request.version))
 
@@ -111,7 +112,14 @@ async def remove(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    pruned = await request.node.engine.images.prune(request.filters())
+    """Dangling ones, or with `dangling=false` all that nobody uses."""
+    wanted = request.filters()
+    filters.check_keys(wanted, ("dangling", "label", "label!", "until"))
+    pruned = await request.node.engine.images.prune(
+        filters.labels(wanted),
+        filters.until(wanted, utc_now()),
+        tagged_too=filters.boolean(wanted, "dangling") is False,
+    )
     return json_answer(
         {"ImagesDeleted": pruned.images_deleted or None, "SpaceReclaimed": pruned.space_reclaimed}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skep.api import filters
+from skep.api import choices, filters
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.http.router import Route
@@ -30,7 +30,7 @@ class Disconnect(Strict, frozen=True):
 
 async def find(request: Request) -> Response:
     wanted = request.filters()
-    where = filters.networks(wanted)
+    where = choices.networks(wanted)
     dangling = filters.boolean(wanted, "dangling")
     networks = Networks(request.node)
     found = await networks.find(where, dangling=dangling)
@@ -70,7 +70,7 @@ async def disconnect(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    where = filters.pruned_networks(request.filters(), utc_now())
+    where = choices.pruned_networks(request.filters(), utc_now())
     return json_answer({"NetworksDeleted": await Networks(request.node).prune(where) or None})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skep.api import filters
+from skep.api import choices
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.http.router import Route
@@ -11,7 +11,7 @@ from skep.model.node import NodeSpec
 
 
 async def find(request: Request) -> Response:
-    return json_answer(request.control.nodes.find(filters.nodes(request.filters())))
+    return json_answer(request.control.nodes.find(choices.nodes(request.filters())))
 
 
 async def inspect(request: Request) -> Response:

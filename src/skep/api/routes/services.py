@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
-from skep.api import filters, older
+from skep.api import choices, older
 from skep.api.answers import empty, json_answer
 from skep.api.logs import answer_logs
 from skep.api.request import Request
@@ -18,7 +18,7 @@ from skep.model.service import Service, ServiceSpec
 
 async def find(request: Request) -> Response:
     services = request.control.services
-    where = filters.services(request.filters())
+    where = choices.services(request.filters())
     return json_answer(services.find(where, status=request.flag("status")))
 
 

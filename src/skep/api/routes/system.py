@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from skep import __version__
-from skep.api import older, streams
+from skep.api import choices, older, streams
 from skep.api.answers import json_answer
 from skep.api.request import Request
 from skep.api.versions import HEADERS, NEWEST, OLDEST, shown
@@ -27,6 +27,7 @@ from skep.model.system import (
     SystemVersion,
     VersionPlatform,
 )
+from skep.node.events import events as node_events
 
 _RUNNING = frozenset({"running", "restarting"})
 
@@ -135,10 +136,15 @@ def _registry_config(facts: Facts) -> RegistryConfig:
 
 
 async def events(request: Request) -> StreamResponse:
-    source = request.node.engine.events.stream(
-        request.filters(), since=request.time_s("since"), until=request.time_s("until")
+    wanted = request.filters()
+    story = node_events(
+        request.node,
+        choices.events(wanted),
+        tasks=choices.asks_for_tasks(wanted),
+        since_ns=request.time_ns("since"),
+        until_ns=request.time_ns("until"),
     )
-    return await streams.json_lines(request, source)
+    return await streams.json_lines(request, story)
 
 
 async def disk_usage(request: Request) -> Response:

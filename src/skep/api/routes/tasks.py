@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skep.api import filters
+from skep.api import choices, filters
 from skep.api.answers import json_answer
 from skep.api.logs import answer_logs
 from skep.api.request import Request
@@ -15,7 +15,7 @@ async def find(request: Request) -> Response:
     tasks = request.control.tasks
     wanted = request.filters()
     found = tasks.find(
-        filters.tasks(wanted),
+        choices.tasks(wanted),
         services=wanted.get("service"),
         nodes=wanted.get("node"),
         up_to_date=filters.boolean(wanted, "_up-to-date"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skep.api import older
+from skep.api import choices, filters, older
 from skep.api.answers import empty, json_answer
 from skep.api.request import Request
 from skep.http.router import Route
@@ -11,7 +11,9 @@ from skep.model.volume import VolumeCreate
 
 
 async def find(request: Request) -> Response:
-    return json_answer(await request.node.engine.volumes.list(request.filters()))
+    wanted = request.filters()
+    where, dangling = choices.volumes(wanted), filters.boolean(wanted, "dangling")
+    return json_answer(await request.node.engine.volumes.list(where, dangling=dangling))
 
 
 async def create(request: Request) -> Response:
@@ -30,8 +32,13 @@ async def remove(request: Request) -> Response:
 
 
 async def prune(request: Request) -> Response:
-    filters = older.volume_prune_filters(request.filters(), request.version)
-    return json_answer(await request.node.engine.volumes.prune(filters))
+    """Anonymous ones, or with `all=true` all that nobody uses."""
+    wanted = older.volume_prune_filters(request.filters(), request.version)
+    filters.check_keys(wanted, ("all", "label", "label!"))
+    every = filters.boolean(wanted, "all") is True
+    return json_answer(
+        await request.node.engine.volumes.prune(filters.labels(wanted), named_too=every)
+    )
 
 
 ROUTES = (

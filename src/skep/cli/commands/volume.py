@@ -14,10 +14,9 @@ from skep.cli.show.listing import Field, Fields
 from skep.cli.show.lists import list_format, show_list
 from skep.cli.show.units import human_size, natural_key
 from skep.cli.show.words import label_header, label_of, labels_text
-from skep.cli.values.pairs import check_label, csv_row, mapping
+from skep.cli.values.pairs import check_label, mapping
 
 _TABLE = "{{.Driver}}\t{{.Name}}"
-_CLUSTER_TABLE = "{{.Name}}\t{{.Group}}\t{{.Driver}}\t{{.Availability}}\t{{.Status}}"
 _CLUSTER_FLAGS = (
     "availability", "group", "limit-bytes", "required-bytes", "scope", "secret", "sharing",
     "topology-preferred", "topology-required", "type",
@@ -41,24 +40,8 @@ def _links(volume: Volume) -> str:
     return str(usage["RefCount"]) if usage else "N/A"
 
 
-def _cluster(volume: Volume, *path: str) -> str:
-    found: Any = volume.get("ClusterVolume")
-    for key in path:
-        found = (found or {}).get(key)
-    return str(found) if found else "N/A"
-
-
-def cluster_status(volume: Volume) -> str:
-    """Where a cluster volume stands: made where, used where."""
-    cluster = volume.get("ClusterVolume")
-    if not cluster:
-        return "N/A"
-    if not (cluster.get("Info") or {}).get("VolumeID"):
-        return "pending creation"
-    count = len(cluster.get("PublishStatus") or [])
-    if not count:
-        return "created"
-    return "in use (1 node)" if count == 1 else f"in use ({count} nodes)"
+def _of_cluster_volumes(_: Volume) -> str:
+    return "N/A"
 
 
 FIELDS: Fields = {
@@ -70,80 +53,39 @@ FIELDS: Fields = {
     "Label": Field(label_header, label_of(_labels)),
     "Links": Field("LINKS", _links),
     "Size": Field("SIZE", _size),
-    "Group": Field("GROUP", lambda volume: _cluster(volume, "Spec", "Group")),
-    "Availability": Field("AVAILABILITY", lambda volume: _cluster(volume, "Spec", "Availability")),
-    "Status": Field("STATUS", cluster_status),
+    "Group": Field("GROUP", _of_cluster_volumes),
+    "Availability": Field("AVAILABILITY", _of_cluster_volumes),
+    "Status": Field("STATUS", _of_cluster_volumes),
 }
 
 
 def _ls(session: Session, options: Options, _: list[str]) -> None:
+    _refuse_cluster_volumes(options, "cluster")
     answer = session.client.get("/volumes", {"filters": filters_query(options.items("filter"))})
     volumes = answer.get("Volumes") or []
-    table = _TABLE
-    if options.yes("cluster"):
-        volumes = [volume for volume in volumes if volume.get("ClusterVolume")]
-        table = _CLUSTER_TABLE
     volumes.sort(key=lambda volume: natural_key(volume["Name"]))
     show_list(
-        session, options, FIELDS, volumes, table=table, setting="volumesFormat", quiet="{{.Name}}"
+        session, options, FIELDS, volumes, table=_TABLE, setting="volumesFormat", quiet="{{.Name}}"
     )
 
 
 def _create(session: Session, options: Options, arguments: list[str]) -> None:
-    try:
-        body = volume_body(options, arguments[0] if arguments else "")
-    except ValueError as error:
-        raise Failure(str(error)) from None
-    session.say(session.client.post("/volumes/create", body)["Name"])
-
-
-def volume_body(options: Options, name: str) -> dict[str, Any]:
+    _refuse_cluster_volumes(options, *_CLUSTER_FLAGS)
     body = {
-        "Name": name,
+        "Name": arguments[0] if arguments else "",
         "Driver": options.text("driver"),
         "DriverOpts": mapping(options.items("opt")),
         "Labels": mapping(options.items("label")),
-        "ClusterVolumeSpec": _cluster_spec(options),
     }
-    return {key: value for key, value in body.items() if value}
+    wish = {key: value for key, value in body.items() if value}
+    session.say(session.client.post("/volumes/create", wish)["Name"])
 
 
-def _cluster_spec(options: Options) -> dict[str, Any] | None:
-    """A ClusterVolumeSpec, if any of its flags was given."""
-    if not options.any_given(*_CLUSTER_FLAGS):
-        return None
-    access: dict[str, Any] = {
-        "Scope": _one_of(options, "scope", ("single", "multi")),
-        "Sharing": _one_of(options, "sharing", ("none", "readonly", "onewriter", "all")),
-    }
-    kind = _one_of(options, "type", ("mount", "block"))
-    access["BlockVolume" if kind == "block" else "MountVolume"] = {}
-    secrets = mapping(options.items("secret"))
-    return {
-        "Group": options.text("group"),
-        "AccessMode": access,
-        "Secrets": [{"Key": key, "Secret": name} for key, name in sorted(secrets.items())],
-        "CapacityRange": {
-            "RequiredBytes": options.number("required-bytes"),
-            "LimitBytes": options.number("limit-bytes"),
-        },
-        "AccessibilityRequirements": {
-            "Requisite": _topologies(options, "topology-required"),
-            "Preferred": _topologies(options, "topology-preferred"),
-        },
-        "Availability": _one_of(options, "availability", ("active", "pause", "drain")),
-    }
-
-
-def _one_of(options: Options, name: str, allowed: tuple[str, ...]) -> str:
-    word = options.text(name)
-    if word not in allowed:
-        raise ValueError(f'invalid {name} "{word}": use {", ".join(allowed)}')
-    return word
-
-
-def _topologies(options: Options, name: str) -> list[dict[str, Any]]:
-    return [{"Segments": mapping(csv_row(each))} for each in options.items(name)]
+def _refuse_cluster_volumes(options: Options, *flags: str) -> None:
+    """A daemon of skep has none: not to list, to make or to change."""
+    for flag in flags:
+        if options.given(flag):
+            raise Failure(f"--{flag} is for cluster volumes, which skep does not have")
 
 
 def _rm(session: Session, options: Options, names: list[str]) -> int:
@@ -154,18 +96,8 @@ def _rm(session: Session, options: Options, names: list[str]) -> int:
     return session.each(names, one)
 
 
-def _update(session: Session, options: Options, arguments: list[str]) -> None:
-    if not arguments:
-        raise Failure("name the cluster volume to update")
-    volume = session.client.get(f"/volumes/{arguments[0]}")
-    cluster = volume.get("ClusterVolume")
-    if not cluster:
-        raise Failure("Can only update cluster volumes")
-    spec = cluster["Spec"]
-    if options.given("availability"):
-        spec["Availability"] = options.text("availability")
-    query = {"version": cluster["Version"]["Index"]}
-    session.client.put(f"/volumes/{cluster['ID']}", {"Spec": spec}, query)
+def _update(_: Session, options: Options, arguments: list[str]) -> None:
+    raise Failure("Can only update cluster volumes, which skep does not have")
 
 
 _AVAILABILITY = text(

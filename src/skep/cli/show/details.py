@@ -9,7 +9,8 @@ from typing import Any
 from skep.cli.errors import Failure
 from skep.cli.flags.flag import Options
 from skep.cli.session import Session
-from skep.cli.template import Template, TemplateError, compile_template
+from skep.cli.show.functions import FORMAT_FUNCTIONS
+from skep.template import Template, TemplateError, compile_template
 
 _JSON = "json"
 _BAD_TEMPLATE = 64
@@ -54,7 +55,7 @@ def compile_details(layout: str) -> Template | None:
     if not layout:
         return None
     try:
-        return compile_template("{{json .}}" if layout == _JSON else layout)
+        return compile_template("{{json .}}" if layout == _JSON else layout, FORMAT_FUNCTIONS)
     except TemplateError as error:
         raise Failure(f"template parsing error: {error}", _BAD_TEMPLATE) from None
 
@@ -64,7 +65,7 @@ def render_details(objects: list[Any], template: Template | None) -> str:
     if template is None:
         return json.dumps(objects, indent=4, ensure_ascii=False) + "\n"
     try:
-        return "".join(template.execute(each, strict=True) + "\n" for each in objects)
+        return "".join(template.execute(each, missing="unprintable") + "\n" for each in objects)
     except TemplateError as error:
         raise Failure(f"template parsing error: {error}") from None
 

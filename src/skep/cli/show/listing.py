@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from skep.cli.errors import Failure
+from skep.cli.show.functions import FORMAT_FUNCTIONS
 from skep.cli.show.table import align
-from skep.cli.template import Template, TemplateError, compile_template
+from skep.template import Template, TemplateError, compile_template
 
 _TABLE = "table"
 _JSON = "json"
@@ -72,14 +73,14 @@ def render(text: str, table: str, fields: Fields, rows: Sequence[Any]) -> str:
 def compile_format(text: str) -> Template:
     r"""A template from a flag, in which \t and \n stand for what they say."""
     try:
-        return compile_template(text.replace("\\t", "\t").replace("\\n", "\n"))
+        return compile_template(text.replace("\\t", "\t").replace("\\n", "\n"), FORMAT_FUNCTIONS)
     except TemplateError as error:
         raise Failure(f"failed to parse template: {error}") from None
 
 
 def _execute(template: Template, fields: Fields, row: Any) -> str:
     try:
-        return template.execute(RowView(fields, row), strict=True) + "\n"
+        return template.execute(RowView(fields, row), missing="unprintable") + "\n"
     except TemplateError as error:
         known = ", ".join(f".{name}" for name in sorted(fields))
         raise Failure(f"failed to execute template: {error} (there is {known})") from None

@@ -1,59 +1,39 @@
-"""Which containers a list shows: docker's filters. Pure."""
+"""Which containers a list shows. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar
 
 from skep.engine.containers.container import Container
 from skep.engine.containers.ports import parse_port
 from skep.engine.exposed import sound_ports
-from skep.engine.filters import flag, passes_labels
-from skep.kit.errors import InvalidArgument
-from skep.kit.numbers import parse_int
+from skep.engine.queries import ContainerQuery
 from skep.kit.patterns import Test, searching
 
-KNOWN = frozenset({
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "label!", "name",
-    "network", "publish", "since", "status", "volume",
-})  # fmt: skip
-_STATES = frozenset({"created", "dead", "exited", "paused", "removing", "restarting", "running"})
-_HEALTH = frozenset({"healthy", "none", "starting", "unhealthy"})
+T = TypeVar("T")
+
 _TASK_LABEL = "com.docker.swarm.task.id"
-
-Wanted = Mapping[str, Collection[str]]
-
-
-def check_values(wanted: Wanted) -> None:
-    """Raises InvalidArgument for values that can match nothing."""
-    for key, known in (("status", _STATES), ("health", _HEALTH)):
-        for value in wanted.get(key, ()):
-            if value not in known:
-                raise InvalidArgument(f"invalid filter '{key}={value}'")
-    for value in wanted.get("exited", ()):
-        try:
-            parse_int(value)
-        except ValueError:
-            raise InvalidArgument(f"invalid filter 'exited={value}'") from None
 
 
 def choose(
     containers: Iterable[Container],
-    wanted: Wanted,
+    query: ContainerQuery,
     *,
     everything: bool,
     before: Collection[Container],
     since: Collection[Container],
     image_ids: Collection[str],
 ) -> list[Container]:
-    """Newest first. Without `everything`, or a filter that asks for others, those that run.
+    """Newest first. Without `everything`, or a query that asks for others, those that run.
 
-    `before` and `since` are the containers that these filters name, `image_ids` what `ancestor`
+    `before` and `since` are the containers that the query names, `image_ids` what its ancestors'
     names stand for.
     """
-    everything = everything or "status" in wanted or "exited" in wanted
+    everything = everything or query.states is not None or query.exit_codes is not None
     latest = min((c.record.created_at for c in before), default=None)
     earliest = max((c.record.created_at for c in since), default=None)
-    is_named = searching(wanted["name"]) if "name" in wanted else None
+    is_named = searching(query.names) if query.names is not None else None
     chosen = [
         container
         for container in containers
@@ -61,33 +41,44 @@ def choose(
         and (latest is None or container.record.created_at < latest)
         and (earliest is None or container.record.created_at > earliest)
         and (is_named is None or _passes_by_name(container, is_named))
-        and passes(container, wanted, image_ids)
+        and passes(container, query, image_ids)
     ]
     return sorted(chosen, key=lambda container: container.record.created_at, reverse=True)
 
 
-def passes(container: Container, wanted: Wanted, image_ids: Collection[str]) -> bool:
-    """All filters but before, name and since."""
+def passes(container: Container, query: ContainerQuery, image_ids: Collection[str]) -> bool:
+    """All but before, names and since."""
     record = container.record
-    is_task = flag(wanted, "is-task")
-    if is_task is not None and is_task != (_TASK_LABEL in record.config.labels):
+    labels = record.config.labels
+    if query.is_task is not None and query.is_task != (_TASK_LABEL in labels):
         return False
-    if not passes_labels(record.config.labels, wanted):
+    if not query.labels.passes(labels):
         return False
-    tests: dict[str, Callable[[str], bool]] = {
-        "id": lambda value: record.id.startswith(value),
-        "status": lambda value: container.state == value,
-        "exited": lambda value: container.state == "exited" and record.exit_code == int(value),
-        "health": lambda value: _health(container) == value,
-        "ancestor": lambda value: record.config.image == value or record.image_id in image_ids,
-        "network": lambda value: _is_on(container, value),
-        "volume": lambda value: any(value in (m.source, m.destination) for m in record.mounts),
-        "publish": lambda value: _opens(_published(container), value),
-        "expose": lambda value: _opens(
-            map(parse_port, sound_ports(record.config.exposed_ports)), value
-        ),
-    }
-    return all(any(map(test, wanted[key])) for key, test in tests.items() if key in wanted)
+    exposed = list(map(parse_port, sound_ports(record.config.exposed_ports)))
+    return (
+        _any(query.ids, record.id.startswith)
+        and _any(query.states, lambda state: container.state == state)
+        and _any(
+            query.exit_codes,
+            lambda code: container.state == "exited" and record.exit_code == code,
+        )
+        and _any(query.health, lambda health: _health(container) == health)
+        and _any(
+            query.ancestors,
+            lambda image: record.config.image == image or record.image_id in image_ids,
+        )
+        and _any(query.networks, lambda network: _is_on(container, network))
+        and _any(
+            query.volumes,
+            lambda volume: any(volume in (m.source, m.destination) for m in record.mounts),
+        )
+        and _any(query.published, lambda ports: _opens(_published(container), ports))
+        and _any(query.exposed, lambda ports: _opens(exposed, ports))
+    )
+
+
+def _any(alternatives: Collection[T] | None, test: Callable[[T], bool]) -> bool:
+    return alternatives is None or any(map(test, alternatives))
 
 
 def _passes_by_name(container: Container, is_named: Test) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skep.engine.containers.record import Record
-from skep.engine.events import Events
 from skep.kit.errors import Conflict, InvalidArgument, NotFound
 from skep.kit.meant import meant
 from skep.model.container import ContainerState, Health
@@ -91,13 +90,6 @@ class Container:
     def require_unpaused(self) -> None:
         if self.paused:
             raise Conflict(f"container {self.id} is paused, unpause the container first")
-
-
-def tell_of(events: Events, container: Container, action: str, **attributes: str) -> None:
-    """An event of a container, with its labels, image and name."""
-    record = container.record
-    about = {**record.config.labels, "image": record.config.image, "name": record.name}
-    events.emit("container", action, record.id, {**about, **attributes})
 
 
 def settle(waiters: set[asyncio.Future[None]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,28 +15,30 @@ from msgspec.structs import replace
 
 from skep.engine.containers import choosing, show, stats
 from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detach_keys
-from skep.engine.containers.bundle import HostFacts, apparmor_profile, limits_of
-from skep.engine.containers.container import Container, Places, Registry, wait_among
+from skep.engine.containers.base import Base
+from skep.engine.containers.bundle import apparmor_profile, limits_of
+from skep.engine.containers.container import Container, wait_among
 from skep.engine.containers.creation import Creation, check_endpoint
-from skep.engine.containers.execs import Begin, Execs, nothing_to_begin
+from skep.engine.containers.discovery import Discovery
+from skep.engine.containers.execs import Begin, Execs, ExecSpecs, nothing_to_begin
+from skep.engine.containers.ground import GroundWork
+from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs, LogWish
-from skep.engine.containers.record import RecordFolder
-from skep.engine.containers.runs import Tell
+from skep.engine.containers.rootfs import make_skeleton
 from skep.engine.containers.top import top_of
 from skep.engine.containers.updating import updated_host_config
 from skep.engine.containers.view import ContainerView, view_of
 from skep.engine.containers.wish import Wish, in_dockers_words, wish_of
-from skep.engine.filters import Filters, check_filters, passes_labels, until_moment
 from skep.engine.images import ImageStore
 from skep.engine.networks.networks import Networks
-from skep.engine.networks.record import NetworkRecord
+from skep.engine.queries import EVERY_CONTAINER, ContainerQuery
 from skep.engine.volumes import Volumes
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
 from skep.kit.files import disk_usage_bytes
-from skep.kit.threads import Outside
+from skep.kit.labels import ANY_LABELS, LabelQuery
 from skep.model.container import (
     ContainerCreate,
     ContainerCreated,
@@ -54,7 +56,8 @@ from skep.model.container import (
     WaitResult,
 )
 from skep.model.rules.names import check_container_name
-from skep.runtime.door import Chunk, Runtime
+from skep.network.host import HostNetwork
+from skep.runtime.door import Chunk
 
 _log = logging.getLogger(__name__)
 
@@ -85,39 +88,47 @@ class Containers:
 
     def __init__(
         self,
-        *,
-        facts: HostFacts,
-        places: Places,
-        folder: RecordFolder,
-        registry: Registry,
-        runtime: Runtime,
+        base: Base,
         images: ImageStore,
         networks: Networks,
         volumes: Volumes,
-        outside: Outside,
-        creation: Creation,
-        lifecycle: Lifecycle,
-        links: ContainerLinks,
-        execs: Execs,
-        logs: Logs,
-        tell: Tell,
+        host: HostNetwork,
     ) -> None:
-        self._facts = facts
-        self._places = places
-        self._folder = folder
-        self._registry = registry
-        self._runtime = runtime
+        self._base = base
         self._images = images
         self._networks = networks
         self._volumes = volumes
-        self._outside = outside
-        self._creation = creation
-        self._lifecycle = lifecycle
-        self._links = links
-        self._execs = execs
-        self._logs = logs
-        self._tell = tell
+        specs = ExecSpecs(base)
+        self._execs = Execs(base, specs)
+        self._logs = Logs(base)
+        self._links = links = ContainerLinks(base, networks, host)
+        self._creation = Creation(base, images, networks, volumes)
+        ground, health = GroundWork(base, images, volumes), HealthWatch(base, specs)
+        self._lifecycle = Lifecycle(base, ground, links, health, volumes)
+        self._discovery = Discovery(base, self._lifecycle, links, host, networks, volumes)
         self._unshown: set[str] = set()
+
+    # The engine's start and end
+
+    async def open(self) -> None:
+        """Find what runs, finish what ended, repair or remove what a crash left half made. The
+        host's network, images, volumes and networks are open."""
+        await asyncio.to_thread(make_skeleton, self._base.places.skeleton)
+        await self._discovery.run()
+        self._logs.open()
+
+    async def power_off(self, grace_s: float) -> None:
+        """The machine goes down: end every container; `close` comes after this."""
+        await self._lifecycle.power_off(grace_s)
+
+    async def close(self) -> None:
+        """Let go: containers run on."""
+        await self._logs.close()
+        await self._execs.close()
+        for container in self._base.registry:
+            self._lifecycle.runs.let_run(container)
+        await self._base.steps.close()
+        await self._base.notes.close()
 
     # Life
 
@@ -128,7 +139,7 @@ class Containers:
         InvalidArgument, Unimplemented (names the field that this engine does not do).
         """
         container = await self._creation.create(wish_of(body), name, None)
-        self._tell(container, "create")
+        self._base.tell(container, "create")
         return ContainerCreated(id=container.id)
 
     async def create_managed(self, wish: Wish, name: str, labels: Mapping[str, str]) -> None:
@@ -137,75 +148,75 @@ class Containers:
         `labels` are the cluster's own (com.docker.swarm.…), laid over all others.
         """
         container = await self._creation.create(in_dockers_words(wish), name, labels)
-        self._tell(container, "create")
+        self._base.tell(container, "create")
 
     async def start(self, name: str) -> None:
         """Raises NotModified when it runs already; InvalidArgument when its program cannot run
         (the container keeps exit code 126 or 127); Internal when a port or address is taken."""
-        await self._lifecycle.start(self._registry.find(name))
+        await self._lifecycle.start(self._base.registry.find(name))
 
     async def stop(self, name: str, *, signal: str = "", timeout_s: int | None = None) -> None:
         """Signal it, then kill it after `timeout_s` (-1: never; None: the container's own).
 
         Returns when it has ended and let go of its addresses. NotModified when it does not run.
         """
-        await self._lifecycle.stop(self._registry.find(name), signal, timeout_s)
+        await self._lifecycle.stop(self._base.registry.find(name), signal, timeout_s)
 
     async def kill(self, name: str, signal: str = "KILL") -> None:
         """Signal it ("KILL", "SIGTERM", "9"). Returns at once. Conflict when it does not run."""
-        await self._lifecycle.kill(self._registry.find(name), signal)
+        await self._lifecycle.kill(self._base.registry.find(name), signal)
 
     async def restart(self, name: str, *, signal: str = "", timeout_s: int | None = None) -> None:
         """Stop (when it runs) and start."""
-        await self._lifecycle.restart(self._registry.find(name), signal, timeout_s)
+        await self._lifecycle.restart(self._base.registry.find(name), signal, timeout_s)
 
     async def pause(self, name: str) -> None:
-        await self._lifecycle.pause(self._registry.find(name))
+        await self._lifecycle.pause(self._base.registry.find(name))
 
     async def unpause(self, name: str) -> None:
-        await self._lifecycle.unpause(self._registry.find(name))
+        await self._lifecycle.unpause(self._base.registry.find(name))
 
     async def remove(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
         """Raises Conflict when it runs and `force` is not given. `volumes`: anonymous ones too."""
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         await self._lifecycle.remove(container, force=force, volumes=volumes)
 
     async def rename(self, name: str, new_name: str) -> None:
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         new_name = check_container_name(new_name)
         if new_name == container.name:
             raise InvalidArgument("Renaming a container with the same name as its current name")
         async with container.turn:
             old_name = container.name
-            self._registry.reserve(new_name, container.id)
+            self._base.registry.reserve(new_name, container.id)
             renamed = replace(container.record, name=new_name)
             try:
-                await asyncio.to_thread(self._folder.promise, renamed)
+                await asyncio.to_thread(self._base.folder.promise, renamed)
             except BaseException:
-                self._registry.release(new_name, container.id)
+                self._base.registry.release(new_name, container.id)
                 raise
             container.record = renamed
-            self._registry.release(old_name, container.id)
+            self._base.registry.release(old_name, container.id)
             self._networks.rename_member(container.id, new_name)
-        self._tell(container, "rename", oldName=f"/{old_name}")
+        self._base.tell(container, "rename", oldName=f"/{old_name}")
 
     async def update(self, name: str, wish: ContainerUpdate) -> ContainerUpdated:
         """Change limits and restart policy, of a running one at once."""
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         async with container.turn:
             host = updated_host_config(container.record.host_config, wish)
             if container.running:
-                await self._runtime.update(container.id, limits_of(host))
+                await self._base.runtime.update(container.id, limits_of(host))
             updated = replace(container.record, host_config=host)
-            await asyncio.to_thread(self._folder.promise, updated)
+            await asyncio.to_thread(self._base.folder.promise, updated)
             container.record = updated
-        self._tell(container, "update")
+        self._base.tell(container, "update")
         return ContainerUpdated()
 
     async def wait(self, name: str, condition: WaitCondition = "") -> WaitResult:
         """Until it does not run, ends next, or is removed. The container is looked up at once:
         the coroutine is waiting from its first step on."""
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         if condition == "removed":
             await wait_among(container.removals)
         elif condition == "next-exit":
@@ -215,16 +226,16 @@ class Containers:
                 await wait_among(container.exits)
         return WaitResult(status_code=container.record.exit_code)
 
-    async def prune(self, filters: Filters | None = None) -> ContainersPruned:
-        """Remove those that do not run. Filters: label, label!, until."""
-        wanted = check_filters(filters, {"label", "label!", "until"})
-        until = until_moment(wanted, utc_now())
+    async def prune(
+        self, labels: LabelQuery = ANY_LABELS, until: datetime | None = None
+    ) -> ContainersPruned:
+        """Remove those that do not run, with these labels and made before `until`."""
         removed, freed = [], 0
-        for container in self._registry:
+        for container in self._base.registry:
             record = container.record
             if container.state not in {"created", "exited", "dead"} or container.unreadable:
                 continue
-            if not passes_labels(record.config.labels, wanted):
+            if not labels.passes(record.config.labels):
                 continue
             if until is not None and record.created_at >= until:
                 continue
@@ -241,34 +252,57 @@ class Containers:
     def resolve(self, name: str) -> str:
         """The full id of a name, id or unique prefix. Raises NotFound, or InvalidArgument for a
         prefix of several."""
-        return self._registry.find(name).id
+        return self._base.registry.find(name).id
 
     def view(self, name: str) -> ContainerView:
         """How it is now, from memory. Raises as `resolve` does."""
-        return view_of(self._registry.find(name))
+        return view_of(self._base.registry.find(name))
 
     def labelled(self, key: str) -> dict[str, str]:
         """Every container that has the label: its value -> the container's id."""
-        labels = ((each.record.config.labels, each.id) for each in self._registry)
+        labels = ((each.record.config.labels, each.id) for each in self._base.registry)
         return {own[key]: container_id for own, container_id in labels if key in own}
 
     async def inspect(self, name: str, *, size: bool = False) -> ContainerInspect:
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         sizes = await self._sizes(container) if size else show.Sizes()
         return show.inspected(
             container,
-            self._places,
+            self._base.places,
             self._volume_folders(container),
             layers=await self._layers(container),
             exec_ids=self._execs.live_ids(container),
             sizes=sizes,
-            apparmor_profile=apparmor_profile(container.record.host_config, self._facts) or "",
+            apparmor_profile=apparmor_profile(container.record.host_config, self._base.facts) or "",
         )
 
+    async def list(
+        self,
+        *,
+        all_containers: bool = False,
+        query: ContainerQuery = EVERY_CONTAINER,
+        limit: int = 0,
+        size: bool = False,
+    ) -> list[ContainerSummary]:
+        """Newest first. Raises NotFound for a `before` or `since` that is not there."""
+        chosen = choosing.choose(
+            self._base.registry,
+            query,
+            everything=all_containers or limit > 0,
+            before=[self._base.registry.find(name) for name in query.before],
+            since=[self._base.registry.find(name) for name in query.since],
+            image_ids=await self._image_ids(query.ancestors or ()),
+        )
+        now = utc_now()
+        return [
+            await self._summary(container, now, size)
+            for container in chosen[: limit if limit > 0 else None]
+        ]
+
     async def top(self, name: str, ps_args: str = "") -> TopResult:
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         container.require_running()
-        pids = await self._runtime.processes(container.id)
+        pids = await self._base.runtime.processes(container.id)
         return await top_of(pids, ps_args)
 
     async def stats(
@@ -277,8 +311,8 @@ class Containers:
         """A reading every second until the container is gone; without `stream` one reading (with
         a second's `precpu_stats` unless `one_shot`). Await gives the stream: NotFound comes first.
         """
-        container = self._registry.find(name)
-        return stats.readings(self._runtime, container, stream=stream, one_shot=one_shot)
+        container = self._base.registry.find(name)
+        return stats.readings(self._base.runtime, container, stream=stream, one_shot=one_shot)
 
     async def logs(
         self,
@@ -304,7 +338,7 @@ class Containers:
             tail=tail,
             timestamps=timestamps,
         )
-        return self._logs.read(self._registry.find(name), wish)
+        return self._logs.read(self._base.registry.find(name), wish)
 
     # Terminals and other processes
 
@@ -321,7 +355,7 @@ class Containers:
     ) -> AttachedStream:
         """A line to a container. One that does not run yet is attached when it starts, before its
         first output. `logs`: what it wrote before comes first."""
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         container.require_unpaused()
         keys = parse_detach_keys(detach_keys)
         past = None
@@ -332,10 +366,10 @@ class Containers:
             line.give_up()
         elif container.running:
             line = PendingLine()
-            line.connect(await self._runtime.attach(container.id))
+            line.connect(await self._base.runtime.attach(container.id))
         else:
             line = PendingLine(container.lines)
-        self._tell(container, "attach")
+        self._base.tell(container, "attach")
         return AttachedLine(
             line,
             stdin=stdin and container.record.config.open_stdin,
@@ -346,10 +380,10 @@ class Containers:
         )
 
     async def resize(self, name: str, rows: int, cols: int) -> None:
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         container.require_running()
-        await self._runtime.resize(container.id, rows, cols)
-        self._tell(container, "resize", height=str(rows), width=str(cols))
+        await self._base.runtime.resize(container.id, rows, cols)
+        self._base.tell(container, "resize", height=str(rows), width=str(cols))
 
     async def exec_create(self, name: str, wish: ExecCreate) -> str:
         """Returns the exec's id. Conflict when the container does not run or is paused."""
@@ -369,27 +403,32 @@ class Containers:
     async def exec_resize(self, exec_id: str, rows: int, cols: int) -> None:
         await self._execs.resize(exec_id, rows, cols)
 
-    # For the networks
+    # Networks
 
-    async def plug(self, container: str, network: NetworkRecord, wish: EndpointSettings) -> None:
-        """Put a container on a network, now when it runs. Forbidden when it is on it already."""
-        found = self._registry.find(container)
-        check_endpoint(network, wish)
-        async with found.turn:
-            await self._links.connect(found, network, wish)
-            await asyncio.to_thread(self._folder.promise, found.record)
+    async def connect(
+        self, name: str, network: str, settings: EndpointSettings | None = None
+    ) -> None:
+        """Put it on one more network, now when it runs, else from its next start on. Forbidden
+        when it is on it already."""
+        record, wish = self._networks.find(network), settings or EndpointSettings()
+        container = self._base.registry.find(name)
+        check_endpoint(record, wish)
+        async with container.turn:
+            await self._links.connect(container, record, wish)
+            await asyncio.to_thread(self._base.folder.promise, container.record)
 
-    async def unplug(self, container: str, network: NetworkRecord, *, force: bool) -> None:
-        """Take it off."""
+    async def disconnect(self, name: str, network: str, *, force: bool = False) -> None:
+        """Take it off; Forbidden when it is not on it. `force`: no such container is fine."""
+        record = self._networks.find(network)
         try:
-            found = self._registry.find(container)
+            container = self._base.registry.find(name)
         except NotFound:
             if force:
                 return
             raise
-        async with found.turn:
-            await self._links.disconnect(found, network)
-            await asyncio.to_thread(self._folder.promise, found.record)
+        async with container.turn:
+            await self._links.disconnect(container, record)
+            await asyncio.to_thread(self._base.folder.promise, container.record)
 
     # Inside
 
@@ -400,7 +439,7 @@ class Containers:
             if mount.type == "volume"
         }
 
-    async def _layers(self, container: Container) -> list[Path]:
+    async def _layers(self, container: Container) -> Sequence[Path]:
         """None of an image that is gone, or that cannot be read."""
         try:
             return self._images.layers(await self._images.resolve(container.record.image_id))
@@ -417,8 +456,8 @@ class Containers:
 
     async def _own_bytes(self, container_id: str) -> int:
         """What a container changed. A walk may be long: it has a thread of its own."""
-        walk = partial(disk_usage_bytes, self._places.upper(container_id))
-        return await self._outside.call(str(self._places.records), walk, math.inf)
+        walk = partial(disk_usage_bytes, self._base.places.upper(container_id))
+        return await self._base.outside.call(str(self._base.places.records), walk, math.inf)
 
     async def _image_ids(self, names: Collection[str]) -> set[str]:
         """What `ancestor` names stand for now; one that is gone stands for nothing."""
@@ -429,32 +468,6 @@ class Containers:
             except SkepError:
                 continue
         return found
-
-    async def list(
-        self,
-        *,
-        all_containers: bool = False,
-        filters: Filters | None = None,
-        limit: int = 0,
-        size: bool = False,
-    ) -> list[ContainerSummary]:
-        """Newest first. Filters: ancestor, before, exited, expose, health, id, is-task, label,
-        name, network, publish, since, status, volume."""
-        wanted = check_filters(filters, choosing.KNOWN)
-        choosing.check_values(wanted)
-        chosen = choosing.choose(
-            self._registry,
-            wanted,
-            everything=all_containers or limit > 0,
-            before=[self._registry.find(name) for name in wanted.get("before", ())],
-            since=[self._registry.find(name) for name in wanted.get("since", ())],
-            image_ids=await self._image_ids(wanted.get("ancestor", ())),
-        )
-        now = utc_now()
-        return [
-            await self._summary(container, now, size)
-            for container in chosen[: limit if limit > 0 else None]
-        ]
 
     async def _summary(self, container: Container, now: datetime, size: bool) -> ContainerSummary:
         """A row of the list. One container that cannot be shown must not hide the others."""

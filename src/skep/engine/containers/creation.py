@@ -11,15 +11,15 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from skep.engine.containers.bundle import HostFacts
+from skep.engine.containers.base import Base
 from skep.engine.containers.config import argv, image_health, merge
-from skep.engine.containers.container import Container, Registry
+from skep.engine.containers.container import Container
 from skep.engine.containers.devices import find_devices
 from skep.engine.containers.ground import check_sources
 from skep.engine.containers.links import CONTAINER_MODE
 from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
 from skep.engine.containers.ports import with_all_exposed
-from skep.engine.containers.record import Record, RecordFolder
+from skep.engine.containers.record import Record
 from skep.engine.containers.security import parse_security
 from skep.engine.containers.wish import EndpointWish, Wish
 from skep.engine.containers.wishes import check_wish
@@ -33,7 +33,6 @@ from skep.kit.clock import utc_now
 from skep.kit.errors import InvalidArgument, NotFound, Unavailable, Unimplemented
 from skep.kit.ids import new_container_id
 from skep.kit.names import made_up_name
-from skep.kit.threads import Outside
 from skep.model.container import (
     ContainerConfig,
     EndpointIPAMConfig,
@@ -51,24 +50,13 @@ _log = logging.getLogger(__name__)
 
 class Creation:
     def __init__(
-        self,
-        facts: HostFacts,
-        folder: RecordFolder,
-        registry: Registry,
-        images: ImageStore,
-        networks: Networks,
-        volumes: Volumes,
-        outside: Outside,
-        dice: random.Random,
+        self, base: Base, images: ImageStore, networks: Networks, volumes: Volumes
     ) -> None:
-        self._facts = facts
-        self._folder = folder
-        self._registry = registry
+        self._base = base
         self._images = images
         self._networks = networks
         self._volumes = volumes
-        self._outside = outside
-        self._dice = dice
+        self._dice = random.Random()
 
     async def create(self, wish: Wish, name: str, labels: Mapping[str, str] | None) -> Container:
         """`labels` are the cluster's, for a container of its own. When it raises, nothing was
@@ -76,17 +64,17 @@ class Creation:
         check_wish(wish)
         container_id = new_container_id()
         name = check_container_name(name) if name else self._made_up_name()
-        self._registry.reserve(name, container_id)
+        self._base.registry.reserve(name, container_id)
         try:
             return await self._create(wish, container_id, name, labels)
         except BaseException:
-            self._registry.release(name, container_id)
+            self._base.registry.release(name, container_id)
             raise
 
     def _made_up_name(self) -> str:
         """With a digit behind it when the first was taken."""
         name = made_up_name(self._dice.getrandbits(32))
-        while not self._registry.is_free(name):
+        while not self._base.registry.is_free(name):
             name = f"{made_up_name(self._dice.getrandbits(32))}{self._dice.randrange(10)}"
         return name
 
@@ -102,17 +90,17 @@ class Creation:
         with self._images.hold(image.id):
             record = self._record(wish, container_id, name, labels, image, utc_now())
             self._check(record)
-            await check_sources(self._outside, record.mounts)
-            await find_devices(self._outside, record.host_config.devices)
+            await check_sources(self._base.outside, record.mounts)
+            await find_devices(self._base.outside, record.host_config.devices)
             await asyncio.to_thread(self._make_folder, record, promised=labels is None)
             container = Container(record)
-            self._registry.add(container)
+            self._base.registry.add(container)
         try:
             for volume, anonymous in volumes_to_make(record.mounts, record.host_config):
                 await self._volumes.ensure(volume, anonymous=anonymous)
         except BaseException:
-            self._registry.discard(container)
-            await asyncio.to_thread(self._folder.remove, container_id)
+            self._base.registry.discard(container)
+            await asyncio.to_thread(self._base.folder.remove, container_id)
             await self._volumes.remove_anonymous(
                 [mount.source for mount in record.mounts if mount.anonymous]
             )
@@ -163,16 +151,16 @@ class Creation:
             parse_signal(config.stop_signal)
         for mode in (host.network_mode, host.pid_mode):
             if mode.startswith(CONTAINER_MODE):
-                self._registry.find(mode.removeprefix(CONTAINER_MODE))
-        if host.init and not self._facts.init_path:
+                self._base.registry.find(mode.removeprefix(CONTAINER_MODE))
+        if host.init and not self._base.facts.init_path:
             raise Unavailable("no init is installed on this host for --init: install tini")
 
     def _make_folder(self, record: Record, *, promised: bool) -> None:
         """Check what else the container wants of the host, then make its folder. Blocking."""
         check_profile(
-            parse_security(record.host_config.security_opt).apparmor, self._facts.apparmor
+            parse_security(record.host_config.security_opt).apparmor, self._base.facts.apparmor
         )
-        self._folder.create(record, promised=promised)
+        self._base.folder.create(record, promised=promised)
 
     # Networks
 

@@ -12,21 +12,20 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from skep.engine.containers.container import Container, Places, Registry
+from skep.engine.containers.base import Base
+from skep.engine.containers.container import Container
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks, has_sandbox, unlinked
-from skep.engine.containers.notes import Notes
-from skep.engine.containers.record import Record, RecordFolder
+from skep.engine.containers.record import Record
 from skep.engine.containers.restart import wants_start_at_boot
 from skep.engine.containers.rootfs import remove_place
-from skep.engine.containers.runs import Runs
 from skep.engine.networks.networks import Networks
 from skep.engine.volumes import Volumes
 from skep.kit.clock import ZERO_TIME, utc_now
 from skep.kit.errors import SkepError
 from skep.kit.files import close_folder, sweep_away
 from skep.network.host import HostNetwork
-from skep.runtime.door import Exit, Found, Runtime
+from skep.runtime.door import Exit, Found
 
 _log = logging.getLogger(__name__)
 LOST_CODE = 255
@@ -63,49 +62,39 @@ def verdict(record: Record, found: Found, *, has_place: bool) -> Verdict:
 class Discovery:
     def __init__(
         self,
-        *,
-        places: Places,
-        folder: RecordFolder,
-        notes: Notes,
-        registry: Registry,
-        runtime: Runtime,
+        base: Base,
+        lifecycle: Lifecycle,
+        links: ContainerLinks,
         host: HostNetwork,
         networks: Networks,
-        links: ContainerLinks,
         volumes: Volumes,
-        runs: Runs,
-        lifecycle: Lifecycle,
     ) -> None:
-        self._places = places
-        self._folder = folder
-        self._notes = notes
-        self._registry = registry
-        self._runtime = runtime
+        self._base = base
+        self._lifecycle = lifecycle
+        self._runs = lifecycle.runs
+        self._links = links
         self._host = host
         self._networks = networks
-        self._links = links
         self._volumes = volumes
-        self._runs = runs
-        self._lifecycle = lifecycle
 
     async def run(self) -> None:
         """Bring memory, disk and host together. Networks and volumes are loaded."""
         await asyncio.to_thread(self._load)
-        found = {each.id: each for each in await self._runtime.discover()}
+        found = {each.id: each for each in await self._base.runtime.discover()}
         verdicts = {
             container.id: self._verdict(
                 container, found.get(container.id) or Found(id=container.id, state="absent")
             )
-            for container in self._registry
+            for container in self._base.registry
         }
-        running = [c for c in self._registry if verdicts[c.id] == "adopt"]
-        spared = [c for c in self._registry if verdicts[c.id] == "spare" and c.id in found]
+        running = [c for c in self._base.registry if verdicts[c.id] == "adopt"]
+        spared = [c for c in self._base.registry if verdicts[c.id] == "spare" and c.id in found]
         await self._repair_network([*running, *spared])
         for container in spared:
             self._hold_volumes(container)
         await self._sweep_strangers(found)
         await asyncio.gather(
-            *(self._settle(c, verdicts[c.id], found.get(c.id)) for c in self._registry)
+            *(self._settle(c, verdicts[c.id], found.get(c.id)) for c in self._base.registry)
         )
         await asyncio.to_thread(self._volumes.unmount_unused)
         self._follow_policies()
@@ -113,24 +102,24 @@ class Discovery:
     def _verdict(self, container: Container, found: Found) -> Verdict:
         if container.unreadable:
             return "spare"
-        has_place = self._places.run(container.id).exists()
+        has_place = self._base.places.run(container.id).exists()
         return verdict(container.record, found, has_place=has_place)
 
     def _load(self) -> None:
         unreadable = []
-        for record, problem in self._folder.load():
+        for record, problem in self._base.folder.load():
             if problem:
                 unreadable.append(Container(record, unreadable=problem))
             else:
-                self._registry.add(Container(record))
+                self._base.registry.add(Container(record))
         for container in unreadable:
-            if not self._registry.is_free(container.name):
+            if not self._base.registry.is_free(container.name):
                 container.record = replace(container.record, name=container.short_id)
-            self._registry.add(container)
+            self._base.registry.add(container)
             _log.error("container %s is dead: %s", container.short_id, container.unreadable)
-        close_folder(self._places.trash)
-        close_folder(self._places.runs)
-        sweep_away(list(self._places.trash.iterdir()))
+        close_folder(self._base.places.trash)
+        close_folder(self._base.places.runs)
+        sweep_away(list(self._base.places.trash.iterdir()))
 
     async def _repair_network(self, running: list[Container]) -> None:
         """Exactly the sandboxes and ports of those that run; what cannot be is reported."""
@@ -153,15 +142,15 @@ class Discovery:
 
     async def _sweep_strangers(self, found: dict[str, Found]) -> None:
         """Processes, folders and mounts that belong to no record."""
-        strangers = {id_ for id_ in found if self._registry.get(id_) is None}
+        strangers = {id_ for id_ in found if self._base.registry.get(id_) is None}
         for container_id in strangers:
             _log.info("removing what is left of container %s", container_id[:12])
-            await self._runtime.repair(container_id)
+            await self._base.runtime.repair(container_id)
         await asyncio.to_thread(self._sweep_runs)
 
     def _sweep_runs(self) -> None:
-        for place in self._places.runs.iterdir():
-            if self._registry.get(place.name) is None:
+        for place in self._base.places.runs.iterdir():
+            if self._base.registry.get(place.name) is None:
                 remove_place(place)
 
     async def _settle(self, container: Container, decided: Verdict, found: Found | None) -> None:
@@ -175,7 +164,7 @@ class Discovery:
             elif decided == "spare":
                 return
             elif decided in {"end", "lose"}:
-                await self._runtime.repair(container.id)
+                await self._base.runtime.repair(container.id)
                 await self._runs.ended(
                     container, Exit(code=LOST_CODE, finished_at=utc_now(), lost=True)
                 )
@@ -195,25 +184,25 @@ class Discovery:
         self._runs.adopt(container, found.pid, paused=found.paused)
 
     async def _undo(self, container: Container) -> None:
-        await self._runtime.repair(container.id)
-        await asyncio.to_thread(remove_place, self._places.run(container.id))
+        await self._base.runtime.repair(container.id)
+        await asyncio.to_thread(remove_place, self._base.places.run(container.id))
         undone = replace(container.record, phase="created", started_at=ZERO_TIME)
         container.record = unlinked(undone)
-        await self._notes.keep(container)
+        await self._base.notes.keep(container)
         if undone.host_config.auto_remove:
             await self._lifecycle.remove(container, force=True, volumes=True)
 
     async def _sweep(self, container: Container, *, swept: bool) -> None:
         if swept:
-            await self._runtime.repair(container.id)
-        await asyncio.to_thread(remove_place, self._places.run(container.id))
+            await self._base.runtime.repair(container.id)
+        await asyncio.to_thread(remove_place, self._base.places.run(container.id))
         record = container.record
         if record.host_config.auto_remove and record.phase == "exited":
             await self._lifecycle.remove(container, force=True, volumes=True)
 
     def _follow_policies(self) -> None:
         """Those that did not run when we came, and that their policy wants to run."""
-        for container in self._registry:
+        for container in self._base.registry:
             record = container.record
             if record.phase != "exited" or container.restarting or container.removing:
                 continue

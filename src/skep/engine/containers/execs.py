@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from skep.engine.containers.attach import AttachedLine, PendingLine, parse_detach_keys
-from skep.engine.containers.bundle import HostFacts, console_size
+from skep.engine.containers.base import Base
+from skep.engine.containers.bundle import console_size
 from skep.engine.containers.config import merge_env, process_env, words
-from skep.engine.containers.container import Container, Places, Registry, tell_of
+from skep.engine.containers.container import Container
 from skep.engine.containers.rootfs import read_in_rootfs
 from skep.engine.containers.security import parse_security
 from skep.engine.containers.users import Identity, resolve_user
-from skep.engine.events import Events
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
 from skep.kit.ids import new_container_id
 from skep.model.container import ExecCreate, ExecInspect, ExecProcess, ExecStart
-from skep.runtime.door import Exec, ExecSpec, Runtime
+from skep.runtime.door import Exec, ExecSpec
 
 Begin = Callable[[], Awaitable[None]]
 
@@ -31,9 +31,8 @@ async def nothing_to_begin() -> None:
 class ExecSpecs:
     """What the runtime is asked for, from docker's words and the container's own."""
 
-    def __init__(self, places: Places, facts: HostFacts) -> None:
-        self._places = places
-        self._facts = facts
+    def __init__(self, base: Base) -> None:
+        self._base = base
 
     async def spec(
         self, container: Container, wish: ExecCreate, *, exec_id: str = "", attach: bool
@@ -55,12 +54,12 @@ class ExecSpecs:
             stdin=wish.attach_stdin,
             attach=attach,
             console_size=console_size(wish.console_size),
-            capabilities=self._facts.capabilities if wish.privileged else None,
+            capabilities=self._base.facts.capabilities if wish.privileged else None,
             no_new_privileges=parse_security(record.host_config.security_opt).no_new_privileges,
         )
 
     def _identity(self, container: Container, user: str) -> Identity:
-        rootfs = self._places.rootfs(container.id)
+        rootfs = self._base.places.rootfs(container.id)
         return resolve_user(
             user,
             read_in_rootfs(rootfs, "/etc/passwd"),
@@ -83,18 +82,14 @@ class _Session:
 
 
 class Execs:
-    def __init__(
-        self, registry: Registry, runtime: Runtime, specs: ExecSpecs, events: Events
-    ) -> None:
-        self._registry = registry
-        self._runtime = runtime
+    def __init__(self, base: Base, specs: ExecSpecs) -> None:
+        self._base = base
         self._specs = specs
-        self._events = events
         self._sessions: dict[str, _Session] = {}
 
     def create(self, name: str, wish: ExecCreate) -> str:
         """Returns the exec's id. Raises Conflict when the container does not run or is paused."""
-        container = self._registry.find(name)
+        container = self._base.registry.find(name)
         container.require_running()
         if container.paused:
             raise Conflict(
@@ -126,7 +121,7 @@ class Execs:
             await begin()
             spec = await self._specs.spec(container, session.wish, exec_id=exec_id, attach=attached)
             self._tell(session, f"exec_start: {' '.join(spec.argv)}")
-            session.process = await self._runtime.exec(container.id, spec)
+            session.process = await self._base.runtime.exec(container.id, spec)
         except (SkepError, OSError) as error:
             session.exit_code = 127 if "not found" in str(error) else 126
             raise
@@ -213,7 +208,7 @@ class Execs:
                 session.container.exec_ids.remove(session.id)
 
     def _tell(self, session: _Session, action: str, **attributes: str) -> None:
-        tell_of(self._events, session.container, action, execID=session.id, **attributes)
+        self._base.tell(session.container, action, execID=session.id, **attributes)
 
     async def close(self) -> None:
         """Stop watching; the processes run on."""

@@ -15,21 +15,21 @@ from pathlib import Path
 
 import msgspec
 
-from skep.engine.containers import etc
+from skep.engine.containers.base import Base
 from skep.engine.containers.bundle import Ground
-from skep.engine.containers.container import Places
 from skep.engine.containers.devices import MappedDevice, all_devices, find_devices
+from skep.engine.containers.extra_hosts import host_lines
 from skep.engine.containers.mounts import volumes_to_make
-from skep.engine.containers.record import MountRecord, Record, RecordFolder
+from skep.engine.containers.record import MountRecord, Record
 from skep.engine.containers.rootfs import mount_overlay, read_in_rootfs, remove_place
 from skep.engine.containers.users import resolve_user
 from skep.engine.images import ImageStore
-from skep.engine.settings import EngineSettings
 from skep.engine.volumes import Volumes
 from skep.kit.copying import copy_tree
 from skep.kit.errors import Internal, InvalidArgument
 from skep.kit.linux import open_in_root
 from skep.kit.threads import Outside
+from skep.network import files
 
 _COPY_TIMEOUT_S = 600
 
@@ -37,6 +37,7 @@ _COPY_TIMEOUT_S = 600
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a container's /etc files and namespaces depend on outside of itself.
 
+    netns            None is the host's.
     names_resolved   there is a resolver at 127.0.0.11.
     addresses        the container's own, without prefix length.
     host_gateway     what "host-gateway" stands for.
@@ -52,21 +53,10 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroundWork:
-    def __init__(
-        self,
-        settings: EngineSettings,
-        places: Places,
-        folder: RecordFolder,
-        images: ImageStore,
-        volumes: Volumes,
-        outside: Outside,
-    ) -> None:
-        self._settings = settings
-        self._places = places
-        self._folder = folder
+    def __init__(self, base: Base, images: ImageStore, volumes: Volumes) -> None:
+        self._base = base
         self._images = images
         self._volumes = volumes
-        self._outside = outside
 
     async def prepare(self, record: Record, around: Surroundings) -> Ground:
         """Write down the intent, and make everything that the process needs on this host.
@@ -77,8 +67,8 @@ class GroundWork:
         image = await self._images.resolve(record.image_id)
         layers = self._images.layers(image)
         folders = await self._mount_volumes(record)
-        await check_sources(self._outside, record.mounts)
-        devices = await find_devices(self._outside, record.host_config.devices)
+        await check_sources(self._base.outside, record.mounts)
+        devices = await find_devices(self._base.outside, record.host_config.devices)
         if not record.populated:
             await asyncio.to_thread(self._make_root, record, layers)
             await self._populate(record, folders)
@@ -86,11 +76,11 @@ class GroundWork:
         return await asyncio.to_thread(self._prepare, record, around, layers, folders, devices)
 
     async def _populate(self, record: Record, folders: Mapping[str, Path]) -> None:
-        rootfs = self._places.rootfs(record.id)
+        rootfs = self._base.places.rootfs(record.id)
         for mount in record.mounts:
             if mount.type == "volume":
                 fill = partial(populate_volumes, [mount], rootfs, folders)
-                await self._outside.call(str(folders[mount.source]), fill, _COPY_TIMEOUT_S)
+                await self._base.outside.call(str(folders[mount.source]), fill, _COPY_TIMEOUT_S)
 
     async def _mount_volumes(self, record: Record) -> dict[str, Path]:
         """Volume -> folder. A volume that was removed meanwhile is made again, as docker does."""
@@ -121,7 +111,7 @@ class GroundWork:
         volumes: Mapping[str, Path],
         mapped: Sequence[MappedDevice],
     ) -> Ground:
-        rootfs = self._places.rootfs(record.id)
+        rootfs = self._base.places.rootfs(record.id)
         hostname = record.config.hostname or socket.gethostname()
         identity = resolve_user(
             record.config.user,
@@ -143,14 +133,14 @@ class GroundWork:
         )
 
     def _make_root(self, record: Record, layers: Sequence[Path]) -> None:
-        rootfs = self._places.rootfs(record.id)
+        rootfs = self._base.places.rootfs(record.id)
         rootfs.parent.mkdir(mode=0o700)  # before the intent: see discovery.verdict
         rootfs.mkdir()
-        self._folder.note(record)
+        self._base.folder.note(record)
         mount_overlay(
-            (*layers, self._places.skeleton),
-            self._places.upper(record.id),
-            self._places.work(record.id),
+            (*layers, self._base.places.skeleton),
+            self._base.places.upper(record.id),
+            self._base.places.work(record.id),
             rootfs,
         )
 
@@ -163,41 +153,52 @@ class GroundWork:
             self._write_files(record, around, hostname)
         taken = {mount.destination for mount in record.mounts}
         return [
-            (path, str(self._places.etc(owner, name)))
+            (path, str(self._base.places.etc(owner, name)))
             for name in ("resolv.conf", "hostname", "hosts")
             if (path := f"/etc/{name}") not in taken
         ]
 
     def _write_files(self, record: Record, around: Surroundings, hostname: str) -> None:
-        config = record.config
-        full = f"{hostname}.{config.domainname}\t{hostname}" if config.domainname else hostname
-        hosts = etc.hosts_file(full, around.addresses, record.hosts, around.host_gateway)
-        contents = {"resolv.conf": self._resolv(record, around), "hostname": f"{hostname}\n"}
-        for name, text in {**contents, "hosts": hosts}.items():
-            path = self._places.etc(record.id, name)
+        contents = {
+            "resolv.conf": self._resolv_conf(record, around),
+            "hostname": f"{hostname}\n",
+            "hosts": _hosts(record, around, hostname),
+        }
+        for name, text in contents.items():
+            path = self._base.places.etc(record.id, name)
             path.write_text(text)
             path.chmod(0o644)
 
-    def _resolv(self, record: Record, around: Surroundings) -> str:
-        host, settings = record.host_config, self._settings
-        machine = etc.HostResolver()
-        if around.names_resolved:
-            servers: Sequence[str] = (etc.RESOLVER,)
-        else:
-            servers = host.dns or settings.dns or machine.nameservers
-        options = [*(host.dns_options or settings.dns_options or machine.options)]
-        if around.names_resolved and not any(word.startswith("ndots:") for word in options):
-            options.append("ndots:0")
-        return etc.resolv_file(
-            servers, host.dns_search or settings.dns_search or machine.search, options
+    def _resolv_conf(self, record: Record, around: Surroundings) -> str:
+        host, settings = record.host_config, self._base.settings
+        asked = files.ResolvConf(
+            nameservers=tuple(host.dns or settings.dns),
+            search=tuple(host.dns_search or settings.dns_search),
+            options=tuple(host.dns_options or settings.dns_options),
         )
+        if around.netns is None:
+            return files.host_network_resolv_conf(files.resolv_conf_of_host(), asked)
+        given = files.resolv_conf_for_others()
+        return files.resolv_conf(given, asked, own_resolver=around.names_resolved)
 
     async def clear(self, record: Record) -> None:
         """Unmount and remove what `prepare` made."""
-        await asyncio.to_thread(remove_place, self._places.run(record.id))
+        await asyncio.to_thread(remove_place, self._base.places.run(record.id))
         for mount in record.mounts:
             if mount.type == "volume":
                 await self._volumes.unmount(mount.source, record.id)
+
+
+def _hosts(record: Record, around: Surroundings, hostname: str) -> str:
+    """In the host's network it is the host's file, unless somebody adds to it; as docker's."""
+    if around.netns is None and not record.hosts:
+        return files.hosts_of_host()
+    return files.hosts_file(
+        hostname,
+        around.addresses,
+        domainname=record.config.domainname,
+        extra=host_lines(record.hosts, around.host_gateway),
+    )
 
 
 async def check_sources(outside: Outside, mounts: Sequence[MountRecord]) -> None:

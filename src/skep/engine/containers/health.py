@@ -10,13 +10,13 @@ from datetime import datetime
 
 import msgspec
 
+from skep.engine.containers.base import Base
 from skep.engine.containers.container import Container
 from skep.engine.containers.execs import ExecSpecs
 from skep.kit.clock import NS_PER_S, utc_now
 from skep.kit.errors import SkepError
 from skep.model.container import ExecCreate, Health, HealthcheckResult
 from skep.model.service import HealthConfig
-from skep.runtime.door import Runtime
 
 _log = logging.getLogger(__name__)
 _LOG_LENGTH = 5
@@ -88,12 +88,9 @@ def _ages(started_at: datetime) -> Callable[[], float]:
 class HealthWatch:
     """One task for each running container that has a probe."""
 
-    def __init__(
-        self, runtime: Runtime, specs: ExecSpecs, tell: Callable[[Container, str], None]
-    ) -> None:
-        self._runtime = runtime
+    def __init__(self, base: Base, specs: ExecSpecs) -> None:
+        self._base = base
         self._specs = specs
-        self._tell = tell
 
     def begin(self, container: Container) -> None:
         config = container.record.config
@@ -122,7 +119,7 @@ class HealthWatch:
             result = await self._ask(container, probe)
             container.health = after_probe(health, result, probe, age_s=age_s())
             if container.health.status != health.status:
-                self._tell(container, f"health_status: {container.health.status}")
+                self._base.tell(container, f"health_status: {container.health.status}")
 
     async def _ask(self, container: Container, probe: Probe) -> HealthcheckResult:
         start = utc_now()
@@ -144,7 +141,7 @@ class HealthWatch:
 
     async def _run_to_its_end(self, container: Container, probe: Probe) -> tuple[int, str]:
         spec = await self._specs.spec(container, ExecCreate(cmd=list(probe.argv)), attach=True)
-        running = await self._runtime.exec(container.id, spec)
+        running = await self._base.runtime.exec(container.id, spec)
         output = bytearray()
         try:
             while running.stream and (chunk := await running.stream.read()) is not None:

@@ -12,16 +12,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from skep.engine.containers.container import Container, Places, Registry, settle, wait_among
-from skep.engine.containers.notes import Notes
-from skep.engine.containers.record import RecordFolder
-from skep.engine.containers.runs import Runs, Tell
-from skep.engine.containers.steps import Steps
+from skep.engine.containers.base import Base
+from skep.engine.containers.container import Container, settle, wait_among
+from skep.engine.containers.ground import GroundWork
+from skep.engine.containers.health import HealthWatch
+from skep.engine.containers.links import ContainerLinks
+from skep.engine.containers.runs import Runs
 from skep.engine.volumes import Volumes
 from skep.kit.errors import Conflict, Internal, NotFound, NotModified
 from skep.kit.files import remove_trees
 from skep.model.rules.signals import DEFAULT_STOP, parse_signal
-from skep.runtime.door import Runtime
 
 _log = logging.getLogger(__name__)
 _KILL_TIMEOUT_S = 30.0
@@ -29,37 +29,26 @@ SIGKILL = 9
 
 
 class Lifecycle:
+    """`runs` are what it starts and ends."""
+
     def __init__(
         self,
-        *,
-        places: Places,
-        folder: RecordFolder,
-        notes: Notes,
-        registry: Registry,
-        runtime: Runtime,
-        runs: Runs,
+        base: Base,
+        ground: GroundWork,
+        links: ContainerLinks,
+        health: HealthWatch,
         volumes: Volumes,
-        steps: Steps,
-        tell: Tell,
-        stop_timeout_s: int,
     ) -> None:
-        self._places = places
-        self._folder = folder
-        self._notes = notes
-        self._registry = registry
-        self._runtime = runtime
-        self._runs = runs
+        self._base = base
         self._volumes = volumes
-        self._steps = steps
-        self._tell = tell
-        self._stop_timeout_s = stop_timeout_s
+        self.runs = Runs(base, ground, links, health, self._auto_remove)
         self._trash_turn = asyncio.Lock()
 
     # Start
 
     async def start(self, container: Container) -> None:
         """Run it. Not interrupted when the caller goes away."""
-        await self._steps.uninterrupted(self._start(container))
+        await self._base.steps.uninterrupted(self._start(container))
 
     async def _start(self, container: Container) -> None:
         async with container.turn:
@@ -71,10 +60,10 @@ class Lifecycle:
                 raise Conflict(f"container {container.name} cannot start: {container.unreadable}")
             if container.removing or container.dead:
                 raise Conflict("container is marked for removal and cannot be started")
-            self._runs.cancel_restart(container)
+            self.runs.cancel_restart(container)
             container.restart_delay_s = 0.0
             record = replace(container.record, manually_stopped=False, restart_count=0)
-            await self._runs.launch(container, record)
+            await self.runs.launch(container, record)
 
     # Stop
 
@@ -84,15 +73,15 @@ class Lifecycle:
         if not await self._mark_stopped(container):
             raise NotModified(f"container {container.name} is already stopped")
         await self._end(container, number, self._patience_s(container, timeout_s))
-        self._tell(container, "stop")
+        self._base.tell(container, "stop")
 
     async def power_off(self, grace_s: float) -> None:
         """The machine goes down: end every container, politely for at most `grace_s`.
 
         Nobody stopped them: whose policy asks for it starts again with the machine.
         """
-        self._runs.going_down = True
-        ends = [self._power_off(container, grace_s) for container in self._registry]
+        self.runs.going_down = True
+        ends = [self._power_off(container, grace_s) for container in self._base.registry]
         for result in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(result, BaseException):
                 _log.warning("a container does not end with the machine: %s", result)
@@ -100,7 +89,7 @@ class Lifecycle:
     async def _power_off(self, container: Container, grace_s: float) -> None:
         async with container.turn:
             if container.restarting:
-                self._runs.cancel_restart(container)
+                self.runs.cancel_restart(container)
         number = parse_signal(container.record.config.stop_signal or DEFAULT_STOP)
         patience_s = self._patience_s(container, None)
         if patience_s is not None:
@@ -111,7 +100,7 @@ class Lifecycle:
         """Write down that a person stopped it; False when there is nothing to end any more."""
         async with container.turn:
             if container.restarting:
-                self._runs.cancel_restart(container)
+                self.runs.cancel_restart(container)
                 await self._note(container, manually_stopped=True)
                 settle(container.exits)
                 return True
@@ -122,25 +111,25 @@ class Lifecycle:
     async def _note(self, container: Container, **changes: Any) -> None:
         """Change the record; the turn is held."""
         container.record = replace(container.record, **changes)
-        await self._notes.keep(container)
+        await self._base.notes.keep(container)
 
     def _patience_s(self, container: Container, timeout_s: int | None) -> float | None:
         """None is for ever."""
         said = container.record.config.stop_timeout if timeout_s is None else timeout_s
         if said is None:
-            return float(self._stop_timeout_s)
+            return float(self._base.settings.default_stop_timeout_s)
         return None if said < 0 else float(said)
 
     async def _end(self, container: Container, number: int, patience_s: float | None) -> None:
         if not container.running:
             return
-        self._tell(container, "kill", signal=str(number))
+        self._base.tell(container, "kill", signal=str(number))
         await self._signal(container, number)
         if number == SIGKILL:
             patience_s = _KILL_TIMEOUT_S
         if await self._gone_within(container, patience_s):
             return
-        self._tell(container, "kill", signal=str(SIGKILL))
+        self._base.tell(container, "kill", signal=str(SIGKILL))
         await self._signal(container, SIGKILL)
         if not await self._gone_within(container, _KILL_TIMEOUT_S):
             raise Internal(
@@ -161,9 +150,9 @@ class Lifecycle:
     async def _signal(self, container: Container, number: int) -> None:
         """A frozen process would not see it; one that just ended needs none."""
         try:
-            await self._runtime.signal(container.id, number)
+            await self._base.runtime.signal(container.id, number)
             if container.paused:
-                await self._runtime.resume(container.id)
+                await self._base.runtime.resume(container.id)
                 container.paused = False
         except (Conflict, NotFound):
             return
@@ -183,7 +172,7 @@ class Lifecycle:
             await self._end(container, SIGKILL, _KILL_TIMEOUT_S)
             return
         await self._signal(container, number)
-        self._tell(container, "kill", signal=str(number))
+        self._base.tell(container, "kill", signal=str(number))
 
     async def restart(self, container: Container, signal: str, timeout_s: int | None) -> None:
         try:
@@ -191,24 +180,24 @@ class Lifecycle:
         except NotModified:
             pass
         await self.start(container)
-        self._tell(container, "restart")
+        self._base.tell(container, "restart")
 
     async def pause(self, container: Container) -> None:
         async with container.turn:
             container.require_running()
             if container.paused:
                 raise Conflict(f"Container {container.name} is already paused")
-            await self._runtime.pause(container.id)
+            await self._base.runtime.pause(container.id)
             container.paused = True
-        self._tell(container, "pause")
+        self._base.tell(container, "pause")
 
     async def unpause(self, container: Container) -> None:
         async with container.turn:
             if not container.paused:
                 raise Conflict(f"Container {container.name} is not paused")
-            await self._runtime.resume(container.id)
+            await self._base.runtime.resume(container.id)
             container.paused = False
-        self._tell(container, "unpause")
+        self._base.tell(container, "unpause")
 
     # Remove
 
@@ -220,9 +209,9 @@ class Lifecycle:
             if container.paused:
                 words = "paused and must be unpaused first"
             raise Conflict(f'cannot remove container "{container.name}": container is {words}')
-        await self._steps.uninterrupted(self._remove(container, volumes=volumes))
+        await self._base.steps.uninterrupted(self._remove(container, volumes=volumes))
 
-    async def auto_remove(self, container: Container) -> None:
+    async def _auto_remove(self, container: Container) -> None:
         """After the end of a container that asked for it."""
         await self._remove(container, volumes=True)
 
@@ -230,7 +219,7 @@ class Lifecycle:
         if container.removing:
             return
         container.removing = True
-        self._runs.cancel_restart(container)
+        self.runs.cancel_restart(container)
         try:
             while not await self._forget_ended(container):
                 await self._end(container, SIGKILL, _KILL_TIMEOUT_S)
@@ -243,7 +232,7 @@ class Lifecycle:
             )
         settle(container.exits)
         settle(container.removals)
-        self._tell(container, "destroy")
+        self._base.tell(container, "destroy")
 
     async def _forget_ended(self, container: Container) -> bool:
         """False when it runs: a start may have been under way when the removal began."""
@@ -255,13 +244,15 @@ class Lifecycle:
     async def _forget(self, container: Container) -> None:
         """From one moment to the next there is no such container; its files go later."""
         if container.dead:
-            await self._runs.let_go(container.record)
-        rest = await asyncio.to_thread(self._folder.discard, container.id, self._places.trash)
-        self._registry.discard(container)
+            await self.runs.let_go(container.record)
+        rest = await asyncio.to_thread(
+            self._base.folder.discard, container.id, self._base.places.trash
+        )
+        self._base.registry.discard(container)
         for line in container.lines:
             line.give_up()
         if rest is not None:
-            self._steps.begin(self._throw_away(rest), "trash")
+            self._base.steps.begin(self._throw_away(rest), "trash")
 
     async def _throw_away(self, rest: Path) -> None:
         """Delete files, one container's at a time; what a crash leaves goes at the next start."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from skep.engine.containers.container import Container, Registry
+from skep.engine.containers.base import Base
+from skep.engine.containers.container import Container
 from skep.engine.containers.ground import Surroundings
 from skep.engine.containers.ports import published_ports
 from skep.engine.containers.record import Record
 from skep.engine.networks.endpoint import EndpointRecord, attachment_of
 from skep.engine.networks.networks import Networks
 from skep.engine.networks.record import HOST, NONE, NetworkRecord
-from skep.engine.settings import EngineSettings
 from skep.kit.errors import Conflict, Forbidden, Internal
 from skep.model.container import EndpointSettings
 from skep.network.host import HostNetwork
@@ -22,15 +22,8 @@ CONTAINER_MODE = "container:"
 
 
 class ContainerLinks:
-    def __init__(
-        self,
-        settings: EngineSettings,
-        registry: Registry,
-        networks: Networks,
-        host: HostNetwork,
-    ) -> None:
-        self._settings = settings
-        self._registry = registry
+    def __init__(self, base: Base, networks: Networks, host: HostNetwork) -> None:
+        self._base = base
         self._networks = networks
         self._host = host
 
@@ -83,7 +76,7 @@ class ContainerLinks:
         )
 
     def _partner(self, mode: str, what: str) -> Container:
-        partner = self._registry.find(mode.removeprefix(CONTAINER_MODE))
+        partner = self._base.registry.find(mode.removeprefix(CONTAINER_MODE))
         if not partner.running:
             raise Conflict(f"cannot join {what} namespace of a non running container: {partner.id}")
         return partner
@@ -100,7 +93,7 @@ class ContainerLinks:
         return self._networks.resolves_names(each.network_id for each in record.endpoints)
 
     def _host_gateway(self) -> str:
-        return self._settings.host_gateway_ip or self._networks.default_gateway()
+        return self._base.settings.host_gateway_ip or self._networks.default_gateway()
 
     async def plug_in(self, record: Record) -> None:
         """Make the sandbox, when it has one of its own."""
@@ -109,7 +102,7 @@ class ContainerLinks:
 
     def sandbox_of(self, record: Record) -> Sandbox:
         host = record.host_config
-        upstreams = tuple(host.dns or self._settings.dns)
+        upstreams = tuple(host.dns or self._base.settings.dns)
         return Sandbox(
             id=record.id,
             attachments=tuple(attachment_of(each) for each in record.endpoints),

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from skep.engine.containers.container import Container, Places, Registry
+from skep.engine.containers.base import Base
+from skep.engine.containers.container import Container
 from skep.kit.clock import NS_PER_S
 from skep.kit.errors import InvalidArgument, SkepError, Unimplemented
 from skep.model.container import LogConfig
 from skep.model.rules.logs import log_size
-from skep.runtime.door import STDERR, STDOUT, Chunk, Runtime
+from skep.runtime.door import STDERR, STDOUT, Chunk
 from skep.runtime.log_files import Pulse, Rotation, keep_small, read_log
 from skep.runtime.logs import LogLine
 
@@ -38,10 +39,8 @@ class LogWish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Logs:
-    def __init__(self, registry: Registry, places: Places, runtime: Runtime) -> None:
-        self._registry = registry
-        self._places = places
-        self._runtime = runtime
+    def __init__(self, base: Base) -> None:
+        self._base = base
         self._pulse = Pulse()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -57,7 +56,7 @@ class Logs:
         wanted = {"stdout": wish.stdout, "stderr": wish.stderr}
         last_s = _moment_s(wish.until_ns)
         batches = read_log(
-            self._places.log(container.id),
+            self._base.places.log(container.id),
             since_ns=wish.since_ns or 0,
             until_ns=wish.until_ns,
             tail=wish.tail,
@@ -85,13 +84,16 @@ class Logs:
     async def _keep_small(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_PERIOD_S)
-            for container in self._registry:
+            for container in self._base.registry:
                 rotation = rotation_of(container.record.host_config.log_config)
                 if not container.running or rotation is None:
                     continue
                 try:
                     await keep_small(
-                        self._runtime, container.id, self._places.log(container.id), rotation
+                        self._base.runtime,
+                        container.id,
+                        self._base.places.log(container.id),
+                        rotation,
                     )
                 except (SkepError, OSError) as error:
                     _log.warning("container %s: log rotation: %s", container.id[:12], error)

@@ -24,9 +24,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from skep.engine.containers.etc import HostEntry, parse_hosts
+from skep.engine.containers.extra_hosts import HostEntry, parse_hosts
 from skep.engine.containers.ports import PortWish, parse_bindings, with_all_exposed
 from skep.engine.networks.endpoint import EndpointRecord
+from skep.engine.record_files import Unreadable, read_record
 from skep.kit.clock import ZERO_TIME
 from skep.kit.errors import UNDECODABLE, Conflict, Internal, InvalidArgument
 from skep.kit.files import (
@@ -199,20 +200,16 @@ class RecordFolder:
                 yield self._read(folder)
 
     def _read(self, folder: Path) -> tuple[Record, str]:
-        path, text = folder / _FILE, b""
+        path = folder / _FILE
         try:
-            text = path.read_bytes()
-            record = _in_values(_RECORD.decode(text))
-            if record.id == folder.name:
-                return record, ""
-            reason = f"it is the record of {record.short_id}"
-        except (OSError, InvalidArgument, *UNDECODABLE) as error:
-            reason = reason_of(error)
-        problem = self._unreadable[folder.name] = (
-            f"its record {path} cannot be read ({reason}): restore that file and restart skep,"
-            f" or take what you need from {folder} and remove the container"
-        )
-        return _remains(folder, text, problem), problem
+            record = read_record(path, _RECORD, lambda record: record.id, folder.name)
+            return _in_values(record), ""
+        except (Unreadable, InvalidArgument) as reason:
+            problem = self._unreadable[folder.name] = (
+                f"its record {path} cannot be read ({reason}): restore that file and restart skep,"
+                f" or take what you need from {folder} and remove the container"
+            )
+        return _remains(folder, problem), problem
 
 
 def _in_values(record: Record) -> Record:
@@ -244,11 +241,11 @@ def _check(record: Record) -> None:
         raise InvalidArgument(f"the container's record could not be kept: {error}") from None
 
 
-def _remains(folder: Path, text: bytes, problem: str) -> Record:
+def _remains(folder: Path, problem: str) -> Record:
     """What can be understood of a record that cannot be read; it speaks of no run."""
     try:
-        said = msgspec.json.decode(text)
-    except UNDECODABLE:
+        said = msgspec.json.decode((folder / _FILE).read_bytes())
+    except (OSError, *UNDECODABLE):
         said = None
     nothing = {
         "name": folder.name[:12],

@@ -15,19 +15,18 @@ from typing import Any, TypeVar, cast
 
 from msgspec.structs import replace
 
-from skep.engine.containers.bundle import Ground, HostFacts, bundle_of
-from skep.engine.containers.container import Container, Places, settle
+from skep.engine.containers.base import Base
+from skep.engine.containers.bundle import Ground, bundle_of
+from skep.engine.containers.container import Container, settle
 from skep.engine.containers.ground import GroundWork
 from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.links import ContainerLinks, unlinked
-from skep.engine.containers.notes import Notes
-from skep.engine.containers.record import Record, RecordFolder
+from skep.engine.containers.record import Record
 from skep.engine.containers.restart import next_delay_s, wants_restart
-from skep.engine.containers.steps import Steps
 from skep.kit.clock import utc_now
 from skep.kit.errors import NotFound, SkepError
 from skep.kit.locks import Turns
-from skep.runtime.door import Exit, Io, Runtime
+from skep.runtime.door import CannotRun, Exit, Io
 
 _log = logging.getLogger(__name__)
 _TURN_S = 5.0
@@ -36,42 +35,26 @@ T = TypeVar("T")
 U = TypeVar("U")
 V = TypeVar("V")
 
-Tell = Callable[..., None]
-"""Called with a container, an action and the attributes of its event."""
-
 
 class Runs:
     """`auto_remove` takes away a container that asked for it, after its end."""
 
     def __init__(
         self,
-        facts: HostFacts,
-        *,
-        places: Places,
-        folder: RecordFolder,
-        notes: Notes,
-        runtime: Runtime,
+        base: Base,
         ground: GroundWork,
         links: ContainerLinks,
         health: HealthWatch,
-        steps: Steps,
-        live_starts: int,
-        tell: Tell,
+        auto_remove: Callable[[Container], Coroutine[Any, Any, None]],
     ) -> None:
-        self._facts = facts
-        self._places = places
-        self._folder = folder
-        self._notes = notes
-        self._runtime = runtime
+        self._base = base
         self._ground = ground
         self._links = links
         self._health = health
-        self._steps = steps
-        self._tell = tell
-        self._runc_turns = Turns(live_starts, _TURN_S)
+        self._auto_remove = auto_remove
+        self._runc_turns = Turns(base.settings.live_starts, _TURN_S)
         self.going_down = False
         """The machine is: what ends now starts again with it, not before."""
-        self.auto_remove: Callable[[Container], Coroutine[Any, Any, None]]
 
     # Start
 
@@ -96,7 +79,7 @@ class Runs:
             await self._undo(container, record, error)
             raise
         self._is_running(container, pid)
-        self._tell(container, "start")
+        self._base.tell(container, "start")
 
     async def _lay_ground(self, container: Container) -> Ground:
         """Ground, sandbox and ports, side by side."""
@@ -109,22 +92,22 @@ class Runs:
         )
         if ports != record.ports or not record.populated:
             container.record = replace(record, ports=ports, populated=True)
-            await asyncio.to_thread(self._folder.note, container.record)
+            await asyncio.to_thread(self._base.folder.note, container.record)
         return ground
 
     async def _run(self, container: Container, ground: Ground) -> int:
         record = container.record
-        bundle = bundle_of(record, ground, self._facts)
+        bundle = bundle_of(record, ground, self._base.facts)
         async with self._runc_turns.hold():
-            created = await self._runtime.create(bundle, self._io(record))
+            created = await self._base.runtime.create(bundle, self._io(record))
             await self._connect_lines(container)
-            await self._runtime.start(container.id)
+            await self._base.runtime.start(container.id)
         return created.pid
 
     def _io(self, record: Record) -> Io:
         keeps_log = record.host_config.log_config.type != "none"
         return Io(
-            log_path=self._places.log(record.id) if keeps_log else None,
+            log_path=self._base.places.log(record.id) if keeps_log else None,
             stdin=record.config.open_stdin,
             stdin_once=record.config.stdin_once,
         )
@@ -132,7 +115,7 @@ class Runs:
     async def _connect_lines(self, container: Container) -> None:
         """Clients that attached before the start miss nothing."""
         for line in list(container.lines):
-            stream = await self._runtime.attach(container.id)
+            stream = await self._base.runtime.attach(container.id)
             if not line.connect(stream):
                 stream.close()
         container.lines[:] = [line for line in container.lines if line.waits]
@@ -141,7 +124,7 @@ class Runs:
         container.pid = pid
         container.paused = False
         container.restarting = False
-        container.watch = self._steps.begin(self._watch(container), "watch")
+        container.watch = self._base.steps.begin(self._watch(container), "watch")
         self._health.begin(container)
 
     async def _undo(self, container: Container, before: Record, error: BaseException) -> None:
@@ -151,16 +134,15 @@ class Runs:
             line.give_up()
         container.lines.clear()
         await asyncio.shield(self.let_go(attempted))
-        message = str(error)
         container.record = replace(
             before,
-            exit_code=failed_start_code(message),
-            error=message,
+            exit_code=error.exit_code if isinstance(error, CannotRun) else 128,
+            error=str(error),
             populated=attempted.populated,
         )
-        await self._notes.keep(container)
+        await self._base.notes.keep(container)
         if before.host_config.auto_remove:
-            self._steps.begin(self.auto_remove(container), "remove")
+            self._base.steps.begin(self._auto_remove(container), "remove")
 
     # End
 
@@ -171,10 +153,10 @@ class Runs:
 
     async def _watch(self, container: Container) -> None:
         try:
-            end = await self._runtime.wait(container.id)
+            end = await self._base.runtime.wait(container.id)
         except NotFound:
             return
-        await self._steps.uninterrupted(self.ended(container, end))
+        await self._base.steps.uninterrupted(self.ended(container, end))
 
     async def ended(self, container: Container, end: Exit) -> None:
         """The process is no more: write it down, clear away, tell, and follow the policy."""
@@ -189,7 +171,7 @@ class Runs:
                 finished_at=end.finished_at,
             )
             if not container.removing:
-                await self._notes.keep(container)
+                await self._base.notes.keep(container)
             await self.let_go(container.record)
             container.record = unlinked(container.record)
             container.pid = 0
@@ -197,11 +179,11 @@ class Runs:
             if self._wants_restart(container, end):  # asked last: it may be removed by now
                 self._restart_later(container, ran_s)
         if end.oom_killed:
-            self._tell(container, "oom")
-        self._tell(container, "die", exitCode=str(end.code), execDuration=str(int(ran_s)))
+            self._base.tell(container, "oom")
+        self._base.tell(container, "die", exitCode=str(end.code), execDuration=str(int(ran_s)))
         settle(container.exits)
         if container.record.host_config.auto_remove and not container.removing:
-            await self.auto_remove(container)
+            await self._auto_remove(container)
 
     def _wants_restart(self, container: Container, end: Exit) -> bool:
         record = container.record
@@ -216,7 +198,7 @@ class Runs:
         """Remove every trace of a run; idempotent. One failing part does not keep the others, nor
         whoever asks for it."""
         ended = await asyncio.gather(
-            self._runtime.delete(record.id, force=True),
+            self._base.runtime.delete(record.id, force=True),
             self._links.unpublish(record),
             return_exceptions=True,
         )
@@ -236,11 +218,11 @@ class Runs:
     def _restart_later(self, container: Container, ran_s: float) -> None:
         container.restarting = True
         container.restart_delay_s = next_delay_s(container.restart_delay_s, ran_s)
-        container.restart = self._steps.begin(self._restart(container), "restart")
+        container.restart = self._base.steps.begin(self._restart(container), "restart")
 
     async def _restart(self, container: Container) -> None:
         await asyncio.sleep(container.restart_delay_s)
-        await self._steps.uninterrupted(self._restart_now(container))
+        await self._base.steps.uninterrupted(self._restart_now(container))
 
     async def _restart_now(self, container: Container) -> None:
         async with container.turn:
@@ -287,13 +269,3 @@ async def all_of(one: Awaitable[T], two: Awaitable[U], three: Awaitable[V]) -> t
         if isinstance(result, BaseException):
             raise result
     return cast(tuple[T, U, V], results)
-
-
-def failed_start_code(message: str) -> int:
-    """The exit code that docker gives a container whose program could not be run."""
-    words = message.lower()
-    if any(text in words for text in ("executable file not found", "no such file or directory")):
-        return 127
-    if "permission denied" in words or "is a directory" in words:
-        return 126
-    return 128

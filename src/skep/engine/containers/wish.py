@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from skep.engine.containers.etc import HostEntry, parse_hosts
+from skep.engine.containers.extra_hosts import HostEntry, parse_hosts
 from skep.engine.containers.ports import PortWish, bindings_of, parse_bindings
 from skep.model.container import (
     ContainerConfig,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
+from contextlib import aclosing
+from typing import Any
 
 from skep.model.image import Progress
 
 _MAX_LATE_UPDATES = 64
 
 Report = Callable[[Progress], None]
-Work = Callable[[Report], Awaitable[None]]
+Work = Callable[[Report], Coroutine[Any, Any, None]]
 
 
 class SharedWork:
@@ -19,16 +21,27 @@ class SharedWork:
     def __init__(self) -> None:
         self._runs: dict[Hashable, _Run] = {}
 
-    async def watch(self, key: Hashable, work: Work) -> AsyncIterator[Progress]:
+    async def watch(self, key: Hashable, work: Work) -> AsyncGenerator[Progress, None]:
         """Lines of the run from its first one; raises what the work raises.
 
         The work ends early when the last watcher leaves, and never waits for a slow one.
         """
+        async with aclosing(self._run(key, work).watch()) as lines:
+            async for progress in lines:
+                yield progress
+
+    async def finish(self, key: Hashable, work: Work) -> None:
+        """Return when the run has ended; raises what the work raises. Whoever leaves meanwhile,
+        the work is done to its end."""
+        run = self._run(key, work)
+        run.goes_on = True
+        await asyncio.shield(run.task)
+
+    def _run(self, key: Hashable, work: Work) -> _Run:
         run = self._runs.get(key)
         if run is None:
             run = self._runs[key] = _Run(work, lambda: self._runs.pop(key, None))
-        async for progress in run.watch():
-            yield progress
+        return run
 
     async def close(self) -> None:
         """End every run."""
@@ -43,10 +56,12 @@ class _Run:
         self._lines: list[Progress] = []
         self._watchers: set[asyncio.Queue[Progress | None]] = set()
         self._on_end = on_end
-        self.task = asyncio.ensure_future(work(self._report))
+        self.goes_on = False
+        """Also when nobody watches."""
+        self.task = asyncio.create_task(work(self._report), name="shared-work")
         self.task.add_done_callback(self._finish)
 
-    async def watch(self) -> AsyncIterator[Progress]:
+    async def watch(self) -> AsyncGenerator[Progress, None]:
         queue: asyncio.Queue[Progress | None] = asyncio.Queue()
         for line in self._lines:
             queue.put_nowait(line)
@@ -57,7 +72,7 @@ class _Run:
             await self.task
         finally:
             self._watchers.discard(queue)
-            if not self._watchers and not self.task.done():
+            if not (self._watchers or self.goes_on or self.task.done()):
                 self._on_end()
                 self.task.cancel()
                 await asyncio.wait([self.task])
@@ -70,7 +85,7 @@ class _Run:
             if progress.detail is None or queue.qsize() < _MAX_LATE_UPDATES:
                 queue.put_nowait(progress)
 
-    def _finish(self, task: asyncio.Future[None]) -> None:
+    def _finish(self, task: asyncio.Task[None]) -> None:
         self._on_end()
         if not task.cancelled():
             task.exception()  # every watcher may have left: an error nobody awaits is no news

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from skep.engine.filters import Filters, flag, passes_labels, until_moment
+from skep.engine.queries import ImageQuery
 from skep.kit.clock import ZERO_TIME
 from skep.kit.patterns import Test, globbing
 from skep.model.image import (
@@ -22,9 +22,6 @@ from skep.model.image import (
     RootFSSummary,
 )
 from skep.model.reference import Reference
-
-LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
-PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -48,23 +45,21 @@ class Listed(msgspec.Struct, frozen=True):
 
 def select(
     listed: Sequence[Listed],
-    filters: Filters,
-    now: datetime,
+    query: ImageQuery,
     before: datetime | None = None,
     since: datetime | None = None,
 ) -> list[Listed]:
-    """The images that match, newest first. `before` and `since` are those images' times."""
-    until = until_moment(filters, now)
-    dangling = flag(filters, "dangling")
-    named = globbing(filters["reference"]) if "reference" in filters else None
-    limits = [moment for moment in (before, until) if moment]
+    """The images that match, newest first. `before` and `since` are the times of the images that
+    the query names."""
+    named = globbing(query.references) if query.references is not None else None
+    limits = [moment for moment in (before, query.until) if moment]
     chosen = [
         item
         for item in listed
         if all(item.created < limit for limit in limits)
         and (since is None or item.created > since)
-        and _is_dangling(item, dangling)
-        and passes_labels(item.image.config.labels or {}, filters)
+        and _is_dangling(item, query.dangling)
+        and query.labels.passes(item.image.config.labels or {})
         and (named is None or _is_named(item, named))
     ]
     return sorted(chosen, key=lambda item: item.created, reverse=True)

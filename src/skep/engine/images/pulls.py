@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from functools import partial
 
-from skep.engine.images.broadcast import Report, SharedWork
+from skep.engine.images.broadcast import Report, SharedWork, Work
 from skep.engine.images.documents import parse_document
 from skep.engine.images.manifests import (
     ManifestList,
@@ -40,9 +40,18 @@ class Pulls:
     def pull(
         self, reference: str, auth: RegistryAuth | None, platform: Platform | None
     ) -> AsyncIterator[Progress]:
+        return self._shared.watch(*self._work(reference, auth, platform))
+
+    async def fetch(self, reference: str, auth: RegistryAuth | None) -> None:
+        await self._shared.finish(*self._work(reference, auth, None))
+
+    def _work(
+        self, reference: str, auth: RegistryAuth | None, platform: Platform | None
+    ) -> tuple[Hashable, Work]:
+        """The pull, and by what it is the same as another."""
         wanted = parse_reference(reference).sought()
         work = partial(self._pull, wanted, auth, platform or host_platform())
-        return self._shared.watch((wanted, auth, platform), work)
+        return (wanted, auth, platform), work
 
     async def _pull(
         self, wanted: Reference, auth: RegistryAuth | None, platform: Platform, report: Report

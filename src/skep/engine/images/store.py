@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
-from skep.engine.filters import Filters, check_filters, flag
 from skep.engine.images import listing
 from skep.engine.images.archives import Archives, LoadedImage, tag_reference
 from skep.engine.images.listing import Listed
@@ -19,8 +18,10 @@ from skep.engine.images.registry import Registries
 from skep.engine.images.removal import ImageUser, plan_removal, short_id
 from skep.engine.images.shelf import OnEvent, Shelf
 from skep.engine.images.unpack import Limits
+from skep.engine.queries import EVERY_IMAGE, ImageQuery
 from skep.kit.clock import ZERO_TIME, utc_now
 from skep.kit.errors import Conflict
+from skep.kit.labels import ANY_LABELS, LabelQuery
 from skep.model.image import (
     DistributionInspect,
     HistoryItem,
@@ -95,20 +96,20 @@ class ImageStore:
         return [self._shelf.layers.link(diff_id) for diff_id in reversed(image.diff_ids)]
 
     async def summaries(
-        self, filters: Filters | None = None, *, shared_size: bool = False, containers: bool = False
+        self,
+        query: ImageQuery = EVERY_IMAGE,
+        *,
+        shared_size: bool = False,
+        containers: bool = False,
     ) -> list[ImageSummary]:
-        """GET /images/json, newest first.
-
-        Filters: before, dangling, label, reference, since, until; others raise InvalidArgument.
-        """
-        wanted = check_filters(filters, listing.LIST_FILTERS)
+        """GET /images/json, newest first. Raises NotFound for a `before` or `since` that is not
+        there."""
         listed = await self._shelf.listed()
         chosen = listing.select(
             listed,
-            wanted,
-            utc_now(),
-            before=await self._created(wanted.get("before", ()), min),
-            since=await self._created(wanted.get("since", ()), max),
+            query,
+            before=await self._created(query.before, min),
+            since=await self._created(query.since, max),
         )
         shared = await self._shared_sizes(listed) if shared_size else {}
         counts = Counter(user.image_id for user in self._users())
@@ -153,6 +154,11 @@ class ImageStore:
         time-out), InvalidArgument (a name or blob that is not what it should be).
         """
         return self._pulls.pull(reference, auth, platform)
+
+    async def fetch(self, reference: str, auth: RegistryAuth | None = None) -> None:
+        """Pull to the end: the transfer goes on when the caller leaves, and whoever asks for the
+        same again joins it. Errors as in `pull`."""
+        await self._pulls.fetch(reference, auth)
 
     async def distribution_inspect(
         self, reference: str, auth: RegistryAuth | None = None
@@ -226,18 +232,21 @@ class ImageStore:
             deletions, _ = await self._delete([image])
             return deletions
 
-    async def prune(self, filters: Filters | None = None) -> ImagesPruned:
-        """Delete unused images: dangling ones, or with `dangling=false` all. Filters: dangling,
-        label, label!, until."""
-        wanted = check_filters(filters, listing.PRUNE_FILTERS)
-        tagged_too = flag(wanted, "dangling") is False
-        wanted.pop("dangling", None)
+    async def prune(
+        self,
+        labels: LabelQuery = ANY_LABELS,
+        until: datetime | None = None,
+        *,
+        tagged_too: bool = False,
+    ) -> ImagesPruned:
+        """Delete unused images with these labels and made before `until`: dangling ones, or all."""
+        query = ImageQuery(labels=labels, until=until)
         async with self._removing:
             listed = await self._shelf.listed()
             used = {user.image_id for user in self._users()}
             doomed = [
                 item.image
-                for item in listing.select(listed, wanted, utc_now())
+                for item in listing.select(listed, query)
                 if item.image.id not in used
                 and not self._shelf.records.is_held(item.image.id)
                 and (tagged_too or not item.tags)

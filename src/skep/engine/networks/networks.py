@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -30,21 +29,10 @@ from skep.kit.errors import Conflict, Forbidden, InvalidArgument, NotFound, Skep
 from skep.kit.ids import new_container_id
 from skep.kit.meant import meant
 from skep.kit.where import Where, anything
-from skep.model.container import EndpointSettings
 from skep.model.network import Network, NetworkCreate, NetworkResource
 from skep.network.host import HostNetwork
 from skep.network.names import attachment_mac
 from skep.network.values import Bridge, PublishedPort, Zone
-
-
-class ContainerDoor(Protocol):
-    """What the networks ask of the containers."""
-
-    async def plug(self, container: str, network: NetworkRecord, wish: EndpointSettings) -> None:
-        """Put a container on a network, now when it runs."""
-
-    async def unplug(self, container: str, network: NetworkRecord, *, force: bool) -> None:
-        """Take it off."""
 
 
 class Networks:
@@ -62,11 +50,6 @@ class Networks:
         self._members: dict[str, Members] = {}
         self._ports = ServicePorts(host, settings.exec_root / "service-ports.json")
         self._making = asyncio.Lock()
-        self._door: ContainerDoor
-
-    def serve(self, door: ContainerDoor) -> None:
-        """Whom `connect` and `disconnect` speak to; said once, before anything is asked."""
-        self._door = door
 
     # Docker's calls
 
@@ -119,15 +102,17 @@ class Networks:
             self._tell(record, "destroy")
         return [record.name for record in removed]
 
-    async def connect(
-        self, name: str, container: str, settings: EndpointSettings | None = None
-    ) -> None:
-        """Put a container on one more network, now when it runs, else from its next start on."""
-        await self._door.plug(container, self.find(name), settings or EndpointSettings())
-
-    async def disconnect(self, name: str, container: str, *, force: bool = False) -> None:
-        """Take it off. Raises Forbidden when it is not on it."""
-        await self._door.unplug(container, self.find(name), force=force)
+    async def list(
+        self, where: Where[NetworkResource] = anything, *, dangling: bool | None = None
+    ) -> list[NetworkResource]:
+        """Oldest first, without their containers; those that no container is on, or the others,
+        when that is asked."""
+        rows = [
+            row
+            for members in self._members.values()
+            if dangling in (None, _dangles(members)) and where(row := _outline(members.network))
+        ]
+        return sorted(rows, key=lambda row: row.created)
 
     # The cluster's, said by the agent
 
@@ -278,7 +263,7 @@ class Networks:
                 await asyncio.to_thread(self._folder.write, record)
                 self._members[record.id] = Members(record)
 
-    def bridges(self) -> list[Bridge]:
+    def bridges(self) -> Sequence[Bridge]:
         """All that this host must have."""
         return [bridge_of(m.network) for m in self._members.values() if m.network.is_bridged]
 
@@ -309,7 +294,7 @@ class Networks:
         await asyncio.to_thread(self._folder.remove, record.id)
         del self._members[record.id]
 
-    async def _taken_subnets(self) -> list[str]:
+    async def _taken_subnets(self) -> Sequence[str]:
         ours = [c.subnet for m in self._members.values() for c in m.network.ipam.config]
         return [*ours, *await self._host.occupied_subnets()]
 
@@ -337,25 +322,13 @@ class Networks:
         return resource_of(record, containers)
 
     def _tell(self, record: NetworkRecord, action: str, **attributes: str) -> None:
+        """Of this node's part in it: of its own networks the cluster tells itself."""
         self._events.emit(
             "network",
             action,
             record.id,
             {"name": record.name, "type": record.driver, **attributes},
-            scope=record.scope,
         )
-
-    async def list(
-        self, where: Where[NetworkResource] = anything, *, dangling: bool | None = None
-    ) -> list[NetworkResource]:
-        """Oldest first, without their containers; those that no container is on, or the others,
-        when that is asked."""
-        rows = [
-            row
-            for members in self._members.values()
-            if dangling in (None, _dangles(members)) and where(row := _outline(members.network))
-        ]
-        return sorted(rows, key=lambda row: row.created)
 
 
 def _outline(record: NetworkRecord) -> NetworkResource:

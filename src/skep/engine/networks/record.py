@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from skep.kit.errors import UNDECODABLE
-from skep.kit.files import close_folder, reason_of, set_aside, write_atomically
+from skep.engine.record_files import Unreadable, read_record
+from skep.kit.files import close_folder, set_aside, write_atomically
 from skep.model.bounds import Moment
 from skep.model.network import (
     IPAM,
@@ -148,13 +148,9 @@ class NetworkFolder:
         close_folder(self._root)
         for path in sorted(self._root.glob("[!.]*.json")):
             try:
-                record = _RECORD.decode(path.read_bytes())
-                if record.id != path.stem:
-                    raise ValueError(f"it is the record of {record.id}")
-            except (OSError, *UNDECODABLE) as error:
-                self._set_aside(path, reason_of(error))
-            else:
-                yield record
+                yield read_record(path, _RECORD, lambda record: record.id, path.stem)
+            except Unreadable as reason:
+                self._set_aside(path, str(reason))
 
     def refuse(self, record: NetworkRecord, error: Exception) -> None:
         """One that was read makes no sense."""

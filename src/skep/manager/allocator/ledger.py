@@ -14,7 +14,8 @@ from skep.model.network import Network
 from skep.model.service import PortConfig, Service
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.store.change import KIND_OF, Event, Stored, View
+from skep.store.change import Event, Stored, View
+from skep.store.kinds import kind_of
 
 PortKey = tuple[str, int]
 """Protocol and number of a port that is published on every node."""
@@ -38,7 +39,7 @@ class Ledger:
         ledger = cls()
         for kind in (view.networks(), view.services(), view.tasks()):
             for stored in kind:
-                with ledger.faults.aside(f"{KIND_OF[type(stored)]} {stored.id}"):
+                with ledger.faults.aside(f"{kind_of(stored).name} {stored.id}"):
                     ledger._add(stored)
         return ledger
 

@@ -22,11 +22,13 @@ from skep.manager.control.nodes import Nodes
 from skep.manager.control.services import Services
 from skep.manager.control.tasks import Tasks
 from skep.manager.room import NewId
+from skep.manager.story import Story
 from skep.store.store import Store
+from skep.store.watch import Watch
 
 
 class Control:
-    """One noun, one attribute."""
+    """One noun, one attribute; `story` tells what happened, `watch` what is stored."""
 
     def __init__(
         self,
@@ -35,8 +37,15 @@ class Control:
         ids: NewId = new_id,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._store = store
+        self.story = Story(store)
         self.services = Services(store, ids, clock)
         self.tasks = Tasks(store)
         self.nodes = Nodes(store)
         self.networks = Networks(store, ids)
         self.cluster = ClusterControl(store, ca)
+
+    def watch(self) -> Watch:
+        """Commits from now on, for doors that follow the objects themselves. Whoever asks closes
+        it."""
+        return self._store.watch()

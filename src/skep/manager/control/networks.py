@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skep.kit.errors import InvalidArgument, NameTaken, NotPossibleNow, Unimplemented
+from skep.kit.errors import InvalidArgument, NotPossibleNow, Unimplemented
 from skep.kit.where import Where, anything
 from skep.manager.control import resolve
 from skep.manager.control.cluster import PREDEFINED_NETWORKS
@@ -49,8 +49,6 @@ class Networks:
         """Store a cluster network (driver overlay); returns its id. Its subnet comes later."""
         view = self._store.view
         _check_request(request)
-        if view.network_named(request.name) is not None:
-            raise NameTaken("network", request.name)
         ipam = request.ipam or IPAM()
         for config in ipam.config:
             _check_subnet(view, config)

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from skep.kit.clock import ZERO_TIME, utc_now
-from skep.kit.errors import NameTaken, NotPossibleNow
+from skep.kit.errors import NotPossibleNow
 from skep.kit.names import made_up_name
 from skep.kit.where import Where, anything
 from skep.manager.control import resolve
@@ -63,8 +63,6 @@ class Services:
             spec = replace(spec, name=_unused_name(view, self._new_id))
         spec = complete(view, spec)
         check_spec(view, spec)
-        if view.service_named(spec.name) is not None:
-            raise NameTaken("service", spec.name)
         service = Service(
             id=self._new_id(),
             version=Version(),
@@ -105,7 +103,7 @@ class Services:
             wanted = complete(view, spec if spec.name else replace(spec, name=service.spec.name))
             check_update(service.spec, wanted)
             check_spec(view, wanted, service)
-            changed = _rolled_back(service, self._clock()) if back else _updated(service, wanted)
+            changed = _rolled_back(service, self._clock()) if back else updated(service, wanted)
             if back:
                 check_spec(view, changed.spec, service)
             why = "service rollback" if back else "service update"
@@ -132,7 +130,7 @@ def _unused_name(view: View, new_id: NewId) -> str:
     return name if view.service_named(name) is None else f"{name}{number % 100_000}"
 
 
-def _updated(service: Service, spec: ServiceSpec) -> Service:
+def updated(service: Service, spec: ServiceSpec) -> Service:
     """The new spec under a new spec version. What became of the last update is forgotten.
 
     The spec version is the version at which the service was read: later than any before it.

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
-from skep.kit.clock import utc_now
 from skep.kit.errors import NotFound
-from skep.kit.ids import new_id
 from skep.kit.where import Where, anything
 from skep.manager.control import resolve
-from skep.manager.orchestrator.scene import Scene
 from skep.manager.orchestrator.stale import Staleness
 from skep.model.node import Node
 from skep.model.service import Service
@@ -42,10 +39,11 @@ class Tasks:
         Raises NotFound for a service or node that does not exist.
         """
         view = self._store.view
+        is_up_to_date = _UpToDate(view)
         return [
             task
             for task in _scope(view, services, nodes)
-            if where(task) and (up_to_date is None or _is_up_to_date(view, task) is up_to_date)
+            if where(task) and (up_to_date is None or is_up_to_date(task) is up_to_date)
         ]
 
 
@@ -89,9 +87,18 @@ def _ids(
     return found
 
 
-def _is_up_to_date(view: View, task: Task) -> bool:
+class _UpToDate:
     """As the orchestrator sees it: a change of labels makes no task stale."""
-    service = view.service(task.service_id)
-    if service is None:
-        return False
-    return not Staleness(Scene(service, view, utc_now(), new_id)).stale(task)
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._staleness: dict[str, Staleness] = {}
+
+    def __call__(self, task: Task) -> bool:
+        staleness = self._staleness.get(task.service_id)
+        if staleness is None:
+            service = self._view.service(task.service_id)
+            if service is None:
+                return False
+            staleness = self._staleness[task.service_id] = Staleness(service, self._view)
+        return not staleness.stale(task)

@@ -1,52 +1,139 @@
-"""What a node must be told, given what it was told before: a pure difference."""
+"""What a node must be told, given what it was told before: a pure difference.
+
+Tasks are told because they are the node's, everything else because a task needs it (`kinds.py`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
-from skep.model.network import Network
+from skep.manager.dispatcher.kinds import KINDS, needs_of
 from skep.model.states import TaskState
 from skep.model.task import Task
-from skep.protocol.messages import Assignments
+from skep.protocol.messages import Assigned, Assignments, Reference
+from skep.protocol.wire import encoded
 from skep.store.change import Event, View
 
-_A_PART = 128
-"""So many tasks, and networks, go in one message."""
+TASK = "task"
+_VERSION = {desired: number for number, desired in enumerate(TaskState)}
+"""Of a task, as its node sees it: after it was assigned, only what is desired changes."""
 
-
-class Known(msgspec.Struct, frozen=True):
-    """What an agent knows of a task. The rest of a task never changes after it was assigned, so
-    the desired state is all that must be compared."""
-
-    desired: TaskState
-    networks: tuple[str, ...] = ()
+_A_PART, _A_PART_BYTES = 128, 512 * 1024
+"""So many things, or so many bytes of them, go in one message (a larger thing goes alone)."""
+_REMOVED_A_PART = 4_096
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What one agent knows: its tasks, the versions of its networks, how many tasks use each."""
+    """What one agent knows: the versions of its tasks and of what they need, what each task needs
+    (those that need anything), and how many tasks need each."""
 
-    tasks: dict[str, Known] = {}
-    networks: dict[str, int] = {}
-    uses: dict[str, int] = {}
+    tasks: dict[str, int] = {}
+    things: dict[Reference, int] = {}
+    needs: dict[str, tuple[Reference, ...]] = {}
+    uses: dict[Reference, int] = {}
 
 
-def complete(view: View, node_id: str) -> tuple[Assignments, Told]:
+class Thing(NamedTuple):
+    """What is to be told. `body` is what its kind says, and is encoded when it is sent."""
+
+    kind: str
+    id: str
+    version: int
+    body: object
+    needs: tuple[Reference, ...] = ()
+    volatile: bool = False
+
+
+class News(NamedTuple):
+    """Things to be told, each after those that it needs, and what may be forgotten then."""
+
+    things: list[Thing]
+    removed: list[Reference]
+
+
+def complete(view: View, node_id: str) -> tuple[News, Told]:
     """Everything the node must know, for the first messages of a session."""
-    return _told(view, node_id, Told(), (t.id for t in view.tasks_of_node(node_id)), ())
+    tasks = (task.id for task in view.tasks_of_node(node_id))
+    news, told = difference(view, node_id, Told(), tasks)
+    return news or News([], []), told
 
 
 def difference(
-    view: View, node_id: str, told: Told, tasks: Iterable[str], networks: Iterable[str] = ()
-) -> tuple[Assignments | None, Told]:
-    """What changed among those task and network ids since `told`; None when the agent knows all."""
-    message, after = _told(view, node_id, told, tasks, networks)
-    silent = not (
-        message.tasks or message.removed_tasks or message.networks or message.removed_networks
+    view: View, node_id: str, told: Told, tasks: Iterable[str], things: Iterable[Reference] = ()
+) -> tuple[News | None, Told]:
+    """What changed among those tasks, and things that tasks need, since `told`; None when the
+    agent knows it all."""
+    changes = _Changes(view, node_id, told)
+    for task_id in sorted(set(tasks)):
+        changes.look_at_task(task_id)
+    for thing in sorted(changes.touched.union(things)):
+        changes.look_at_thing(thing)
+    if not (changes.tasks or changes.things or changes.removed):
+        return None, told
+    return News(changes.things + changes.tasks, changes.removed), changes.told
+
+
+class _Changes:
+    """What was found to be news, and what is told then."""
+
+    def __init__(self, view: View, node_id: str, told: Told) -> None:
+        self._view = view
+        self._node_id = node_id
+        self.told = Told(dict(told.tasks), dict(told.things), dict(told.needs), dict(told.uses))
+        self.tasks: list[Thing] = []
+        self.things: list[Thing] = []
+        self.removed: list[Reference] = []
+        self.touched: set[Reference] = set()
+
+    def look_at_task(self, task_id: str) -> None:
+        task, told = self._view.task(task_id), self.told
+        before = told.tasks.get(task_id)
+        if task is None or task.node_id != self._node_id:
+            if before is not None:
+                del told.tasks[task_id]
+                self._use(told.needs.pop(task_id, ()), -1)
+                self.removed.append(Reference(TASK, task_id))
+            return
+        version = _VERSION[task.desired_state]
+        if before == version or (before is None and _never_started(task)):
+            return
+        if before is None and (needs := needs_of(self._view, task)):
+            told.needs[task_id] = needs
+            self._use(needs, +1)
+        told.tasks[task_id] = version
+        self.tasks.append(Thing(TASK, task_id, version, task, told.needs.get(task_id, ())))
+
+    def look_at_thing(self, thing: Reference) -> None:
+        """What is gone from the view stays as it was last told for as long as a task has it."""
+        told = self.told.things
+        if thing not in self.told.uses:
+            if told.pop(thing, None) is not None:
+                self.removed.append(thing)
+            return
+        kind = KINDS[thing.kind]
+        found = kind.find(self._view, thing.id)
+        if found is not None and told.get(thing) != found.version:
+            told[thing] = found.version
+            self.things.append(Thing(thing.kind, thing.id, *found, volatile=kind.volatile))
+
+    def _use(self, things: Iterable[Reference], more: int) -> None:
+        uses = self.told.uses
+        for thing in things:
+            self.touched.add(thing)
+            uses[thing] = uses.get(thing, 0) + more
+            if not uses[thing]:
+                del uses[thing]
+
+
+def _never_started(task: Task) -> bool:
+    """It is not the node's yet, or it died before the node heard of it."""
+    status = task.status
+    return status.state < TaskState.ASSIGNED or (
+        status.state.dead and status.container_status is None
     )
-    return (None, told) if silent else (message, after)
 
 
 def matters(event: Event) -> bool:
@@ -59,119 +146,25 @@ def matters(event: Event) -> bool:
     return not (same and before and after)
 
 
-def in_parts(message: Assignments) -> Iterator[Assignments]:
-    """A long message as several: networks before the tasks that need them, and `more` said where
+def in_parts(news: News) -> Iterator[Assignments]:
+    """The news as messages of a bounded size, each made when it is asked for, and `more` said where
     more follows."""
-    tasks, networks = message.tasks, message.networks
-    if len(tasks) <= _A_PART and len(networks) <= _A_PART:
-        yield message
-        return
-    for i in range(0, len(networks), _A_PART):
-        yield Assignments(networks=networks[i : i + _A_PART], more=True)
-    for i in range(0, len(tasks), _A_PART):
-        chunk = tasks[i : i + _A_PART]
-        auths = _those(message.registry_auths, chunk)
-        yield Assignments(tasks=chunk, registry_auths=auths, more=True)
-    yield replace(message, tasks=[], networks=[], registry_auths={})
+    part: list[Assigned] = []
+    size = 0
+    for thing in news.things:
+        assigned = _assigned(thing)
+        if part and (len(part) == _A_PART or size + len(assigned.body) > _A_PART_BYTES):
+            yield Assignments(assigned=part, more=True)
+            part, size = [], 0
+        part.append(assigned)
+        size += len(assigned.body)
+    removed = news.removed
+    while len(removed) > _REMOVED_A_PART:
+        yield Assignments(assigned=part, removed=removed[:_REMOVED_A_PART], more=True)
+        part, removed = [], removed[_REMOVED_A_PART:]
+    yield Assignments(assigned=part, removed=removed)
 
 
-def halves(message: Assignments) -> tuple[Assignments, Assignments]:
-    """The same in two messages, for one that is too large though it has few tasks."""
-    tasks, networks = message.tasks, message.networks
-    if len(tasks) < 2:
-        some = max(1, len(networks) // 2)
-        first = Assignments(networks=networks[:some], more=True)
-        return first, replace(message, networks=networks[some:])
-    some = len(tasks) // 2
-    auths = message.registry_auths
-    first = Assignments(
-        tasks=tasks[:some],
-        networks=networks,
-        registry_auths=_those(auths, tasks[:some]),
-        more=True,
-    )
-    second = replace(
-        message,
-        tasks=tasks[some:],
-        networks=[],
-        registry_auths=_those(auths, tasks[some:]),
-    )
-    return first, second
-
-
-def _told(
-    view: View, node_id: str, told: Told, task_ids: Iterable[str], network_ids: Iterable[str]
-) -> tuple[Assignments, Told]:
-    known, uses = dict(told.tasks), dict(told.uses)
-    touched = set(network_ids)
-    fresh: list[Task] = []
-    removed: list[str] = []
-    for task_id in sorted(set(task_ids)):
-        task = view.task(task_id)
-        before = known.get(task_id)
-        if task is None or task.node_id != node_id:
-            if before is not None:
-                del known[task_id]
-                _use(uses, before.networks, -1)
-                touched.update(before.networks)
-                removed.append(task_id)
-        elif before is None and not _never_started(task):
-            on = tuple(attachment.network.id for attachment in task.networks_attachments)
-            known[task_id] = Known(task.desired_state, on)
-            _use(uses, on, 1)
-            touched.update(on)
-            fresh.append(task)
-        elif before is not None and before.desired != task.desired_state:
-            known[task_id] = replace(before, desired=task.desired_state)
-            fresh.append(task)
-    networks, versions = _networks(view, told.networks, uses, touched)
-    message = Assignments(
-        tasks=fresh,
-        removed_tasks=removed,
-        networks=networks,
-        removed_networks=sorted(told.networks.keys() - versions.keys()),
-        registry_auths=_registry_auths(view, fresh),
-    )
-    return message, Told(known, versions, uses)
-
-
-def _never_started(task: Task) -> bool:
-    """It is not the node's yet, or it died before the node heard of it."""
-    status = task.status
-    return status.state < TaskState.ASSIGNED or (
-        status.state.dead and status.container_status is None
-    )
-
-
-def _use(uses: dict[str, int], networks: Iterable[str], more: int) -> None:
-    for network_id in networks:
-        uses[network_id] = uses.get(network_id, 0) + more
-        if not uses[network_id]:
-            del uses[network_id]
-
-
-def _networks(
-    view: View, told: dict[str, int], uses: dict[str, int], touched: set[str]
-) -> tuple[list[Network], dict[str, int]]:
-    """Those of the touched networks that are news, and the versions that are known then."""
-    versions = dict(told)
-    fresh = []
-    for network_id in sorted(touched):
-        network = view.network(network_id) if network_id in uses else None
-        if network is None:
-            versions.pop(network_id, None)
-        elif versions.get(network_id) != network.version.index:
-            versions[network_id] = network.version.index
-            fresh.append(network)
-    return fresh, versions
-
-
-def _registry_auths(view: View, tasks: Iterable[Task]) -> dict[str, str]:
-    services = sorted({task.service_id for task in tasks})
-    auths = ((service_id, view.registry_auth(service_id)) for service_id in services)
-    return {service_id: auth.current for service_id, auth in auths if auth and auth.current}
-
-
-def _those(auths: dict[str, str], tasks: Iterable[Task]) -> dict[str, str]:
-    """The credentials that these tasks need."""
-    return {t.service_id: auths[t.service_id] for t in tasks if t.service_id in auths}
+def _assigned(thing: Thing) -> Assigned:
+    kind, id_, version, body, needs, volatile = thing
+    return Assigned(kind, id_, version, encoded(body), needs, volatile)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+
+import msgspec
 
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError, Unavailable
@@ -17,21 +19,22 @@ from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.assignments import matters
 from skep.manager.dispatcher.inbox import Inbox
+from skep.manager.dispatcher.kinds import concerned
 from skep.manager.dispatcher.liveness import Heartbeats
 from skep.manager.dispatcher.nodes import NodeStates
 from skep.manager.dispatcher.reports import Reports
-from skep.manager.dispatcher.session import Session, turn_away
+from skep.manager.dispatcher.session import AgentSession, turn_away
+from skep.model.cluster import Cluster, ClusterSecrets
 from skep.model.node import Node
 from skep.model.system import Peer
 from skep.model.task import Task
+from skep.protocol.calls import Stream
 from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
     PROTOCOL_VERSION,
     FromAgent,
     Heartbeat,
     Hello,
-    LogFrame,
-    Request,
     Standing,
     Statuses,
 )
@@ -60,7 +63,7 @@ class Dispatcher:
         self._store = store
         self._registrar = registrar
         self._nodes = NodeStates(store, clock)
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, AgentSession] = {}
         self._heartbeats = Heartbeats()
         self._openings: defaultdict[str, Allowance] = defaultdict(
             lambda: Allowance(_OPENINGS_RATE, _OPENINGS_BURST)
@@ -92,7 +95,7 @@ class Dispatcher:
         hello = await self._hello(link, node_id)
         if hello is None:
             return
-        session = Session(
+        session = AgentSession(
             new_id(), node_id, link, lambda: self._store.view, lambda: self._standing(node_id)
         )
         self._replace(session)
@@ -110,18 +113,16 @@ class Dispatcher:
         except* SkepError as errors:
             log.error("session of node %s failed: %s", node_id, errors.exceptions[0])
         finally:
-            session.close()
             if self._sessions.get(node_id) is session:
                 del self._sessions[node_id]
+            await session.close()
 
-    async def call(self, node_id: str, request: Request) -> AsyncGenerator[list[LogFrame], None]:
+    def call(self, node_id: str, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
         """Ask a node's engine. Raises Unavailable when the node has no session."""
         session = self._sessions.get(node_id)
         if session is None:
             raise Unavailable(f"node {node_id} is not available")
-        async with aclosing(session.call(request)) as answers:
-            async for frames in answers:
-                yield frames
+        return session.call(request)
 
     async def _hello(self, link: ManagerLink, node_id: str) -> Hello | None:
         try:
@@ -137,7 +138,7 @@ class Dispatcher:
         await turn_away(link, problem)
         return None
 
-    def _replace(self, session: Session) -> None:
+    def _replace(self, session: AgentSession) -> None:
         before = self._sessions.get(session.node_id)
         self._sessions[session.node_id] = session
         if before is not None:
@@ -159,7 +160,7 @@ class Dispatcher:
 
     # What agents say
 
-    def _listener(self, session: Session, inbox: Inbox) -> Callable[[FromAgent], None]:
+    def _listener(self, session: AgentSession, inbox: Inbox) -> Callable[[FromAgent], None]:
         node_id = session.node_id
         period_s = self._period_s
 
@@ -205,26 +206,25 @@ class Dispatcher:
                 session.everything_changed()
 
     def _route_event(self, event: Event) -> None:
-        match event.kind:
-            case "task" if matters(event):
-                self._route_task(event)
-            case "node":
-                self._route_node(event)
-            case "network" if event.new is not None:
-                for session in self._sessions.values():
-                    session.network_changed(event.new.id)
-            case "cluster" | "cluster-secrets":
+        match event.new or event.old:
+            case Task():
+                if matters(event):
+                    self._route_task(event)
+            case Node() as node:
+                self._route_node(event, node)
+            case Cluster() | ClusterSecrets():
                 for session in self._sessions.values():
                     session.standing_changed()
+        for thing in concerned(event):
+            for session in self._sessions.values():
+                session.thing_changed(thing)
 
     def _route_task(self, event: Event) -> None:
         for stored in (event.old, event.new):
             if isinstance(stored, Task) and (session := self._sessions.get(stored.node_id)):
                 session.task_changed(stored.id)
 
-    def _route_node(self, event: Event) -> None:
-        node = event.new or event.old
-        assert isinstance(node, Node)
+    def _route_node(self, event: Event, node: Node) -> None:
         if node.manager_status is not None:
             self._find_managers()
         session = self._sessions.get(node.id)

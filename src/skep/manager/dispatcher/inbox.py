@@ -9,7 +9,7 @@ from skep.kit.errors import SkepError
 from skep.kit.share import Allowance
 from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher.nodes import NodeStates
-from skep.manager.dispatcher.session import Session
+from skep.manager.dispatcher.session import AgentSession
 from skep.protocol.link import LinkClosed
 from skep.protocol.messages import Described, Farewell, FromAgent, NotRenewed, Renew
 
@@ -23,7 +23,7 @@ class Inbox:
     """Holds the newest of each kind, so an agent that asks without end fills nothing; and answers
     within an allowance, so it keeps nobody busy either."""
 
-    def __init__(self, session: Session, registrar: Registrar, nodes: NodeStates) -> None:
+    def __init__(self, session: AgentSession, registrar: Registrar, nodes: NodeStates) -> None:
         self._session = session
         self._registrar = registrar
         self._nodes = nodes

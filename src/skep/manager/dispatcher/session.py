@@ -1,55 +1,48 @@
 """One agent's session: it is told what changed for its node, as fast as it takes it.
 
 What waits to be said is a set of ids or a few short words, never a queue of assignments: an agent
-that is slow or stuck gets the sum of what it missed. Only `tell` writes to the line, so nobody else
-ever waits for the agent.
+that is slow or stuck gets the sum of what it missed. Only `tell` and calls write to the line, so
+nobody waits for the agent but who asks it something.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from itertools import count
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
+import msgspec
 from msgspec.structs import replace
 
-from skep.kit.errors import SkepError, Unavailable
-from skep.kit.text import plain
 from skep.manager.dispatcher.assignments import (
+    News,
     Told,
     complete,
     difference,
-    halves,
     in_parts,
 )
-from skep.protocol.link import LinkClosed, ManagerLink, MessageTooLarge
+from skep.protocol.calls import Calls, Stream
+from skep.protocol.link import LinkClosed, ManagerLink
 from skep.protocol.messages import (
-    LONGEST_ERROR,
-    Assignments,
-    Call,
-    Cancel,
     Chunk,
     Credit,
-    Done,
+    End,
     FromAgent,
     FromManager,
     Goodbye,
-    LogFrame,
-    Request,
+    Reference,
     Standing,
     StandingChanged,
     Welcome,
 )
-from skep.protocol.wire import pack
 from skep.store.change import View
 
-_CREDIT = 16
-_MAX_CALLS = 256
+_OF_CALLS = (Chunk, Credit, End)
 _GOODBYE_S = 2.0
 
 
-class Session:
+class AgentSession:
     """The manager's side of one agent's line. `tell` runs until the line closes."""
 
     def __init__(
@@ -68,14 +61,13 @@ class Session:
         self._told = Told()
         self._sequence = 0
         self._tasks: set[str] = set()
-        self._networks: set[str] = set()
+        self._things: set[Reference] = set()
         self._told_standing: Standing | None = None
         self._standing_dirty = False
         self._words: deque[FromManager] = deque()
         self._goodbye: Goodbye | None = None
         self._news = asyncio.Event()
-        self._calls: dict[int, asyncio.Queue[Chunk | Done]] = {}
-        self._call_ids = count(1)
+        self._calls: Calls | None = None
 
     # What is to be said
 
@@ -83,9 +75,10 @@ class Session:
         self._tasks.add(task_id)
         self._news.set()
 
-    def network_changed(self, network_id: str) -> None:
-        if network_id in self._told.networks:
-            self._networks.add(network_id)
+    def thing_changed(self, thing: Reference) -> None:
+        """Of what tasks need; no news where none of this node's does."""
+        if thing in self._told.uses:
+            self._things.add(thing)
             self._news.set()
 
     def standing_changed(self) -> None:
@@ -96,7 +89,7 @@ class Session:
         """Changes were missed: compare all that the agent knows with all that is."""
         self._tasks.update(task.id for task in self._view().tasks_of_node(self.node_id))
         self._tasks.update(self._told.tasks)
-        self._networks.update(self._told.networks)
+        self._things.update(self._told.things)
         self.standing_changed()
 
     def say(self, word: FromManager) -> None:
@@ -115,8 +108,8 @@ class Session:
         """Welcome the agent, then keep it informed. Raises LinkClosed at the end."""
         self._told_standing = self._standing()
         await self._link.send(Welcome(self.id, self._told_standing))
-        message, self._told = complete(self._view(), self.node_id)
-        await self._assign(message)
+        news, self._told = complete(self._view(), self.node_id)
+        await self._assign(news)
         while self._goodbye is None:
             await self._tell_news()
             await self._news.wait()
@@ -129,10 +122,10 @@ class Session:
             await self._link.send(self._words.popleft())
         await self._tell_standing()
         tasks, self._tasks = self._tasks, set()
-        networks, self._networks = self._networks, set()
-        message, self._told = difference(self._view(), self.node_id, self._told, tasks, networks)
-        if message is not None:
-            await self._assign(message)
+        things, self._things = self._things, set()
+        news, self._told = difference(self._view(), self.node_id, self._told, tasks, things)
+        if news is not None:
+            await self._assign(news)
 
     async def _tell_standing(self) -> None:
         if not self._standing_dirty:
@@ -143,79 +136,40 @@ class Session:
             self._told_standing = standing
             await self._link.send(StandingChanged(standing))
 
-    async def _assign(self, message: Assignments) -> None:
-        for part in in_parts(message):
-            await self._assign_part(part)
-
-    async def _assign_part(self, part: Assignments) -> None:
-        numbered = replace(part, applies_to=self._sequence, results_in=self._sequence + 1)
-        try:
-            await self._link.send(numbered)
-        except MessageTooLarge:
-            if len(part.tasks) + len(part.networks) < 2:
-                raise
-            for half in halves(part):
-                await self._assign_part(half)
-        else:
-            self._sequence += 1
+    async def _assign(self, news: News) -> None:
+        for part in in_parts(news):
+            applies_to, self._sequence = self._sequence, self._sequence + 1
+            await self._link.send(replace(part, applies_to=applies_to, results_in=self._sequence))
 
     # What is heard
 
     async def listen(self, take: Callable[[FromAgent], None]) -> None:
-        """Give the agent's words to `take`, but for answers to calls. Raises LinkClosed at the end.
+        """Give the agent's words to `take`, but for those of calls. Raises LinkClosed at the end.
 
         Nothing here waits: while it did, heartbeats would lie unread.
         """
 
         def sort(message: FromAgent) -> None:
-            if isinstance(message, Chunk | Done):
-                self._answered(message)
-            else:
+            if not isinstance(message, _OF_CALLS):
                 take(message)
+            elif self._calls is not None:
+                self._calls.take(message)
 
         await self._link.each(sort)
 
-    def _answered(self, message: Chunk | Done) -> None:
-        answers = self._calls.get(message.call_id)
-        if answers is None:
-            return  # who asked is gone
-        try:
-            answers.put_nowait(message)
-        except asyncio.QueueFull:
-            raise LinkClosed("the node sent more of a log than it was asked for") from None
+    def call(self, request: msgspec.Struct) -> AbstractAsyncContextManager[Stream]:
+        """Ask the node's engine."""
+        return self._opened_calls().call(request)
 
-    async def call(self, request: Request) -> AsyncGenerator[list[LogFrame], None]:
-        """Ask the node's engine; yields what it answers. Raises Unavailable or the node's error."""
-        if len(self._calls) >= _MAX_CALLS:
-            raise Unavailable(f"more than {_MAX_CALLS} logs of node {self.node_id} are being read")
-        call_id = next(self._call_ids)
-        pack(Call(call_id, request))  # what cannot be sent is the caller's error, not the session's
-        answers: asyncio.Queue[Chunk | Done] = asyncio.Queue(_CREDIT + 1)
-        self._calls[call_id] = answers
-        finished = False
-        try:
-            self.say(Call(call_id, request))
-            self.say(Credit(call_id, _CREDIT))
-            while True:
-                answer = await answers.get()
-                if isinstance(answer, Done):
-                    finished = True
-                    if answer.error:
-                        raise SkepError(plain(answer.error, LONGEST_ERROR))
-                    return
-                yield answer.frames
-                self.say(Credit(call_id, 1))
-        finally:
-            del self._calls[call_id]
-            if not finished:
-                self.say(Cancel(call_id))
-
-    def close(self) -> None:
+    async def close(self) -> None:
         self._link.close()
-        for call_id, answers in self._calls.items():
-            if answers.full():
-                answers.get_nowait()
-            answers.put_nowait(Done(call_id, f"node {self.node_id} went away"))
+        await self._opened_calls().close(f"node {self.node_id} went away")
+
+    def _opened_calls(self) -> Calls:
+        """Most sessions make no call: what it takes is made for the first."""
+        if self._calls is None:
+            self._calls = Calls(self._link.send)
+        return self._calls
 
 
 async def turn_away(link: ManagerLink, reason: str, *, removed: bool = False) -> None:

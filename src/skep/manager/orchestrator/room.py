@@ -64,7 +64,7 @@ class Orchestrator:
 def draft_of(scene: Scene, most: int) -> Draft:
     """What one service needs, or about `most` of it."""
     draft = Draft(scene, most)
-    staleness = Staleness(scene)
+    staleness = Staleness(scene.service, scene.view)
     settler = Settler(draft, staleness)
     slots = slots_of(scene.view.tasks_of_service(scene.service.id))
     match defaults.mode_name(scene.service.spec):

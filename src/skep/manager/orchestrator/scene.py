@@ -34,9 +34,6 @@ class Scene:
         """Nothing about its node speaks against the task: also where it has none yet."""
         return self._fate(task.node_id) == "sound"
 
-    def node_of(self, task: Task) -> Node | None:
-        return self.view.node(task.node_id) if task.node_id else None
-
     def name_of_node(self, node_id: str) -> str:
         """As people know it."""
         node = self.view.node(node_id)

@@ -12,10 +12,10 @@ from typing import Literal
 from msgspec.structs import fields, replace
 
 from skep.manager.constraint import matches, parse
-from skep.manager.orchestrator.scene import Scene
 from skep.model import defaults
-from skep.model.service import EndpointSpec, ServiceSpec, TaskSpec
+from skep.model.service import EndpointSpec, Service, ServiceSpec, TaskSpec
 from skep.model.task import Task
+from skep.store.change import View
 
 Difference = Literal["none", "constraints", "real"]
 
@@ -23,22 +23,23 @@ Difference = Literal["none", "constraints", "real"]
 class Staleness:
     """Compares tasks with the service; tasks of one spec version are compared once."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._known: dict[int, Difference] = {scene.service.spec_version.index: "none"}
+    def __init__(self, service: Service, view: View) -> None:
+        self._spec = service.spec
+        self._view = view
+        self._known: dict[int, Difference] = {service.spec_version.index: "none"}
 
     def stale(self, task: Task) -> bool:
         difference = self._known.get(task.spec_version.index)
         if difference is None:
-            difference = _difference(self._scene.service.spec, task)
+            difference = _difference(self._spec, task)
             self._known[task.spec_version.index] = difference
         if difference == "constraints":
             return not self._node_still_fits(task)
         return difference == "real"
 
     def _node_still_fits(self, task: Task) -> bool:
-        node = self._scene.node_of(task)
-        constraints = defaults.placement(self._scene.service.spec.task_template).constraints
+        node = self._view.node(task.node_id) if task.node_id else None
+        constraints = defaults.placement(self._spec.task_template).constraints
         return node is not None and matches(parse(constraints), node)
 
 

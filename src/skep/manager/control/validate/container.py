@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from skep.kit.addresses import is_address
 from skep.kit.errors import UNDECODABLE, InvalidArgument, Unimplemented
-from skep.model import template
 from skep.model.reference import parse_reference
 from skep.model.rules import Broken
 from skep.model.rules.mounts import check_mount, cleaned
@@ -21,6 +20,7 @@ from skep.model.rules.process import (
 from skep.model.rules.signals import parse_signal
 from skep.model.rules.volumes import check_volume_options
 from skep.model.service import ContainerSpec, Driver, Mount, Privileges, SeccompOpts, VolumeOptions
+from skep.model.template import SOME_TASK, expanded
 
 _SECCOMP_MODES = ("", "default", "unconfined", "custom")
 _APPARMOR_MODES = ("", "default", "disabled")
@@ -28,11 +28,10 @@ _APPARMOR_MODES = ("", "default", "disabled")
 
 def check_container(spec: ContainerSpec) -> None:
     _check_image(spec.image)
-    _dry_run("hostname", spec.hostname)
-    for entry in spec.env:
+    some = _as_some_task_has_it(spec)
+    for entry in some.env:
         check_variable(entry)
-        _dry_run("env", entry)
-    _check_mounts(spec.mounts)
+    _check_mounts(some.mounts)
     if spec.healthcheck is not None:
         check_health(spec.healthcheck)
     _check_process(spec)
@@ -56,9 +55,26 @@ def _check_image(image: str) -> None:
         ) from None
 
 
+def _as_some_task_has_it(spec: ContainerSpec) -> ContainerSpec:
+    """What no task could expand is refused at once, by a dry run, as Swarm does."""
+    some = expanded(spec, SOME_TASK)
+    return replace(some, mounts=list(map(_with_some_paths, spec.mounts, some.mounts)))
+
+
+def _with_some_paths(written: Mount, some: Mount) -> Mount:
+    """A path that begins with a template may be an absolute one."""
+    source = some.source
+    if written.type == "bind" and written.source.startswith("{{"):
+        source = f"/{source or 'source'}"
+    target = some.target
+    if written.target.startswith("{{"):
+        target = f"/{target or 'target'}"
+    return replace(some, source=source, target=target)
+
+
 def _check_mounts(mounts: list[Mount]) -> None:
     targets: set[str] = set()
-    for mount in map(_expanded, mounts):
+    for mount in mounts:
         check_mount(mount)
         options = mount.volume_options or VolumeOptions()
         driver = options.driver_config or Driver()
@@ -68,26 +84,6 @@ def _check_mounts(mounts: list[Mount]) -> None:
         if target in targets:
             raise InvalidArgument(f"ContainerSpec: duplicate mount point: {mount.target}")
         targets.add(target)
-
-
-def _expanded(mount: Mount) -> Mount:
-    """As some task could have it: a path that begins with a template may be an absolute one."""
-    source, target = _dry_run("mount", mount.source), _dry_run("mount", mount.target)
-    if mount.type == "bind":
-        source = _absolute(mount.source, source)
-    return replace(mount, source=source, target=_absolute(mount.target, target))
-
-
-def _absolute(written: str, expanded: str) -> str:
-    return f"/{expanded or 'expanded'}" if written.startswith("{{") else expanded
-
-
-def _dry_run(where: str, text: str) -> str:
-    """What no task could expand is refused at once, as Swarm does."""
-    try:
-        return template.dry_run(text)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"expanding {where} failed: {error}") from None
 
 
 def _check_process(spec: ContainerSpec) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from skep.cli.template.calls import FUNCTIONS
-from skep.cli.template.errors import TemplateError
-from skep.cli.template.nodes import (
+from skep.template.budget import UNLIMITED, Budget
+from skep.template.calls import Functions
+from skep.template.errors import TemplateError
+from skep.template.nodes import (
     Branch,
     Call,
     Chain,
@@ -21,7 +22,7 @@ from skep.cli.template.nodes import (
     Text,
     Variable,
 )
-from skep.cli.template.values import Missing, absent, field, show, true
+from skep.template.values import Missing, MissingKey, absent, field, show, true
 
 _NO_VALUE: tuple[Any, ...] = ()
 
@@ -35,26 +36,29 @@ class _Continue(Exception):
 
 
 class Template:
-    """A parsed template. `strict` execution refuses to print what a map does not have.
+    """A parsed template."""
 
-    A missing key may still be asked about (`if`, `with`): docker's client knows the fields that
-    the daemon leaves out when they are empty, and templates count on that.
-    """
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], functions: Functions) -> None:
         self.nodes = nodes
+        self._functions = functions
 
-    def execute(self, data: Any, *, strict: bool = False) -> str:
+    def execute(
+        self, data: Any, *, missing: MissingKey = "shown", budget: Budget = UNLIMITED
+    ) -> str:
         """The text for `data`; raises TemplateError with Go's words."""
-        run = _Run(data, strict)
+        run = _Run(data, self._functions, missing, budget)
         run.block(self.nodes, data)
         return "".join(run.out)
 
 
 class _Run:
-    def __init__(self, data: Any, strict: bool) -> None:
+    def __init__(
+        self, data: Any, functions: Functions, missing: MissingKey, budget: Budget
+    ) -> None:
         self.out: list[str] = []
-        self._strict = strict
+        self._functions = functions
+        self._missing = missing
+        self._budget = budget
         self._variables: list[tuple[str, Any]] = [("$", data)]
 
     # Nodes
@@ -66,9 +70,10 @@ class _Run:
         del self._variables[known:]
 
     def _node(self, node: Node, dot: Any) -> None:
+        self._budget.step()
         match node:
             case Text(text):
-                self.out.append(text)
+                self._write(text)
             case Output(pipeline):
                 value = self._pipeline(pipeline, dot)
                 if not pipeline.variables:
@@ -79,9 +84,13 @@ class _Run:
                 raise _Break if word == "break" else _Continue
 
     def _print(self, value: Any) -> None:
-        if self._strict and isinstance(value, Missing):
-            raise TemplateError(f'map has no entry for key "{value.name}"')
-        self.out.append(show(value))
+        if self._missing != "shown" and isinstance(value, Missing):
+            raise _no_entry(value)
+        self._write(show(value))
+
+    def _write(self, text: str) -> None:
+        self._budget.write(text)
+        self.out.append(text)
 
     def _branch(self, node: Branch, dot: Any) -> None:
         known = len(self._variables)
@@ -101,6 +110,7 @@ class _Run:
         known = len(self._variables)
         for key, item in _items(value):
             empty = False
+            self._budget.step()
             self._bind_range(node.pipeline, key, item)
             try:
                 self.block(node.body, item)
@@ -143,7 +153,7 @@ class _Run:
         arguments = [self._value(argument, dot) for argument in call.arguments]
         arguments += last
         if isinstance(call.head, Function):
-            return _apply(call.head.name, FUNCTIONS[call.head.name], arguments)
+            return self._apply(call.head.name, self._functions[call.head.name], arguments)
         return self._value(call.head, dot, arguments)
 
     def _short_cut(self, name: str, arguments: tuple[Node, ...], dot: Any) -> Any:
@@ -164,7 +174,7 @@ class _Run:
                     value = self._field(value, name, ())
                 return self._field(value, names[-1], arguments)
             case Function(name):
-                return _apply(name, FUNCTIONS[name], arguments)
+                return self._apply(name, self._functions[name], arguments)
         if arguments:
             raise TemplateError("can't give argument to non-function")
         match node:
@@ -180,20 +190,30 @@ class _Run:
 
     def _field(self, value: Any, name: str, arguments: Sequence[Any]) -> Any:
         found = field(value, name)
+        if self._missing == "error" and isinstance(found, Missing):
+            raise _no_entry(found)
         if callable(found):
-            return _apply(name, found, arguments)
+            return self._apply(name, found, arguments)
         if arguments:
             raise TemplateError(f"{name} has arguments but cannot be invoked as function")
         return found
 
+    def _apply(self, name: str, function: Any, arguments: Sequence[Any]) -> Any:
+        self._budget.step()
+        for argument in arguments:
+            self._budget.write(argument)
+        try:
+            result = function(*arguments)
+        except TypeError:
+            raise TemplateError(
+                f"error calling {name}: wrong number or type of arguments ({len(arguments)} given)"
+            ) from None
+        self._budget.write(result)
+        return result
 
-def _apply(name: str, function: Any, arguments: Sequence[Any]) -> Any:
-    try:
-        return function(*arguments)
-    except TypeError:
-        raise TemplateError(
-            f"error calling {name}: wrong number or type of arguments ({len(arguments)} given)"
-        ) from None
+
+def _no_entry(missing: Missing) -> TemplateError:
+    return TemplateError(f'map has no entry for key "{missing.name}"')
 
 
 def _items(value: Any) -> Iterator[tuple[Any, Any]]:

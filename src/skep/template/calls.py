@@ -1,31 +1,31 @@
-"""The functions that a template may call: Go's own, and docker's."""
+"""The functions that a template may call: Go's own."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from skep.cli.template.errors import TemplateError
-from skep.cli.template.printf import printf
-from skep.cli.template.values import (
-    absent,
+from skep.template.errors import TemplateError
+from skep.template.printf import printf
+from skep.template.values import (
     compare,
     equal,
     go_type,
     index,
     length,
     show,
-    to_json,
     true,
 )
 
 
-def _and(*values: Any) -> Any:
+def _and(first: Any, *others: Any) -> Any:
+    values = (first, *others)
     return next((value for value in values if not true(value)), values[-1])
 
 
-def _or(*values: Any) -> Any:
+def _or(first: Any, *others: Any) -> Any:
+    values = (first, *others)
     return next((value for value in values if true(value)), values[-1])
 
 
@@ -63,36 +63,6 @@ def _println(*values: Any) -> str:
     return " ".join(map(show, values)) + "\n"
 
 
-def _join(values: Any, separator: str) -> str:
-    if absent(values):
-        return ""
-    if not isinstance(values, list | tuple):
-        raise TemplateError(f"error calling join: a {go_type(values)} is no list")
-    return separator.join(map(show, values))
-
-
-def _pad(text: Any, before: int, after: int) -> str:
-    shown = _text(text)
-    return " " * before + shown + " " * after if shown else shown
-
-
-def _truncate(text: Any, limit: int) -> str:
-    return _text(text)[:limit]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TemplateError(f"wrong type for value; expected string; got {go_type(value)}")
-    return value
-
-
-def _title(text: Any) -> str:
-    """The first letter of each word in upper case, the others as they are."""
-    shown = _text(text)
-    starts = (not position or shown[position - 1].isspace() for position in range(len(shown)))
-    return "".join(c.upper() if start else c for c, start in zip(shown, starts, strict=True))
-
-
 def _html(*values: Any) -> str:
     text = _print(*values)
     for plain, escaped in (("&", "&amp;"), ("'", "&#39;"), ('"', "&#34;"), ("<", "&lt;")):
@@ -100,13 +70,24 @@ def _html(*values: Any) -> str:
     return text.replace(">", "&gt;")
 
 
+_JS = {"\\": "\\\\", "'": "\\'", '"': '\\"'} | {
+    char: f"\\u{ord(char):04X}" for char in [*"<>&=", *map(chr, range(0x20))]
+}
+
+
+def _js(*values: Any) -> str:
+    return "".join(_JS.get(char, char) for char in _print(*values))
+
+
 def _urlquery(*values: Any) -> str:
-    from skep.cli.client.wire import quote
+    from urllib.parse import quote_plus  # slow to load, and seldom wanted
 
-    return quote(_print(*values), safe=" ").replace(" ", "+")
+    return quote_plus(_print(*values))
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+Functions = Mapping[str, Callable[..., Any]]
+
+GO_FUNCTIONS: Functions = {
     "and": _and,
     "or": _or,
     "not": lambda value: not true(value),
@@ -123,13 +104,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "printf": printf,
     "println": _println,
     "html": _html,
+    "js": _js,
     "urlquery": _urlquery,
-    "json": to_json,
-    "join": _join,
-    "split": lambda text, separator: _text(text).split(separator),
-    "lower": lambda text: _text(text).lower(),
-    "upper": lambda text: _text(text).upper(),
-    "title": _title,
-    "pad": _pad,
-    "truncate": _truncate,
 }

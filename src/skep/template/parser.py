@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 
-from skep.cli.template.calls import FUNCTIONS
-from skep.cli.template.errors import TemplateError
-from skep.cli.template.lexer import Token, tokens
-from skep.cli.template.nodes import (
+from skep.kit.numbers import shortened
+from skep.template.budget import Budget
+from skep.template.calls import Functions
+from skep.template.errors import TemplateError
+from skep.template.lexer import Token, tokens
+from skep.template.nodes import (
     Branch,
     Call,
     Chain,
@@ -28,18 +30,29 @@ _CONSTANTS = {"true": True, "false": False, "nil": None}
 _ESCAPE_RANGE = range(0x80)
 
 
-def parse(template: str) -> tuple[Node, ...]:
+_DEEPEST = 100
+"""Of blocks and parentheses in one another. Go ends where its stack does."""
+_MOST_VARIABLES = 100
+
+
+def parse(template: str, functions: Functions, budget: Budget) -> tuple[Node, ...]:
     """The nodes of a whole template; raises TemplateError."""
-    parser = _Parser(list(tokens(template)))
+    stream = []
+    for token in tokens(template):
+        budget.step()
+        stream.append(token)
+    parser = _Parser(stream, functions)
     nodes, ended_by = parser.block(frozenset(), in_range=False)
     assert ended_by == ""
     return nodes
 
 
 class _Parser:
-    def __init__(self, stream: list[Token]) -> None:
+    def __init__(self, stream: list[Token], functions: Functions) -> None:
         self._stream = stream
+        self._functions = functions
         self._at = 0
+        self._depth = 0
         self._variables = ["$"]
 
     # Blocks
@@ -81,6 +94,7 @@ class _Parser:
         return Output(pipeline)
 
     def _branch(self, word: str, in_range: bool) -> Branch:
+        self._enter()
         known = len(self._variables)
         pipeline = self._pipeline(word)
         self._close(word)
@@ -92,6 +106,7 @@ class _Parser:
         else:
             self._close("end")
         del self._variables[known:]
+        self._depth -= 1
         return Branch(word, pipeline, body, otherwise)
 
     def _otherwise(self, word: str, in_range: bool) -> tuple[Node, ...]:
@@ -112,6 +127,8 @@ class _Parser:
         while self._take("mark", "|"):
             calls.append(self._call(context))
         self._variables += variables if declares else []
+        if len(self._variables) > _MOST_VARIABLES:
+            raise TemplateError(f"exceeded {_MOST_VARIABLES} variables")
         return Pipeline(tuple(calls), tuple(variables), declares)
 
     def _assigned(self, context: str) -> tuple[list[str], bool]:
@@ -168,24 +185,39 @@ class _Parser:
             case "variable":
                 return self._known(token.text)
             case "word":
-                return _named(token.text)
+                return self._named(token.text)
             case "field":
                 self._at -= 1
                 return Dot()
         if token.text == ".":
             return Dot()
         if token.text == "(":
+            self._enter()
             pipeline = self._pipeline("parenthesized pipeline")
             self._skip_space()
             if not self._take("mark", ")"):
                 raise TemplateError("unclosed left paren")
+            self._depth -= 1
             return pipeline
         raise TemplateError(f"unexpected {token.text!r} in operand")
+
+    def _named(self, word: str) -> Node:
+        if word in _CONSTANTS:
+            return Literal(_CONSTANTS[word])
+        if word not in self._functions:
+            raise TemplateError(f'function "{word}" not defined')
+        return Function(word)
 
     def _known(self, name: str) -> Variable:
         if name not in self._variables:
             raise TemplateError(f'undefined variable "{name}"')
         return Variable(name)
+
+    def _enter(self) -> None:
+        """One block or parenthesis deeper."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise TemplateError(f"exceeded {_DEEPEST} blocks in one another")
 
     # Tokens
 
@@ -216,14 +248,6 @@ class _Parser:
             raise TemplateError(f"unexpected {token.text!r} in {context}")
 
 
-def _named(word: str) -> Node:
-    if word in _CONSTANTS:
-        return Literal(_CONSTANTS[word])
-    if word not in FUNCTIONS:
-        raise TemplateError(f'function "{word}" not defined')
-    return Function(word)
-
-
 def _literal(token: Token) -> str | int | float:
     if token.kind == "number":
         return _number(token.text)
@@ -240,13 +264,17 @@ def _literal(token: Token) -> str | int | float:
 
 def _number(text: str) -> int | float:
     try:
-        return int(text, 0)
+        number = int(text, 0)
     except ValueError:
         pass
+    else:
+        if not -(2**63) <= number < 2**64:
+            raise TemplateError(f"integer overflow: {shortened(text)}")
+        return number
     try:
         return float(text.replace("_", ""))
     except ValueError:
-        raise TemplateError(f"bad number syntax: {text!r}") from None
+        raise TemplateError(f"bad number syntax: {shortened(text)!r}") from None
 
 
 def _unescape(text: str) -> str:
@@ -255,6 +283,8 @@ def _unescape(text: str) -> str:
         return text
     try:
         plain = "".join(c if ord(c) in _ESCAPE_RANGE else f"\\U{ord(c):08x}" for c in text)
-        return codecs.decode(plain, "unicode_escape")
-    except UnicodeDecodeError:
+        decoded = codecs.decode(plain, "unicode_escape")
+        decoded.encode()  # half of a surrogate pair is no character
+        return decoded
+    except UnicodeError:
         raise TemplateError(f'invalid syntax in string "{text}"') from None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from skep.cli.template.errors import TemplateError
+from skep.template.errors import TemplateError
 
 _SPACE = " \t\r\n"
 _COMMENT = re.compile(r"/\*.*?\*/\s*(?=-?\}\})", re.DOTALL)

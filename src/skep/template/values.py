@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from skep.cli.template.errors import TemplateError
+from skep.template.errors import TemplateError
+
+MissingKey = Literal["shown", "unprintable", "error"]
+"""What becomes of a key that a map does not have.
+
+shown        as "<no value>" (Go's default)
+unprintable  it may be asked about (`if`, `with`), not printed: docker's client knows the fields
+             that the daemon leaves out when they are empty, and templates count on that
+error        wherever it is named (Go's option missingkey=error)
+"""
 
 
 class Missing:
@@ -18,6 +27,17 @@ class Missing:
 
     def __str__(self) -> str:
         return "<no value>"
+
+
+class GoStruct:
+    """A value of a Go struct: unlike a map it has these fields and no others."""
+
+    def __init__(self, go_type: str, **fields: Any) -> None:
+        self.go_type = go_type
+        self.fields = fields
+
+    def __str__(self) -> str:
+        return f"{{{' '.join(map(show, self.fields.values()))}}}"
 
 
 def absent(value: Any) -> bool:
@@ -58,6 +78,13 @@ def show_float(number: float) -> str:
     return digits.removesuffix(".0")
 
 
+def as_text(value: Any) -> str:
+    """For functions that take nothing else."""
+    if not isinstance(value, str):
+        raise TemplateError(f"wrong type for value; expected string; got {go_type(value)}")
+    return value
+
+
 def true(value: Any) -> bool:
     """Go's truth: false for false, 0, nil, and anything empty."""
     if absent(value):
@@ -86,7 +113,9 @@ def _plain(value: Any) -> Any:
 
 
 def field(value: Any, name: str) -> Any:
-    """`.name` of a value: a key of a map; of nothing, nothing."""
+    """`.name` of a value: a field of a struct, a key of a map."""
+    if isinstance(value, GoStruct) and name in value.fields:
+        return value.fields[name]
     if isinstance(value, Mapping):
         return value.get(name, Missing(name))
     if value is None:
@@ -109,6 +138,8 @@ def go_type(value: Any) -> str:
             return "[]interface {}"
         case Mapping():
             return "map[string]interface {}"
+        case GoStruct():
+            return value.go_type
     return "interface {}"
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from typing import Any
 
-from skep.cli.template.values import go_type, show
+from skep.template.values import go_type, show
 
-_VERB = re.compile(r"%(?P<flags>[-+# 0]*)(?P<width>\d+)?(?:\.(?P<precision>\d*))?(?P<verb>.)")
+_VERB = re.compile(
+    r"%(?P<flags>[-+# 0]*)(?P<width>\d{1,9})?(?:\.(?P<precision>\d{0,9}))?(?P<verb>.)"
+)
 _INTEGER_FORMS = {"d": "d", "x": "x", "X": "X", "o": "o", "b": "b"}
+
+_WIDEST = 256
+"""Go ends at a million: a template of a few letters would be a megabyte of blanks."""
 
 
 def printf(template: str, *arguments: Any) -> str:
     """Wrong verbs and missing arguments are shown in place, as Go shows them; nothing raises."""
-    waiting = list(arguments)
+    waiting = deque(arguments)
 
     def one(match: re.Match[str]) -> str:
         verb = match["verb"]
@@ -22,7 +28,7 @@ def printf(template: str, *arguments: Any) -> str:
             return "%"
         if not waiting:
             return f"%!{verb}(MISSING)"
-        return _padded(_form(waiting.pop(0), verb, match), match)
+        return _padded(_form(waiting.popleft(), verb, match), match)
 
     text = _VERB.sub(one, template)
     if waiting:
@@ -47,17 +53,27 @@ def _form(value: Any, verb: str, match: re.Match[str]) -> str:
             plus = "+" if "+" in match["flags"] else ""
             return f"{value:{plus}{_INTEGER_FORMS[verb]}}"
         if verb == "c":
-            return chr(value)
+            return _character(value)
     if verb in "feg" and isinstance(value, int | float):
         digits = "6" if precision is None else (precision or "0")
+        if int(digits) > _WIDEST:
+            return f"%!(BADPREC){value}"
         return (
             show(float(value)) if verb == "g" and precision is None else f"{value:.{digits}{verb}}"
         )
     return f"%!{verb}({go_type(value)}={show(value)})"
 
 
+def _character(number: int) -> str:
+    """U+FFFD for what is no character, as Go writes it."""
+    is_one = 0 <= number < 0xD800 or 0xE000 <= number <= 0x10FFFF
+    return chr(number) if is_one else "\ufffd"
+
+
 def _padded(text: str, match: re.Match[str]) -> str:
     width = int(match["width"] or 0)
+    if width > _WIDEST:
+        return f"%!(BADWIDTH){text}"
     if "-" in match["flags"]:
         return text.ljust(width)
     return text.zfill(width) if "0" in match["flags"] else text.rjust(width)
