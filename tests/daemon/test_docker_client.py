@@ -185,7 +185,7 @@ def test_information_and_versions(host: DaemonHost) -> None:
         assert line in info.splitlines()
     version = host.ok("version").splitlines()
     assert "Server: skep" in version
-    assert "  API version:      1.50 (minimum version 1.41)" in version
+    assert "  API version:      1.50 (minimum version 1.24)" in version
     assert host.ok("version", "--format", "{{.Server.APIVersion}}") == "1.50"
 
 

@@ -656,7 +656,7 @@ def port(target: int, published: int, **changes: Any) -> dict[str, Any]:
         (spec(Name=7), 400, "$.Name"),
         (spec(Name="a b"), 400, "must be valid as a DNS name component"),
         (spec(Name="x" * 64), 400, "name must be 63 characters or fewer"),
-        (spec(Mode={"Sometimes": {}}), 400, "Sometimes"),
+        (spec(Mode={"Replicated": {}, "Global": {}}), 400, "only one service mode"),
         (spec(Mode={"Replicated": {"Replicas": -1}}), 400, "$.Mode.Replicated.Replicas"),
         (spec(Mode={"Replicated": {"Replicas": "2"}}), 400, "$.Mode.Replicated.Replicas"),
         (spec(Mode={"Replicated": {"Replicas": 1}, "Global": {}}), 400, ""),
@@ -691,7 +691,7 @@ def port(target: int, published: int, **changes: Any) -> dict[str, Any]:
         (task(Placement={"Constraints": ["node.role"]}), 400, "constraint"),
         (task(Networks=[{"Target": "nosuch"}]), 404, "network nosuch not found"),
         (task(Runtime="plugin"), 501, "plugin"),
-        (task(LogDriver={"Name": "pigeon"}), 501, "pigeon"),
+        (task(LogDriver={"Name": "syslog"}), 501, "syslog"),
         (container(Privileges={"SELinuxContext": {"Type": "x"}}), 501, "SELinux"),
     ],
 )  # fmt: skip

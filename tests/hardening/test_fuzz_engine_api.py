@@ -67,6 +67,7 @@ BODIES: dict[str, type] = {
     "/swarm/update": ClusterSpec,
     "/volumes/create": VolumeCreate,
 }
+_VERSIONS = ("1.24", "1.41", "1.44", "1.50", "1.50", "0", "9.9")
 _MODULES = (containers, images, networks, nodes, services, system, tasks, volumes)
 PARAMETERS = sorted({
     name
@@ -113,7 +114,7 @@ class Fuzzer:
         path = re.sub(r"\{\w+(?::[^}]+)?\}", lambda _: self._name(route), route.pattern)
         version = self._version(path)
         if self.dice.random() < 0.3:
-            path = f"/v{self.dice.choice(('1.41', '1.44', '1.50', '1.50', '0', '9.9'))}{path}"
+            path = f"/v{self.dice.choice(_VERSIONS)}{path}"
         query = "&".join(filter(None, (version, self._query(route))))
         headers = {"Content-Type": "application/json"}
         if self.dice.random() < 0.04:
