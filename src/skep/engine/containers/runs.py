@@ -24,7 +24,7 @@ from skep.engine.containers.notes import Notes
 from skep.engine.containers.record import Record, RecordFolder
 from skep.engine.containers.restart import next_delay_s, wants_restart
 from skep.engine.containers.steps import Steps
-from skep.kit.clock import utc_now
+from skep.kit.clock import elapsed_s, utc_now
 from skep.kit.errors import NotFound, SkepError
 from skep.kit.locks import Turns
 from skep.runtime.door import Exit, Io, Runtime
@@ -90,6 +90,7 @@ class Runs:
                 oom_killed=False,
                 error="",
             )
+            container.started_s = elapsed_s()
             ground = await self._lay_ground(container)
             pid = await self._run(container, ground)
         except BaseException as error:
@@ -180,7 +181,7 @@ class Runs:
         """The process is no more: write it down, clear away, tell, and follow the policy."""
         async with container.turn:
             self._health.stop(container)
-            ran_s = max((end.finished_at - container.record.started_at).total_seconds(), 0.0)
+            ran_s = _ran_s(container, end)
             container.record = replace(
                 container.record,
                 phase="exited",
@@ -297,3 +298,11 @@ def failed_start_code(message: str) -> int:
     if "permission denied" in words or "is a directory" in words:
         return 126
     return 128
+
+
+def _ran_s(container: Container, end: Exit) -> float:
+    """How long the run took. The wall clock, which may be set meanwhile, only where we know no
+    better."""
+    if container.started_s is not None:
+        return elapsed_s() - container.started_s
+    return max((end.finished_at - container.record.started_at).total_seconds(), 0.0)
