@@ -22,6 +22,8 @@ class Container:
     pid               of its process while it runs, else 0.
     restarting        it ended and waits for its policy's next start, in `restart`.
     restart_delay_s   the last one, 0 when a person started it.
+    started_s         when its run began, by a clock that nobody sets (`kit.clock.elapsed_s`); None
+                      where another daemon began it.
     unreadable        why its record cannot be read, "" when it can. Nobody but a person who removes
                       it may touch what is left of it; its process, if it has one, runs on unseen.
     exits, removals   those who wait for the end of this run, and of the container.
@@ -30,8 +32,8 @@ class Container:
 
     __slots__ = (
         "dead", "exec_ids", "exits", "health", "lines", "paused", "pid", "probing", "record",
-        "removals", "removing", "restart", "restart_delay_s", "restarting", "turn", "unreadable",
-        "watch",
+        "removals", "removing", "restart", "restart_delay_s", "restarting", "started_s", "turn",
+        "unreadable", "watch",
     )  # fmt: skip
 
     def __init__(self, record: Record, *, unreadable: str = "") -> None:
@@ -44,6 +46,7 @@ class Container:
         self.removing = False
         self.dead = bool(unreadable)
         self.restart_delay_s = 0.0
+        self.started_s: float | None = None
         self.health: Health | None = None
         self.watch: asyncio.Task[None] | None = None
         self.restart: asyncio.Task[None] | None = None

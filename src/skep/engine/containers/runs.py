@@ -23,7 +23,7 @@ from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.links import ContainerLinks, unlinked
 from skep.engine.containers.record import Record
 from skep.engine.containers.restart import next_delay_s, wants_restart
-from skep.kit.clock import utc_now
+from skep.kit.clock import elapsed_s, utc_now
 from skep.kit.errors import NotFound, SkepError
 from skep.kit.locks import Turns
 from skep.runtime.door import CannotRun, Exit, Io
@@ -73,6 +73,7 @@ class Runs:
                 oom_killed=False,
                 error="",
             )
+            container.started_s = elapsed_s()
             ground = await self._lay_ground(container)
             pid = await self._run(container, ground)
         except BaseException as error:
@@ -162,7 +163,7 @@ class Runs:
         """The process is no more: write it down, clear away, tell, and follow the policy."""
         async with container.turn:
             self._health.stop(container)
-            ran_s = max((end.finished_at - container.record.started_at).total_seconds(), 0.0)
+            ran_s = _ran_s(container, end)
             container.record = replace(
                 container.record,
                 phase="exited",
@@ -269,3 +270,11 @@ async def all_of(one: Awaitable[T], two: Awaitable[U], three: Awaitable[V]) -> t
         if isinstance(result, BaseException):
             raise result
     return cast(tuple[T, U, V], results)
+
+
+def _ran_s(container: Container, end: Exit) -> float:
+    """How long the run took. The wall clock, which may be set meanwhile, only where we know no
+    better."""
+    if container.started_s is not None:
+        return elapsed_s() - container.started_s
+    return max((end.finished_at - container.record.started_at).total_seconds(), 0.0)
