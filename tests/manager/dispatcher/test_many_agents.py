@@ -24,8 +24,9 @@ async def test_all_agents_come_back_to_a_restarted_manager_and_none_is_condemned
         service = await plane.create_service(REPLICAS)
         await plane.until(lambda: len(plane.running(service)) == REPLICAS, PATIENCE_S)
         before = sorted(plane.running(service))
+        lost = fleet.census.lost  # some, where the machine is busy
         await plane.restart_manager()
-        await plane.until(lambda: fleet.census.lost == AGENTS, PATIENCE_S)
+        await plane.until(lambda: fleet.census.lost >= lost + AGENTS, PATIENCE_S)
         await plane.until(lambda: fleet.census.complete == AGENTS, PATIENCE_S)
         await plane.until(lambda: fleet.census.tasks == REPLICAS, PATIENCE_S)
     finally:
