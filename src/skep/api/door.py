@@ -28,4 +28,4 @@ class EngineApi:
         return Request(http, self._node, version, match.params)
 
     def refusal(self, error: SkepError) -> Response:
-        return error_answer(worded(error, self._node.swarm.info), error.http_status)
+        return error_answer(worded(error, lambda: self._node.swarm.info()), error.http_status)
