@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.agent.containers import ContainerExecutor
-from skep.agent.executor import Executor, Exit
+from skep.agent.executor import Executor, TaskExit
 from skep.kit.addresses import is_address
 from skep.kit.errors import NotFound, SkepError
 from skep.model.node import NodeDescription
@@ -108,8 +108,8 @@ async def test_a_task_is_made_started_and_stopped(place: Place) -> None:
     assert started.container.pid > 0
     assert is_address(started.ingress_address)
     await executor.healthy(task)
-    assert await executor.stop(task) == Exit(KILLED)
-    assert await executor.exited(task) == Exit(KILLED)
+    assert await executor.stop(task) == TaskExit(KILLED)
+    assert await executor.exited(task) == TaskExit(KILLED)
     assert await executor.task_ids() == {"t1"}
     await executor.remove(task)
     assert await executor.task_ids() == set()
@@ -137,9 +137,9 @@ async def test_after_a_crash_it_is_the_same_task_that_runs(place: Place) -> None
     assert await place.executor.task_ids() == {"t1"}
     assert await place.executor.start(task) == before
     await place.end(task)
-    assert await place.executor.exited(task) == Exit(CODE)
+    assert await place.executor.exited(task) == TaskExit(CODE)
     await place.crash()
-    assert await place.executor.exited(task) == Exit(CODE)
+    assert await place.executor.exited(task) == TaskExit(CODE)
 
 
 async def test_whoever_waits_for_its_end_hears_of_it(place: Place) -> None:
@@ -153,7 +153,7 @@ async def test_whoever_waits_for_its_end_hears_of_it(place: Place) -> None:
     assert not waiting.done()
     await place.end(task)
     async with asyncio.timeout(10):
-        assert await waiting == Exit(CODE)
+        assert await waiting == TaskExit(CODE)
 
 
 async def test_a_task_that_has_ended_is_not_started_again(place: Place) -> None:
@@ -164,7 +164,7 @@ async def test_a_task_that_has_ended_is_not_started_again(place: Place) -> None:
     started = await place.executor.start(task)
     assert (started.container.pid, started.container.exit_code) == (0, CODE)
     assert started.ingress_address == ""
-    assert await place.executor.stop(task) == Exit(CODE)
+    assert await place.executor.stop(task) == TaskExit(CODE)
 
 
 async def test_what_was_never_made_is_nothing_to_stop_or_remove(place: Place) -> None:
@@ -181,7 +181,7 @@ async def test_what_was_never_made_is_nothing_to_stop_or_remove(place: Place) ->
 async def test_what_was_never_started_ended_well(place: Place) -> None:
     task = a_task()
     await place.executor.create(task, NODE, "")
-    assert await place.executor.stop(task) == Exit(0)
+    assert await place.executor.stop(task) == TaskExit(0)
 
 
 async def test_a_task_that_runs_is_ended_by_its_removal(place: Place) -> None:

@@ -13,7 +13,7 @@ from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from skep.agent.disk import Disk
-from skep.agent.executor import Exit, Started
+from skep.agent.executor import Started, TaskExit
 from skep.agent.reporter import Reporter
 from skep.agent.worker import Worker
 from skep.model.network import Network, NetworkSpec
@@ -125,7 +125,7 @@ class Watchful(FakeExecutor):
         await asyncio.sleep(self.publish_s)
         await super().publish(ports)
 
-    async def stop(self, task: Task) -> Exit | None:
+    async def stop(self, task: Task) -> TaskExit | None:
         self.published_at_stop.append(self.published)
         return await super().stop(task)
 

@@ -12,7 +12,7 @@ from msgspec import inspect
 from skep.api.routes.networks import Connect, Disconnect
 from skep.model.cluster import ClusterSpec
 from skep.model.container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart
-from skep.model.image import RegistryAuth
+from skep.model.image import AuthConfig
 from skep.model.network import NetworkCreate
 from skep.model.node import NodeSpec
 from skep.model.service import ServiceSpec
@@ -23,7 +23,7 @@ BODIES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         ClusterSpec, Connect, ContainerCreate, ContainerUpdate, Disconnect, ExecCreate, ExecStart,
-        NetworkCreate, NodeSpec, RegistryAuth, ServiceSpec, SwarmInit, SwarmJoin, VolumeCreate,
+        NetworkCreate, NodeSpec, AuthConfig, ServiceSpec, SwarmInit, SwarmJoin, VolumeCreate,
     )
 }  # fmt: skip
 MEANINGLESS = {"email"}

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from skep.engine.containers.ground import GroundWork
+from skep.engine.containers.preparation import GroundWork
 from skep.engine.containers.record import Record
 from skep.engine.containers.restart import next_delay_s, wants_restart, wants_start_at_boot
 from skep.model.container import RestartPolicy

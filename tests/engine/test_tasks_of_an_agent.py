@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from skep.agent.containers import ContainerExecutor
-from skep.agent.executor import Exit
+from skep.agent.executor import TaskExit
 from skep.kit.errors import SkepError
 from skep.model.node import Node, NodeDescription, NodeSpec
 from skep.model.service import ContainerSpec, HealthConfig
@@ -56,7 +56,7 @@ async def test_a_task_is_well_when_its_probe_says_so_and_killed_when_no_more(
     async with asyncio.timeout(20):
         await executor.healthy(task)
         ended = await executor.exited(task)
-    assert ended == Exit(137, "task: non-zero exit (137): dockerexec: unhealthy container")
+    assert ended == TaskExit(137, "task: non-zero exit (137): dockerexec: unhealthy container")
 
 
 async def test_a_task_that_is_never_well_is_killed(host: EngineHost) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from skep.engine.containers.wishes import REFUSED, check_config, check_host_config
+from skep.engine.containers.checks import REFUSED, check_config, check_host_config
 from skep.kit.errors import InvalidArgument, Unimplemented
 from skep.model.base import decode_json, encode_json
 from skep.model.container import ContainerConfig, ContainerCreate, HostConfig, LogConfig

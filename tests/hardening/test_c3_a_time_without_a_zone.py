@@ -25,7 +25,7 @@ from skep.manager.loop import Loop
 from skep.manager.observations import NOTHING_SEEN, Seen
 from skep.manager.room import NewId, Plan
 from skep.manager.scheduler import Scheduler
-from skep.manager.scheduler.ledger import Ledger
+from skep.manager.scheduler.ledger import ClusterLedger
 from skep.model.service import Service
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus
@@ -98,7 +98,9 @@ def refusing(method: Callable[..., Any], bad: str) -> Callable[..., Any]:
 def test_a_group_that_cannot_be_scheduled_holds_up_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Ledger, "nodes_to_avoid", refusing(Ledger.nodes_to_avoid, "web"))
+    monkeypatch.setattr(
+        ClusterLedger, "nodes_to_avoid", refusing(ClusterLedger.nodes_to_avoid, "web")
+    )
     zoo = b.service(1, name="zoo")
     view = b.view(WEB, DB, zoo, b.node(), *map(waiting, "abc", (DB, WEB, zoo)))
     plan = Scheduler().plan(view, NOTHING_SEEN, frozenset({"all"}), b.at(5), b.ids())
@@ -143,7 +145,7 @@ def test_a_service_that_cannot_be_allocated_holds_up_no_other(
 
 
 def test_a_task_that_cannot_be_counted_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ledger, "_add", refusing(Ledger._add, "bad"))
+    monkeypatch.setattr(ClusterLedger, "_add", refusing(ClusterLedger._add, "bad"))
     room = Scheduler()
     view = b.view(WEB, b.node(), waiting("bad", WEB), waiting("good", WEB))
     room.everything(view)

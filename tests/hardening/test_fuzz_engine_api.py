@@ -34,7 +34,7 @@ from skep.api.routes.table import ROUTES
 from skep.http.router import Route
 from skep.model.cluster import ClusterSpec
 from skep.model.container import ContainerCreate, ContainerUpdate, ExecCreate, ExecStart
-from skep.model.image import RegistryAuth
+from skep.model.image import AuthConfig
 from skep.model.network import NetworkCreate
 from skep.model.node import NodeSpec
 from skep.model.service import ServiceSpec
@@ -51,7 +51,7 @@ TASTE_S = 0.03
 """How long a stream is listened to."""
 
 BODIES: dict[str, type] = {
-    "/auth": RegistryAuth,
+    "/auth": AuthConfig,
     "/containers/create": ContainerCreate,
     "/containers/{id}/update": ContainerUpdate,
     "/containers/{id}/exec": ExecCreate,
@@ -183,7 +183,7 @@ class Fuzzer:
         kind = self.dice.random()
         if kind < 0.3:
             return re.sub(r"[^ -~]", "", self.edges.text())[:5000]
-        content = self.edges.bytes_of(self.edges.spoiled({"username": "a"}, RegistryAuth))
+        content = self.edges.bytes_of(self.edges.spoiled({"username": "a"}, AuthConfig))
         return base64.urlsafe_b64encode(content[:5000]).decode()
 
     def _body(self, route: Route[Request]) -> bytes:

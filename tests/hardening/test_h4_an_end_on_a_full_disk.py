@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from skep.engine.containers import ground
+from skep.engine.containers import preparation
 from skep.kit.errors import Internal
 from skep.model.container import PortBinding, RestartPolicy
 from skep.testing.daemon import daemon_host, until
@@ -113,7 +113,7 @@ async def test_a_restart_that_fails_unforeseen_is_tried_again(
     def fail(*_: object) -> None:
         raise ValueError("nobody foresaw this")
 
-    monkeypatch.setattr(ground, "resolve_user", fail)
+    monkeypatch.setattr(preparation, "resolve_user", fail)
     await asyncio.wait_for(host.engine.containers.wait(id_), 10)
     seen = await host.engine.containers.inspect(id_)
     assert (seen.state.status, seen.restart_count) == ("exited", 2)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from skep.engine.containers.ground import populate_volumes
+from skep.engine.containers.preparation import populate_volumes
 from skep.engine.containers.record import MountRecord
 
 _FILES = 1500

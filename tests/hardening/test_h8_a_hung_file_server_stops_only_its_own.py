@@ -97,8 +97,8 @@ async def use_a_silent_volume(host: EngineHost, silent: Path) -> None:
 async def test_a_node_whose_engine_does_not_answer_is_down_until_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skep.agent.pulse.PATIENCE_S", 0.3)
-    monkeypatch.setattr("skep.agent.pulse.PERIOD_S", 0.05)
+    monkeypatch.setattr("skep.agent.engine_check.PATIENCE_S", 0.3)
+    monkeypatch.setattr("skep.agent.engine_check.PERIOD_S", 0.05)
     plane = ControlPlane(tmp_path)
     await plane.start()
     try:

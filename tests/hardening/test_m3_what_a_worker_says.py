@@ -147,7 +147,7 @@ async def test_a_node_that_joins_has_a_plain_name(plane: ControlPlane) -> None:
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_time_that_cannot_be_true_is_not_shown(moment: datetime) -> None:
-    from skep.manager.dispatcher.heard import status_of
+    from skep.manager.dispatcher.sanitized import status_of
 
     now = b.at(100)
     kept = status_of(assigned("t"), status(timestamp=moment), now)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skep.kit.errors import InvalidArgument, Unimplemented
-from skep.model.image import RegistryAuth, decode_registry_auth
+from skep.model.image import AuthConfig, decode_registry_auth
 
 
 @given(st.text(min_size=1).filter(lambda name: "\0" not in name))
@@ -19,7 +19,7 @@ def test_both_alphabets_of_base64_are_read_padded_or_not(name: str) -> None:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         text = encode(content).decode()
         for header in (text, text.rstrip("=")):
-            assert decode_registry_auth(header) == RegistryAuth(username=name)
+            assert decode_registry_auth(header) == AuthConfig(username=name)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b'{"username": ""}'])

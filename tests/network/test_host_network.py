@@ -9,7 +9,7 @@ import pytest
 
 from skep.kit.errors import Conflict, NotFound
 from skep.network.host import HostNetwork
-from skep.network.values import Backend, Found, PublishedPort, Sandbox, VirtualAddress
+from skep.network.values import Backend, Inventory, PublishedPort, Sandbox, VirtualAddress
 from skep.testing.netlab import attachment, bridge, open_network, sandbox, two_machines
 from skep.testing.network import FakeNetwork
 
@@ -35,19 +35,19 @@ def port(host_port: int, *, end: int = 0) -> PublishedPort:
 
 
 async def test_what_was_made_is_found_and_what_was_removed_is_not(network: HostNetwork) -> None:
-    assert await network.discover() == Found()
+    assert await network.discover() == Inventory()
     for _ in range(2):
         await network.ensure_bridge(bridge())
         await network.create_sandbox(sandbox(2))
     bridges = frozenset({"net17"})
-    both = Found(bridges=bridges, sandboxes=frozenset({"box17-2"}))
+    both = Inventory(bridges=bridges, sandboxes=frozenset({"box17-2"}))
     assert await network.discover() == both
     for _ in range(2):
         await network.remove_sandbox("box17-2")
-    assert await network.discover() == Found(bridges=bridges)
+    assert await network.discover() == Inventory(bridges=bridges)
     for _ in range(2):
         await network.remove_bridge("net17")
-    assert await network.discover() == Found()
+    assert await network.discover() == Inventory()
 
 
 async def test_what_is_missing_is_not_found(network: HostNetwork) -> None:
@@ -119,5 +119,5 @@ async def test_repair_makes_exactly_what_is_wanted(network: HostNetwork) -> None
     failed = await network.repair([bridge(18)], [sandbox(2, 18), sandbox(9, 77)], {"b": (port(1),)})
     assert failed.keys() == {"box77-9"}
     found = await network.discover()
-    assert found == Found(bridges=frozenset({"net18"}), sandboxes=frozenset({"box18-2"}))
+    assert found == Inventory(bridges=frozenset({"net18"}), sandboxes=frozenset({"box18-2"}))
     await network.publish("c", (port(8080),))

@@ -12,7 +12,7 @@ from skep.kit.errors import Conflict, NotFound
 from skep.network import links, netns
 from skep.network.kernel import KernelNetwork
 from skep.network.netlink import Netlink
-from skep.network.values import Backend, Found, PublishedPort, Sandbox
+from skep.network.values import Backend, Inventory, PublishedPort, Sandbox
 from skep.testing.netlab import HOST, NEIGHBOUR, Lab, attachment, bridge, call_tcp, sandbox
 
 
@@ -42,7 +42,7 @@ async def test_removing_leaves_nothing(lab: Lab) -> None:
         await lab.network.remove_bridge("net17")
     assert _host_links() == before
     assert not lab.path("box17-2").exists()
-    assert await lab.network.discover() == Found()
+    assert await lab.network.discover() == Inventory()
 
 
 async def test_a_network_that_is_not_there_is_named(lab: Lab) -> None:
@@ -78,7 +78,7 @@ async def test_fifty_sandboxes_come_and_go_quickly(lab: Lab) -> None:
     await asyncio.gather(*(lab.network.remove_sandbox(box.id) for box in boxes))
     assert made - start < 1.0
     assert time.monotonic() - made < 1.0
-    assert await lab.network.discover() == Found(bridges=frozenset({"net17"}))
+    assert await lab.network.discover() == Inventory(bridges=frozenset({"net17"}))
 
 
 async def test_after_a_restart_everything_is_found_and_goes_on(lab: Lab) -> None:
@@ -92,7 +92,7 @@ async def test_after_a_restart_everything_is_found_and_goes_on(lab: Lab) -> None
     with lab.at_neighbour():
         call = call_tcp(HOST, 8080)
     assert await call == NEIGHBOUR, "the rules work while the daemon is away"
-    assert await lab.network.discover() == Found(
+    assert await lab.network.discover() == Inventory(
         bridges=frozenset({"net17"}), sandboxes=frozenset({"box17-2"})
     )
     assert await lab.network.repair([bridge()], [sandbox(2)], {"web": ports}) == {}
@@ -110,7 +110,7 @@ async def test_repair_removes_what_nobody_wants(lab: Lab) -> None:
         await lab.network.create_sandbox(sandbox(2, number))
     await lab.restart()
     assert await lab.network.repair([bridge(17)], [sandbox(2, 17)], {}) == {}
-    assert await lab.network.discover() == Found(
+    assert await lab.network.discover() == Inventory(
         bridges=frozenset({"net17"}), sandboxes=frozenset({"box17-2"})
     )
     assert len(_host_links() - before) == 2, "one bridge, one port"
@@ -146,7 +146,7 @@ async def test_two_instances_on_one_host_do_not_see_each_other(lab: Lab, tmp_pat
         await lab.network.ensure_bridge(bridge())
         await other.ensure_bridge(bridge(18, id="net17"))
         await other.repair([], [], {})
-        assert await lab.network.discover() == Found(bridges=frozenset({"net17"}))
+        assert await lab.network.discover() == Inventory(bridges=frozenset({"net17"}))
         await lab.network.create_sandbox(sandbox(2))
     finally:
         await other.clear()

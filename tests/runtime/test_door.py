@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from skep.kit.errors import Conflict, NotFound, NotModified
-from skep.runtime.bundle import Bundle, Resources
-from skep.runtime.door import CannotRun, Chunk, ExecSpec, Found, Io, Runtime, Stream
+from skep.runtime.bundle import Bundle, Limits
+from skep.runtime.door import CannotRun, Chunk, ExecSpec, Io, ProcessState, Runtime, Stream
 from skep.runtime.log_files import read_log
 from skep.testing.container_host import ContainerHost
 from skep.testing.runtime import FakeRuntime
@@ -104,7 +104,7 @@ async def test_wait_tells_the_exit_code(case: Case, code: int) -> None:
     end = await case.runtime.wait(container_id)
     assert (end.code, end.oom_killed, end.lost) == (code, False, False)
     found = await case.runtime.find(container_id)
-    assert found == Found(id=container_id, state="exited", exit=end)
+    assert found == ProcessState(id=container_id, state="exited", exit=end)
 
 
 async def test_a_killed_container_exits_with_128_and_the_signal(case: Case) -> None:
@@ -282,7 +282,7 @@ async def test_statistics_and_processes_of_a_running_container(case: Case) -> No
 
 async def test_limits_can_be_changed_while_it_runs(case: Case) -> None:
     container_id = await case.running(case.waits)
-    await case.runtime.update(container_id, Resources(memory_bytes=64 << 20, pids_limit=50))
+    await case.runtime.update(container_id, Limits(memory_bytes=64 << 20, pids_limit=50))
     stats = await case.runtime.stats(container_id)
     assert (stats.memory.limit_bytes, stats.pids_limit) == (64 << 20, 50)
 

@@ -8,11 +8,11 @@ import pytest
 
 from skep.kit.errors import NotFound
 from skep.model.rules.resources import LEAST_NANO_CPUS
-from skep.runtime.bundle import Mount, Resources, Rlimit
+from skep.runtime.bundle import Limits, Mount, Rlimit
 from skep.testing.container_host import ContainerHost
 
 EATS_MEMORY = "dd if=/dev/zero of=/dev/null bs=60M count=1"
-SMALL = Resources(memory_bytes=24 << 20, memory_swap_bytes=24 << 20)
+SMALL = Limits(memory_bytes=24 << 20, memory_swap_bytes=24 << 20)
 
 
 async def test_a_container_that_takes_too_much_memory_is_killed_and_says_so(
@@ -32,7 +32,7 @@ async def test_a_kill_for_memory_among_its_children_is_told_too(host: ContainerH
 
 
 async def test_limits_are_read_back_from_the_kernel(host: ContainerHost) -> None:
-    limits = Resources(memory_bytes=64 << 20, pids_limit=20, nano_cpus=500_000_000, cpu_shares=512)
+    limits = Limits(memory_bytes=64 << 20, pids_limit=20, nano_cpus=500_000_000, cpu_shares=512)
     bundle = await host.running(host.bundle("/bin/sleep", "1000", resources=limits))
     stats = await host.runtime.stats(bundle.id)
     assert (stats.memory.limit_bytes, stats.pids_limit) == (64 << 20, 20)
@@ -40,11 +40,11 @@ async def test_limits_are_read_back_from_the_kernel(host: ContainerHost) -> None
 
 async def test_too_many_processes_cannot_be_forked(host: ContainerHost) -> None:
     script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do sleep 1 & done"
-    assert "can't fork" in await host.output(script, resources=Resources(pids_limit=12))
+    assert "can't fork" in await host.output(script, resources=Limits(pids_limit=12))
 
 
 async def test_a_half_processor_throttles_a_busy_container(host: ContainerHost) -> None:
-    busy = host.shell("while :; do :; done", resources=Resources(nano_cpus=100_000_000))
+    busy = host.shell("while :; do :; done", resources=Limits(nano_cpus=100_000_000))
     await host.running(busy)
     async with asyncio.timeout(10):
         while (await host.runtime.stats(busy.id)).cpu.throttled_ns == 0:
@@ -58,7 +58,7 @@ async def test_the_least_that_a_service_may_have_of_a_processor_can_be_had(
     host: ContainerHost,
 ) -> None:
     """A thousandth: the kernel grants no less than 1 ms in its longest period, a second."""
-    least = Resources(nano_cpus=LEAST_NANO_CPUS)
+    least = Limits(nano_cpus=LEAST_NANO_CPUS)
     bundle = await host.running(host.bundle("/bin/sleep", "1000", resources=least))
     assert (await host.runtime.find(bundle.id)).state == "running"
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from skep.runtime.bundle import Bundle, Device, DeviceRule, Mount, Resources, Rlimit, User
+from skep.runtime.bundle import Bundle, Device, DeviceRule, Limits, Mount, Rlimit, User
 from skep.runtime.door import ExecSpec
 from skep.runtime.oci import all_mounts, oci_config, oci_exec_process, oci_resources
 
@@ -75,25 +75,25 @@ def test_devices_are_denied_then_allowed_in_order() -> None:
 @pytest.mark.parametrize(
     ("resources", "expected"),
     [
-        (Resources(), {}),
-        (Resources(nano_cpus=1_500_000_000), {"cpu": {"quota": 150_000, "period": 100_000}}),
-        (Resources(nano_cpus=3_000_000), {"cpu": {"quota": 1_000, "period": 333_334}}),
-        (Resources(nano_cpus=1_000_000), {"cpu": {"quota": 1_000, "period": 1_000_000}}),
-        (Resources(cpu_quota_us=5, cpu_period_us=7), {"cpu": {"quota": 5, "period": 7}}),
-        (Resources(cpuset_cpus="0-1", cpu_shares=2), {"cpu": {"shares": 2, "cpus": "0-1"}}),
-        (Resources(memory_bytes=10), {"memory": {"limit": 10, "swap": 20}}),
+        (Limits(), {}),
+        (Limits(nano_cpus=1_500_000_000), {"cpu": {"quota": 150_000, "period": 100_000}}),
+        (Limits(nano_cpus=3_000_000), {"cpu": {"quota": 1_000, "period": 333_334}}),
+        (Limits(nano_cpus=1_000_000), {"cpu": {"quota": 1_000, "period": 1_000_000}}),
+        (Limits(cpu_quota_us=5, cpu_period_us=7), {"cpu": {"quota": 5, "period": 7}}),
+        (Limits(cpuset_cpus="0-1", cpu_shares=2), {"cpu": {"shares": 2, "cpus": "0-1"}}),
+        (Limits(memory_bytes=10), {"memory": {"limit": 10, "swap": 20}}),
         (
-            Resources(memory_bytes=10, memory_swap_bytes=-1),
+            Limits(memory_bytes=10, memory_swap_bytes=-1),
             {"memory": {"limit": 10, "swap": -1}},
         ),
-        (Resources(oom_kill_disable=True), {"memory": {"disableOOMKiller": True}}),
+        (Limits(oom_kill_disable=True), {"memory": {"disableOOMKiller": True}}),
         (
-            Resources(pids_limit=5, blkio_weight=10),
+            Limits(pids_limit=5, blkio_weight=10),
             {"pids": {"limit": 5}, "blockIO": {"weight": 10}},
         ),
     ],
 )
-def test_limits_are_written_only_when_said(resources: Resources, expected: dict[str, Any]) -> None:
+def test_limits_are_written_only_when_said(resources: Limits, expected: dict[str, Any]) -> None:
     assert oci_resources(resources) == expected
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from skep.agent.disk import Disk
+from skep.agent.engine_check import EngineCheck
 from skep.agent.executor import Executor
 from skep.agent.identity import Expired, Identity
-from skep.agent.pulse import Pulse
 from skep.agent.reporter import Reporter
 from skep.agent.roster import Roster
 from skep.agent.session import ManagerSession, Removed
@@ -55,7 +55,7 @@ class Agent:
         self._connect = connect
         self._disk = Disk(state / "agent.db")
         self._reporter = Reporter(self._disk, self._report)
-        self._pulse = Pulse(executor.answers)
+        self._pulse = EngineCheck(executor.answers)
         self._session: ManagerSession | None = None
         self._problem = ""
         self._was_connected = False

@@ -15,7 +15,7 @@ from skep.agent.container import (
     managed_labels,
     stop_grace_s,
 )
-from skep.agent.executor import Exit, Started
+from skep.agent.executor import Started, TaskExit
 from skep.engine import ContainerView, Engine, Wish
 from skep.kit.clock import parse_rfc3339_ns
 from skep.kit.errors import Conflict, NotFound, NotModified, SkepError
@@ -104,7 +104,7 @@ class ContainerExecutor:
                 await anext(changes)
                 container = self._get(task)
 
-    async def exited(self, task: Task) -> Exit:
+    async def exited(self, task: Task) -> TaskExit:
         container = self._get(task)
         waiting = asyncio.ensure_future(self._engine.containers.wait(container.id, "not-running"))
         sickness = asyncio.ensure_future(self._unhealthy(container))
@@ -113,13 +113,13 @@ class ContainerExecutor:
             if not waiting.done() and sickness.done() and sickness.result():
                 await self._kill(container.id)
                 await waiting
-                return Exit(_KILLED, f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
+                return TaskExit(_KILLED, f"task: non-zero exit ({_KILLED}): {_UNHEALTHY}")
             return self._how_it_ended(task, (await waiting).status_code)
         finally:
             waiting.cancel()
             sickness.cancel()
 
-    async def stop(self, task: Task) -> Exit | None:
+    async def stop(self, task: Task) -> TaskExit | None:
         grace_s = stop_grace_s(task.spec)
         try:
             await self._engine.containers.stop(task_name(task), timeout_s=grace_s)
@@ -128,7 +128,7 @@ class ContainerExecutor:
         except NotModified:
             pass  # it had ended by itself
         container = self._find(task)
-        return Exit(container.exit_code) if container else None
+        return TaskExit(container.exit_code) if container else None
 
     async def remove(self, task: Task) -> None:
         await self._remove(task_name(task))
@@ -203,15 +203,15 @@ class ContainerExecutor:
         except (NotFound, Conflict):
             pass  # it ended by itself
 
-    def _how_it_ended(self, task: Task, code: int) -> Exit:
+    def _how_it_ended(self, task: Task, code: int) -> TaskExit:
         container = self._find(task)
         if container is not None and container.oom_killed:
-            return Exit(
+            return TaskExit(
                 code, f"task: non-zero exit ({code}): out of memory (its limit was reached)"
             )
         if container is not None and container.error:
-            return Exit(code, f"task: non-zero exit ({code}): {container.error}")
-        return Exit(code)
+            return TaskExit(code, f"task: non-zero exit ({code}): {container.error}")
+        return TaskExit(code)
 
     async def _unhealthy(self, container: ContainerView) -> bool:
         """True as soon as the container is unhealthy; never returns without a health check."""

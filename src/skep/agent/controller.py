@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from skep.agent.executor import Executor, Exit, Started
+from skep.agent.executor import Executor, Started, TaskExit
 from skep.agent.kinds import REGISTRY_AUTH
 from skep.agent.step import Step, next_step
 from skep.agent.supplies import Supplies
@@ -155,7 +155,7 @@ class Controller:
             self._observed(self)
 
     def _report(
-        self, state: TaskState, message: str, err: str = "", exit_: Exit | None = None
+        self, state: TaskState, message: str, err: str = "", exit_: TaskExit | None = None
     ) -> None:
         container = self.status.container_status
         if exit_ is not None:

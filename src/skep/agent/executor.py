@@ -15,7 +15,7 @@ from skep.network.values import PublishedPort
 from skep.protocol.messages import LogFrame, ReadLogs
 
 
-class Exit(msgspec.Struct, frozen=True):
+class TaskExit(msgspec.Struct, frozen=True):
     """How a task's process ended. `reason` says more than the code where something does."""
 
     code: int
@@ -60,11 +60,11 @@ class Executor(Protocol):
         """
         ...
 
-    async def exited(self, task: Task) -> Exit:
+    async def exited(self, task: Task) -> TaskExit:
         """Return when the container's process has ended. May be cancelled."""
         ...
 
-    async def stop(self, task: Task) -> Exit | None:
+    async def stop(self, task: Task) -> TaskExit | None:
         """Stop by signal, grace and kill; None when there was never anything to stop."""
         ...
 

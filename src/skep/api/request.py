@@ -14,7 +14,7 @@ from skep.http.web import BaseRequest
 from skep.kit.errors import InvalidArgument, NoCluster
 from skep.kit.numbers import INT64_MAX, INT64_MIN
 from skep.model.base import decode_json
-from skep.model.image import RegistryAuth, decode_registry_auth
+from skep.model.image import AuthConfig, decode_registry_auth
 from skep.node import Node
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Request(HttpRequest):
         be read: said here, not by every task of a service that is to pull with it."""
         return self._auth_header() if self.registry_auth() is not None else ""
 
-    def registry_auth(self) -> RegistryAuth | None:
+    def registry_auth(self) -> AuthConfig | None:
         """The registry credentials of the caller; None for anonymous."""
         return decode_registry_auth(self._auth_header())
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import cast
 
-from skep.cli.errors import Exit, Failure, UsageFailure
+from skep.cli.errors import Failure, SilentExit, UsageFailure
 from skep.cli.flags.command import Command
 from skep.cli.flags.flag import Options, switch, text
 from skep.cli.flags.parse import parse
@@ -32,7 +32,7 @@ def run(words: list[str]) -> int:
     session = Session(options.text("host"), options.text("config"))
     try:
         return _flushed(_dispatch(session, options, rest))
-    except Exit as end:
+    except SilentExit as end:
         return _flushed(end.code)
     except Failure as error:
         if options.yes("debug"):

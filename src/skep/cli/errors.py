@@ -38,7 +38,7 @@ class ApiFailure(Failure):
         self.reason = reason
 
 
-class Exit(Exception):
+class SilentExit(Exception):
     """Ends the program with `code` and no words."""
 
     def __init__(self, code: int) -> None:

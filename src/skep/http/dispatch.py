@@ -45,7 +45,7 @@ class HttpError(SkepError):
         self.http_status = error.status
 
 
-class Dispatcher(Generic[R]):
+class RequestDispatcher(Generic[R]):
     """Answers requests for one door.
 
     Streams end with their caller, or by `end_streams`. A change that was begun is carried through

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from skep.http.dispatch import Dispatcher, Door, R
+from skep.http.dispatch import Door, R, RequestDispatcher
 from skep.http.protocol import HttpServer
 from skep.http.sockets import unix_socket
 from skep.kit.errors import InvalidArgument, Unavailable
@@ -37,7 +37,7 @@ class Server:
         group: str,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._dispatcher = Dispatcher(door)
+        self._dispatcher = RequestDispatcher(door)
         self._listeners = listeners
         self._group = group
         self._tls = tls

@@ -25,7 +25,7 @@ _ALL = "what waits"
 """The only key: what one is given changes what is left for the others."""
 
 
-class Ledger(Protocol):
+class Countable(Protocol):
     faults: Faults
     """What could not be counted, and is not."""
 
@@ -39,7 +39,7 @@ class Ledger(Protocol):
         ...
 
 
-L = TypeVar("L", bound=Ledger)
+L = TypeVar("L", bound=Countable)
 
 
 class CountingRoom(ABC, Generic[L]):

@@ -2,7 +2,7 @@
 
 Source: Engine API 1.50 (ContainerConfig, HostConfig, EndpointSettings, ContainerInspectResponse,
 ContainerSummary, ExecInspect, ContainerStats). What is asked for is `Strict`: every key that docker
-has or had is known. Which of its wishes the engine fulfils is engine/containers/wishes.py's matter.
+has or had is known. Which of its wishes the engine fulfils is engine/containers/checks.py's matter.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: ProgressDetail | None = msgspec.field(name="progressDetail", default=None)
 
 
-class RegistryAuth(msgspec.Struct, frozen=True, omit_defaults=True):
+class AuthConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """A registry's credentials, as `X-Registry-Auth` carries them."""
 
     unsupported: ClassVar = {"registrytoken": ""}
@@ -245,7 +245,7 @@ class RegistryAuth(msgspec.Struct, frozen=True, omit_defaults=True):
     identity_token: str = msgspec.field(name="identitytoken", default="")
 
 
-def decode_registry_auth(header: str) -> RegistryAuth | None:
+def decode_registry_auth(header: str) -> AuthConfig | None:
     """What an `X-Registry-Auth` header says: JSON in base64, docker's URL-safe form or the standard
     one, with or without padding.
 
@@ -258,5 +258,5 @@ def decode_registry_auth(header: str) -> RegistryAuth | None:
         raise InvalidArgument("invalid X-Registry-Auth header: it is not base64") from None
     if body.strip() in {b"", b"null"}:
         return None
-    auth = decode_json(body, RegistryAuth, "X-Registry-Auth header")
-    return auth if auth != RegistryAuth() else None
+    auth = decode_json(body, AuthConfig, "X-Registry-Auth header")
+    return auth if auth != AuthConfig() else None

@@ -9,13 +9,13 @@ from skep.kit.errors import Conflict, Internal
 from skep.network import links, sysctl
 from skep.network.names import Names, bridge_mac
 from skep.network.netlink import Netlink
-from skep.network.sandboxes import Port
+from skep.network.sandboxes import BridgePort
 from skep.network.values import Bridge
 
 _FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 
 
-def ensure_bridge(netlink: Netlink, names: Names, bridge: Bridge) -> Port:
+def ensure_bridge(netlink: Netlink, names: Names, bridge: Bridge) -> BridgePort:
     """Make the link exist with exactly its addresses, and switched on."""
     link, alias = names.bridge(bridge), names.alias_prefix + bridge.id
     _check_free(netlink, names, link, alias)
@@ -28,7 +28,7 @@ def ensure_bridge(netlink: Netlink, names: Names, bridge: Bridge) -> Port:
         raise Internal(f"bridge {link} vanished while it was set up")
     _settings(link, bridge)
     _set_addresses(netlink, index, link, bridge)
-    return Port(link=link, index=index, mtu=bridge.mtu, icc=bridge.icc)
+    return BridgePort(link=link, index=index, mtu=bridge.mtu, icc=bridge.icc)
 
 
 def _check_free(netlink: Netlink, names: Names, link: str, alias: str) -> None:

@@ -12,7 +12,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-from skep.network.netlink import Request, attribute, nested, u8, u32
+from skep.network.netlink import NetlinkRequest, attribute, nested, u8, u32
 from skep.network.values import Backend, PublishedPort
 
 _DELETE = 1 << 8 | 2  # the subsystem of connection tracking, its message "delete"
@@ -55,14 +55,14 @@ def _udp(ports: tuple[PublishedPort, ...]) -> dict[int, set[Backend]]:
     return found
 
 
-def forget(flows: Flows) -> list[Request]:
+def forget(flows: Flows) -> list[NetlinkRequest]:
     """The messages that delete such flows; that there are none is fine."""
     if flows.backend is None:
         return [_delete(family, flows) for family in (_AF_INET, _AF_INET6)]
     return [_delete(_AF_INET6 if ":" in flows.backend.address else _AF_INET, flows)]
 
 
-def _delete(family: int, flows: Flows) -> Request:
+def _delete(family: int, flows: Flows) -> NetlinkRequest:
     original = nested(
         _TUPLE_ORIGINAL,
         nested(
@@ -76,7 +76,7 @@ def _delete(family: int, flows: Flows) -> Request:
         flags += u32(_FILTER_REPLY, _BY_IP_SOURCE | _BY_PROTOCOL | _BY_SOURCE_PORT)
     body = struct.pack("=BBH", family, 0, 0) + original + reply + nested(_FILTER, flags)
     doing = f"forget UDP flows to port {flows.host_port}"
-    return Request(_DELETE, body, doing, tolerated=frozenset({errno.ENOENT}))
+    return NetlinkRequest(_DELETE, body, doing, tolerated=frozenset({errno.ENOENT}))
 
 
 def _reply(family: int, backend: Backend) -> bytes:

@@ -14,7 +14,7 @@ from skep.kit.errors import SkepError
 from skep.network.values import (
     Attachment,
     Bridge,
-    Found,
+    Inventory,
     PublishedPort,
     Sandbox,
     VirtualAddress,
@@ -95,7 +95,7 @@ class HostNetwork(Protocol):
     def forget_zone(self, network_id: str) -> None:
         """Drop a network's names."""
 
-    async def discover(self) -> Found:
+    async def discover(self) -> Inventory:
         """Which of our bridges and sandboxes this host has."""
 
     async def occupied_subnets(self) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from skep.network import bridges, links, netns
 from skep.network.conntrack import Flows, forget
 from skep.network.names import Names
 from skep.network.netlink import NETLINK_NETFILTER, Netlink
-from skep.network.sandboxes import Port, SandboxMaker
-from skep.network.values import Bridge, Found, Sandbox
+from skep.network.sandboxes import BridgePort, SandboxMaker
+from skep.network.values import Bridge, Inventory, Sandbox
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class HostLinks:
 
     # -- bridges --------------------------------------------------------------------------------
 
-    async def ensure_bridge(self, bridge: Bridge) -> Port:
+    async def ensure_bridge(self, bridge: Bridge) -> BridgePort:
         return await self._thread.run(bridges.ensure_bridge, self._netlink, self._names, bridge)
 
     async def found_bridges(self) -> dict[str, str]:
@@ -93,7 +93,7 @@ class HostLinks:
 
     # -- sandboxes ------------------------------------------------------------------------------
 
-    async def create(self, sandbox: Sandbox, ports: dict[str, Port]) -> bool:
+    async def create(self, sandbox: Sandbox, ports: dict[str, BridgePort]) -> bool:
         """See SandboxMaker.create."""
         path = self.path(sandbox.id)
         return await self._thread.run(self._maker.create, path, sandbox, ports)
@@ -115,7 +115,7 @@ class HostLinks:
         self._doomed[sandbox_id] = names
         await self._removal.join()
 
-    async def remove_strangers(self, found: Found, wanted: Collection[str]) -> None:
+    async def remove_strangers(self, found: Inventory, wanted: Collection[str]) -> None:
         """Remove every sandbox, and every link of a sandbox, that is not `wanted`."""
         owners = await self._thread.run(self._found_veths)
         strangers = (found.sandboxes | owners.keys()) - set(wanted)
@@ -144,10 +144,10 @@ class HostLinks:
 
     # -- the rest -------------------------------------------------------------------------------
 
-    async def discover(self) -> Found:
+    async def discover(self) -> Inventory:
         bridge_ids = await self.found_bridges()
         sandbox_ids = await self._thread.run(self._found_sandboxes)
-        return Found(bridges=frozenset(bridge_ids), sandboxes=frozenset(sandbox_ids))
+        return Inventory(bridges=frozenset(bridge_ids), sandboxes=frozenset(sandbox_ids))
 
     def _found_sandboxes(self) -> list[str]:
         if not self._directory.is_dir():

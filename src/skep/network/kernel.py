@@ -1,8 +1,9 @@
 """The real HostNetwork: links by netlink, rules by nftables, names by our own resolver.
 
 Three worker threads, all at home in the host's namespace: one for links and namespaces
-(`host_links.py`), one for rules, and one for the firewalls of other programs (`passage.py`), which
-takes child processes and may wait for locks. The event loop only waits for them.
+(`host_links.py`), one for rules, and one for the firewalls of other programs
+(`other_firewalls.py`), which takes child processes and may wait for locks. The event loop only
+waits for them.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from skep.network.host_links import HostLinks, HostThread
 from skep.network.loopback import Loopback, networks_of
 from skep.network.names import Names
 from skep.network.nft import Nft
-from skep.network.passage import close_passage, open_passage
+from skep.network.other_firewalls import close_passage, open_passage
 from skep.network.ports import HostPorts
 from skep.network.resolver import Client, Resolvers
 from skep.network.rule_changes import LOST, Change, RuleChanges
 from skep.network.rules import IPV4, IPV6, BridgeRules, bridge_rules
-from skep.network.sandboxes import Port
+from skep.network.sandboxes import BridgePort
 from skep.network.translation import SandboxRules
 from skep.network.upstream import Forwarder
 from skep.network.values import (
     Attachment,
     Bridge,
-    Found,
+    Inventory,
     PublishedPort,
     Sandbox,
     VirtualAddress,
@@ -77,7 +78,7 @@ class KernelNetwork:
         self._resolv_conf = resolv_conf
         self._drops = drops
         self._bridges: dict[str, Bridge] = {}
-        self._ports: dict[str, Port] = {}
+        self._ports: dict[str, BridgePort] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._is_open = False
         self._jobs = Jobs()
@@ -230,7 +231,7 @@ class KernelNetwork:
             self._sandbox_rules.born(sandbox.id)
         await self._open_resolver(sandbox)
 
-    def _ports_of(self, sandbox: Sandbox) -> dict[str, Port]:
+    def _ports_of(self, sandbox: Sandbox) -> dict[str, BridgePort]:
         wanted = [attachment.network_id for attachment in sandbox.attachments]
         for network_id in wanted:
             if network_id not in self._ports:
@@ -335,7 +336,7 @@ class KernelNetwork:
 
     # -- after a restart ------------------------------------------------------------------------
 
-    async def discover(self) -> Found:
+    async def discover(self) -> Inventory:
         return await self._links.discover()
 
     async def repair(

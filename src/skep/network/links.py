@@ -13,7 +13,7 @@ from skep.network.netlink import (
     NLM_F_EXCL,
     NLM_F_REPLACE,
     Netlink,
-    Request,
+    NetlinkRequest,
     attribute,
     attributes,
     nested,
@@ -75,24 +75,26 @@ def _mac(mac: str) -> bytes:
     return attribute(_ADDRESS, bytes.fromhex(mac.replace(":", "")))
 
 
-def new_bridge(name: str, mac: str) -> Request:
+def new_bridge(name: str, mac: str) -> NetlinkRequest:
     body = _link() + text(_IFNAME, name) + _mac(mac) + nested(_LINKINFO, text(_INFO_KIND, "bridge"))
-    return Request(_NEWLINK, body, f"create bridge {name}", NLM_F_CREATE | NLM_F_EXCL, _MAY_EXIST)
+    return NetlinkRequest(
+        _NEWLINK, body, f"create bridge {name}", NLM_F_CREATE | NLM_F_EXCL, _MAY_EXIST
+    )
 
 
-def change_link(name: str, *, alias: str = "", mtu: int = 0) -> Request:
+def change_link(name: str, *, alias: str = "", mtu: int = 0) -> NetlinkRequest:
     """Set the alias and MTU of a link and switch it on."""
     body = _link(0, _IFF_UP, _IFF_UP) + text(_IFNAME, name)
     if alias:
         body += text(_IFALIAS, alias)
     if mtu:
         body += u32(_MTU, mtu)
-    return Request(_NEWLINK, body, f"configure link {name}")
+    return NetlinkRequest(_NEWLINK, body, f"configure link {name}")
 
 
 def new_veth(
     host_name: str, *, bridge_index: int, netns_fd: int, ifname: str, mac: str, mtu: int
-) -> Request:
+) -> NetlinkRequest:
     """A pair: one end on the bridge, the other born inside the namespace.
 
     Neither can be switched on before both exist. One queue each: the kernel's default is one per
@@ -116,10 +118,10 @@ def new_veth(
         + queues
         + nested(_LINKINFO, kind)
     )
-    return Request(_NEWLINK, body, f"create {ifname}", NLM_F_CREATE | NLM_F_EXCL)
+    return NetlinkRequest(_NEWLINK, body, f"create {ifname}", NLM_F_CREATE | NLM_F_EXCL)
 
 
-def open_port(host_name: str, *, alias: str, isolated: bool) -> Request:
+def open_port(host_name: str, *, alias: str, isolated: bool) -> NetlinkRequest:
     """Switch a bridge port on, without an IPv6 address of its own, which nobody would use.
 
     Hairpin: a member may meet itself through a published port (with bridge-nf-call-iptables the
@@ -133,10 +135,10 @@ def open_port(host_name: str, *, alias: str, isolated: bool) -> Request:
         + nested(_AF_SPEC, nested(_AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)))
         + _slave(port)
     )
-    return Request(_NEWLINK, body, f"open bridge port {host_name}")
+    return NetlinkRequest(_NEWLINK, body, f"open bridge port {host_name}")
 
 
-def doom_port(host_name: str, group: int) -> tuple[Request, Request]:
+def doom_port(host_name: str, group: int) -> tuple[NetlinkRequest, NetlinkRequest]:
     """Let nothing pass a bridge port any longer and mark it for `delete_group`.
 
     A link whose bridge was deleted is no port, and is marked all the same.
@@ -144,8 +146,10 @@ def doom_port(host_name: str, group: int) -> tuple[Request, Request]:
     closed = _link() + text(_IFNAME, host_name) + _slave(u8(_BRPORT_STATE, 0))
     marked = _link() + text(_IFNAME, host_name) + u32(_GROUP, group)
     return (
-        Request(_NEWLINK, closed, f"close bridge port {host_name}", tolerated=_MAY_BE_NO_PORT),
-        Request(_NEWLINK, marked, f"mark link {host_name}", tolerated=_MAY_BE_GONE),
+        NetlinkRequest(
+            _NEWLINK, closed, f"close bridge port {host_name}", tolerated=_MAY_BE_NO_PORT
+        ),
+        NetlinkRequest(_NEWLINK, marked, f"mark link {host_name}", tolerated=_MAY_BE_GONE),
     )
 
 
@@ -153,31 +157,31 @@ def _slave(port: bytes) -> bytes:
     return nested(_LINKINFO, text(_INFO_SLAVE_KIND, "bridge") + nested(_INFO_SLAVE_DATA, port))
 
 
-def delete_link(name: str) -> Request:
-    return Request(
+def delete_link(name: str) -> NetlinkRequest:
+    return NetlinkRequest(
         _DELLINK, _link() + text(_IFNAME, name), f"delete link {name}", tolerated=_MAY_BE_GONE
     )
 
 
-def delete_group(group: int) -> Request:
+def delete_group(group: int) -> NetlinkRequest:
     """Delete all links of a group with a single wait of the kernel for its readers."""
     body = _link() + u32(_GROUP, group)
-    return Request(_DELLINK, body, "delete links", tolerated=_MAY_BE_GONE)
+    return NetlinkRequest(_DELLINK, body, "delete links", tolerated=_MAY_BE_GONE)
 
 
-def link_up(index: int) -> Request:
-    return Request(_NEWLINK, _link(index, _IFF_UP, _IFF_UP), f"switch on link {index}")
+def link_up(index: int) -> NetlinkRequest:
+    return NetlinkRequest(_NEWLINK, _link(index, _IFF_UP, _IFF_UP), f"switch on link {index}")
 
 
-def set_master(name: str, bridge_index: int) -> Request:
+def set_master(name: str, bridge_index: int) -> NetlinkRequest:
     """Make a link a port of that bridge; of none with 0."""
     body = _link() + text(_IFNAME, name) + u32(_MASTER, bridge_index)
-    return Request(_NEWLINK, body, f"connect link {name}")
+    return NetlinkRequest(_NEWLINK, body, f"connect link {name}")
 
 
-def add_address(index: int, interface: Interface, where: str) -> Request:
+def add_address(index: int, interface: Interface, where: str) -> NetlinkRequest:
     """An address; IPv6 ones are usable at once (the allocator knows that nobody has them)."""
-    return Request(
+    return NetlinkRequest(
         _NEWADDR,
         _address(index, interface),
         f"add {interface} to {where}",
@@ -185,8 +189,8 @@ def add_address(index: int, interface: Interface, where: str) -> Request:
     )
 
 
-def delete_address(index: int, interface: Interface, where: str) -> Request:
-    return Request(
+def delete_address(index: int, interface: Interface, where: str) -> NetlinkRequest:
+    return NetlinkRequest(
         _DELADDR,
         _address(index, interface),
         f"remove {interface} from {where}",
@@ -209,16 +213,16 @@ def _address(index: int, interface: Interface) -> bytes:
     return body
 
 
-def default_route(index: int, gateway: str) -> Request:
+def default_route(index: int, gateway: str) -> NetlinkRequest:
     """The way out, replacing what was the default route."""
     body = _route(gateway) + attribute(_RTA_GATEWAY, _packed(gateway)) + u32(_RTA_OIF, index)
     doing = f"set the default route via {gateway}"
-    return Request(_NEWROUTE, body, doing, NLM_F_CREATE | NLM_F_REPLACE)
+    return NetlinkRequest(_NEWROUTE, body, doing, NLM_F_CREATE | NLM_F_REPLACE)
 
 
-def no_default_route(version: int) -> Request:
+def no_default_route(version: int) -> NetlinkRequest:
     body = _route("0.0.0.0" if version == 4 else "::")
-    return Request(_DELROUTE, body, "remove the default route", tolerated=_MAY_BE_GONE)
+    return NetlinkRequest(_DELROUTE, body, "remove the default route", tolerated=_MAY_BE_GONE)
 
 
 def _route(family_of: str) -> bytes:
@@ -234,7 +238,7 @@ def _packed(address: str) -> bytes:
 
 def index_of(netlink: Netlink, name: str) -> int | None:
     """A link's index by its name; None when there is no such link."""
-    asked = Request(
+    asked = NetlinkRequest(
         _GETLINK, _link() + text(_IFNAME, name), f"look up link {name}", tolerated=_MAY_BE_GONE
     )
     body = netlink.get(asked)
@@ -244,7 +248,7 @@ def index_of(netlink: Netlink, name: str) -> int | None:
 def wait_until_up(netlink: Netlink, name: str) -> None:
     """Until a link really carries packets: switched on, it drops some until the kernel's link watch
     has run, and a lost first packet costs its sender a second. Asking hurries it (Linux 6.8)."""
-    asked = Request(_GETLINK, _link() + text(_IFNAME, name), f"look up link {name}")
+    asked = NetlinkRequest(_GETLINK, _link() + text(_IFNAME, name), f"look up link {name}")
     for _ in range(_UP_TRIES):
         body = netlink.get(asked)
         state = attributes((body or b"")[_LINK.size :]).get(_OPERSTATE)
@@ -254,7 +258,9 @@ def wait_until_up(netlink: Netlink, name: str) -> None:
 
 
 def all_links(netlink: Netlink) -> list[Link]:
-    return [_parse_link(body) for body in netlink.dump(Request(_GETLINK, _link(), "list links"))]
+    return [
+        _parse_link(body) for body in netlink.dump(NetlinkRequest(_GETLINK, _link(), "list links"))
+    ]
 
 
 def _parse_link(body: bytes) -> Link:
@@ -276,7 +282,7 @@ def _string(data: bytes | None) -> str:
 def addresses_of(netlink: Netlink, index: int) -> list[Interface]:
     """The addresses of one link, IPv6 link-local ones left out."""
     found = []
-    for body in netlink.dump(Request(_GETADDR, _ADDR.pack(0, 0, 0, 0, 0), "list addresses")):
+    for body in netlink.dump(NetlinkRequest(_GETADDR, _ADDR.pack(0, 0, 0, 0, 0), "list addresses")):
         _family, prefix, _flags, _scope, owner = _ADDR.unpack_from(body)
         data = attributes(body[_ADDR.size :])
         packed = data.get(_IFA_LOCAL) or data.get(_IFA_ADDRESS)
@@ -290,7 +296,7 @@ def addresses_of(netlink: Netlink, index: int) -> list[Interface]:
 def all_routes(netlink: Netlink) -> dict[Network, int]:
     """Destination -> index of the link, in the main table; default routes left out."""
     found: dict[Network, int] = {}
-    for body in netlink.dump(Request(_GETROUTE, _ROUTE.pack(*[0] * 9), "list routes")):
+    for body in netlink.dump(NetlinkRequest(_GETROUTE, _ROUTE.pack(*[0] * 9), "list routes")):
         family, length, _src, _tos, table = struct.unpack_from("=BBBBB", body)
         data = attributes(body[_ROUTE.size :])
         table = struct.unpack("=I", data[_RTA_TABLE])[0] if _RTA_TABLE in data else table

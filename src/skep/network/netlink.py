@@ -94,7 +94,7 @@ def messages(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class NetlinkRequest:
     """One message: its type and flags, its fixed header with attributes, and words for errors.
 
     doing       "add 172.17.0.2/16 to eth0": how an error message begins.
@@ -135,7 +135,7 @@ class Netlink:
     def close(self) -> None:
         self._socket.close()
 
-    def apply(self, *requests: Request) -> None:
+    def apply(self, *requests: NetlinkRequest) -> None:
         """Send them, up to a hundred in one system call, and wait for every answer.
 
         The kernel carries out each of a batch, also after one that failed; raises the first
@@ -144,7 +144,7 @@ class Netlink:
         for start in range(0, len(requests), _LARGEST_BATCH):
             self._apply(requests[start : start + _LARGEST_BATCH])
 
-    def _apply(self, requests: Sequence[Request]) -> None:
+    def _apply(self, requests: Sequence[NetlinkRequest]) -> None:
         first = self._sequence + 1
         self._socket.send(b"".join(self._encode(r, NLM_F_ACK) for r in requests))
         waiting = len(requests)
@@ -161,7 +161,7 @@ class Netlink:
         if failure is not None:
             raise failure
 
-    def dump(self, request: Request) -> list[bytes]:
+    def dump(self, request: NetlinkRequest) -> list[bytes]:
         """The bodies of all messages that answer one dump."""
         self._socket.send(self._encode(request, NLM_F_DUMP))
         bodies: list[bytes] = []
@@ -175,7 +175,7 @@ class Netlink:
                     raise NetlinkError(request.doing, -struct.unpack_from("=i", body)[0])
                 bodies.append(body)
 
-    def get(self, request: Request) -> bytes | None:
+    def get(self, request: NetlinkRequest) -> bytes | None:
         """The body of the one message that answers; None when the errno is a tolerated one."""
         self._socket.send(self._encode(request, 0))
         while True:
@@ -189,7 +189,7 @@ class Netlink:
                     return None
                 raise NetlinkError(request.doing, errno, _said(flags, body))
 
-    def _encode(self, request: Request, flags: int) -> bytes:
+    def _encode(self, request: NetlinkRequest, flags: int) -> bytes:
         self._sequence += 1
         length = _HEADER.size + len(request.body)
         flags |= NLM_F_REQUEST | request.flags

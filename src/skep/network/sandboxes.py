@@ -17,7 +17,7 @@ from pathlib import Path
 from skep.kit.errors import Conflict
 from skep.network import links, netns, sysctl
 from skep.network.names import Names, attachment_mac
-from skep.network.netlink import Netlink, NetlinkError, Request
+from skep.network.netlink import Netlink, NetlinkError, NetlinkRequest
 from skep.network.values import Attachment, Sandbox
 
 _DOCKER_SYSCTLS = {
@@ -30,7 +30,7 @@ _NO_IPV6 = "net.ipv6.conf.default.disable_ipv6"
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class BridgePort:
     """A bridge as its ports need it."""
 
     link: str
@@ -65,7 +65,7 @@ class SandboxMaker:
         self._names = names
         self._has_ipv6 = sysctl.read(_NO_IPV6) is not None
 
-    def create(self, path: Path, sandbox: Sandbox, ports: dict[str, Port]) -> bool:
+    def create(self, path: Path, sandbox: Sandbox, ports: dict[str, BridgePort]) -> bool:
         """Make the namespace at `path` unless it is there, and plug in what it lacks.
 
         ports   network id -> its bridge, for each of the sandbox's attachments.
@@ -129,7 +129,13 @@ class SandboxMaker:
             sysctl.write(_NO_IPV6, "1")  # until an interface has an IPv6 address
 
     def _plug_all(
-        self, fd: int, inside: Netlink, sandbox: Sandbox, ports: dict[str, Port], *, fresh: bool
+        self,
+        fd: int,
+        inside: Netlink,
+        sandbox: Sandbox,
+        ports: dict[str, BridgePort],
+        *,
+        fresh: bool,
     ) -> None:
         requests = [links.link_up(_LOOPBACK)]
         indexes: dict[str, int] = {}
@@ -149,7 +155,9 @@ class SandboxMaker:
             links.wait_until_up(self._host, self._names.veth(sandbox.id, attachment.network_id))
             links.wait_until_up(self._host, ports[attachment.network_id].link)
 
-    def _make_veth(self, fd: int, sandbox_id: str, attachment: Attachment, port: Port) -> None:
+    def _make_veth(
+        self, fd: int, sandbox_id: str, attachment: Attachment, port: BridgePort
+    ) -> None:
         name = self._names.veth(sandbox_id, attachment.network_id)
         create = links.new_veth(
             name,
@@ -182,7 +190,7 @@ class SandboxMaker:
         inside: Netlink,
         attachments: Iterable[Attachment],
         indexes: dict[str, int] | None = None,
-    ) -> list[Request]:
+    ) -> list[NetlinkRequest]:
         """Make the default routes what they shall be; an interface that is gone took its own."""
         requests = []
         for ifname, gateway in default_routes(attachments).values():
@@ -192,7 +200,7 @@ class SandboxMaker:
         return requests
 
 
-def _addresses(index: int, attachment: Attachment) -> list[Request]:
+def _addresses(index: int, attachment: Attachment) -> list[NetlinkRequest]:
     interfaces = [ipaddress.ip_interface(each) for each in attachment.interface_addresses]
     return [
         links.link_up(index),

@@ -141,7 +141,7 @@ class Zone(NetworkValue, frozen=True):
     names: Mapping[str, tuple[str, ...]] = {}
 
 
-class Found(NetworkValue, frozen=True):
+class Inventory(NetworkValue, frozen=True):
     """What `discover` sees on this host that is ours: ids, no more."""
 
     bridges: frozenset[str] = frozenset()

@@ -1,9 +1,9 @@
 """The managers' port: takes callers, does TLS with them, and keeps bad ones bounded.
 
-Whoever calls waits in the lobby (`lobby.py`) until its first bytes come, then for its turn to do
+Whoever calls waits in the lobby (`pending.py`) until its first bytes come, then for its turn to do
 TLS and to say what it wants; all of that has an end. A member proves itself by its certificate and
 leaves the lobby. Callers are taken, and heard, in small handfuls, so that a flood of them leaves
-time for everybody else on this loop, and comes through a door of its own (`doors.py`).
+time for everybody else on this loop, and comes through a door of its own (`reuseport.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 from skep.kit.jobs import Jobs
 from skep.kit.process import readable
-from skep.protocol.doors import open_doors
-from skep.protocol.lobby import Lobby
+from skep.protocol.pending import Lobby
 from skep.protocol.refusals import Refusals
+from skep.protocol.reuseport import open_doors
 from skep.protocol.tls import SHUTDOWN_S
 from skep.protocol.wire import WireLink
 from skep.protocol.words import WORDS

@@ -88,7 +88,7 @@ class Rlimit(Value, frozen=True):
     hard: int
 
 
-class Resources(Value, frozen=True):
+class Limits(Value, frozen=True):
     """Limits of the container's cgroup; None is no limit (on update: as it was).
 
     `nano_cpus` excludes `cpu_quota_us` and `cpu_period_us`. `memory_swap_bytes` is docker's sum of
@@ -160,7 +160,7 @@ class Bundle(Value, frozen=True):
     devices: tuple[Device, ...] = ()
     device_rules: tuple[DeviceRule, ...] = ()
     """Added to the default rules, in order; the last that matches wins."""
-    resources: Resources = Resources()
+    resources: Limits = Limits()
     cgroup_path: str | None = None
     """Below the root of each hierarchy, e.g. "/skep-1a2b/<id>"; None lets the Runtime choose."""
     sysctls: dict[str, str] = msgspec.field(default_factory=dict)

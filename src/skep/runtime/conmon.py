@@ -28,9 +28,9 @@ from skep.kit.errors import Conflict, Internal, NotFound, NotModified
 from skep.kit.files import close_folder
 from skep.runtime import apparmor, attach, cgroups
 from skep.runtime.apparmor import DefaultProfile
-from skep.runtime.bundle import Bundle, Resources
+from skep.runtime.bundle import Bundle, Limits
 from skep.runtime.cgroups import Cgroup, Stats
-from skep.runtime.door import Created, Exec, ExecSpec, Exit, Found, Io, Stream
+from skep.runtime.door import Created, Exec, ExecSpec, Exit, Io, ProcessState, Stream
 from skep.runtime.execs import ExecSession, start_exec
 from skep.runtime.oci import oci_config, oci_resources
 from skep.runtime.places import Place
@@ -48,7 +48,7 @@ from skep.runtime.processes import (
 )
 from skep.runtime.runc import Runc, located, remove_state
 from skep.runtime.spawn import Conmon
-from skep.runtime.watch import Watch
+from skep.runtime.watch import ConmonWatch
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class ConmonRuntime:
         self._hierarchies = cgroups.of_this_host()
         self._conmons_let_go = Cgroup(self._hierarchies, f"{cgroup_parent}/conmon")
         self._default_profile = DefaultProfile(exec_root, apparmor.of_this_host())
-        self._watched: dict[str, Watch] = {}
+        self._watched: dict[str, ConmonWatch] = {}
         self._execs: set[ExecSession] = set()
 
     # --- life -------------------------------------------------------------------------------
@@ -207,25 +207,25 @@ class ConmonRuntime:
 
     # --- what is there ----------------------------------------------------------------------
 
-    async def find(self, container_id: str) -> Found:
+    async def find(self, container_id: str) -> ProcessState:
         place = self._place(container_id)
         if not place.folder.exists():
             state_left = self._runc.state_dir(container_id).exists()
             left = state_left or self._cgroup(container_id).exists()
-            return Found(id=container_id, state="partial" if left else "absent")
+            return ProcessState(id=container_id, state="partial" if left else "absent")
         pid, conmon_pid = place.pid(), place.conmon_pid()
         watches = is_conmon_of(conmon_pid, container_id)
         lives = is_member(pid, self._cgroup_path(container_id))
         created = self._fifo(container_id).exists()
         cut_off = created and not watches  # its conmon went with skep, before the start
         if not place.config.exists() or not pid or cut_off:
-            return Found(id=container_id, state="partial", pid=pid, conmon_pid=conmon_pid)
+            return ProcessState(id=container_id, state="partial", pid=pid, conmon_pid=conmon_pid)
         if lives and not watches:
-            return Found(id=container_id, state="orphaned", pid=pid)
+            return ProcessState(id=container_id, state="orphaned", pid=pid)
         watched = self._watched.get(container_id) or self._watch(container_id)
         if not watches:
-            return Found(id=container_id, state="exited", exit=await watched.wait())
-        return Found(
+            return ProcessState(id=container_id, state="exited", exit=await watched.wait())
+        return ProcessState(
             id=container_id,
             state="created" if created else "running",
             pid=pid,
@@ -233,7 +233,7 @@ class ConmonRuntime:
             paused=self._cgroup(container_id).is_frozen(),
         )
 
-    async def discover(self) -> list[Found]:
+    async def discover(self) -> list[ProcessState]:
         ids = {entry.name for entry in self._bundles.iterdir()}
         if self._runc.root.exists():
             ids |= {entry.name for entry in self._runc.root.iterdir()}
@@ -245,7 +245,7 @@ class ConmonRuntime:
     async def processes(self, container_id: str) -> list[int]:
         return self._cgroup(container_id).processes()
 
-    async def update(self, container_id: str, resources: Resources) -> None:
+    async def update(self, container_id: str, resources: Limits) -> None:
         self._require(container_id)
         path = self._place(container_id).folder / "update.json"
         path.write_bytes(msgspec.json.encode(oci_resources(resources)))
@@ -302,25 +302,25 @@ class ConmonRuntime:
         finally:
             os.close(held)
 
-    def _require(self, container_id: str) -> Watch:
+    def _require(self, container_id: str) -> ConmonWatch:
         try:
             return self._watched[container_id]
         except KeyError:
             raise NotFound(f"No such container process: {container_id}") from None
 
-    def _watch(self, container_id: str) -> Watch:
+    def _watch(self, container_id: str) -> ConmonWatch:
         cgroup = self._cgroup(container_id)
 
         def with_memory_kills(end: Exit) -> Exit:
             return msgspec.structs.replace(end, oom_killed=cgroup.memory_kills() > 0)
 
-        watch = Watch(self._place(container_id), with_memory_kills)
+        watch = ConmonWatch(self._place(container_id), with_memory_kills)
         self._watched[container_id] = watch
         return watch
 
     def _let_conmons_go(self) -> None:
         """Out of our own cgroup: systemd takes what is left in a unit that ended for a mistake."""
-        kept: list[Watch | ExecSession] = [*self._watched.values(), *self._execs]
+        kept: list[ConmonWatch | ExecSession] = [*self._watched.values(), *self._execs]
         pids = [each.conmon_pid for each in kept if not each.ended.done()]
         if not pids:
             return

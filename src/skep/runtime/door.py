@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from skep.kit.errors import InvalidArgument
-from skep.runtime.bundle import Bundle, Resources, User, Value
+from skep.runtime.bundle import Bundle, Limits, User, Value
 from skep.runtime.cgroups import Stats
 
 STDOUT = 1
@@ -59,7 +59,7 @@ class Exit(Value, frozen=True):
     lost: bool = False
 
 
-class Found(Value, frozen=True):
+class ProcessState(Value, frozen=True):
     """What the host knows of one container.
 
     created   made and not started
@@ -193,10 +193,10 @@ class Runtime(Protocol):
     async def reopen_log(self, container_id: str) -> None:
         """After the log file was renamed: conmon goes on in a new file. See logs.rotate."""
 
-    async def find(self, container_id: str) -> Found:
+    async def find(self, container_id: str) -> ProcessState:
         """What is there of one container; after a restart of skep, also takes up waiting for it."""
 
-    async def discover(self) -> list[Found]:
+    async def discover(self) -> list[ProcessState]:
         """`find` for every container below this exec_root."""
 
     async def repair(self, container_id: str) -> None:
@@ -208,7 +208,7 @@ class Runtime(Protocol):
     async def processes(self, container_id: str) -> list[int]:
         """The pids of all its processes, in the host's view."""
 
-    async def update(self, container_id: str, resources: Resources) -> None:
+    async def update(self, container_id: str, resources: Limits) -> None:
         """Change limits of a created or running container; None fields stay as they are."""
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from skep.runtime.oci import oci_exec_process
 from skep.runtime.places import Place
 from skep.runtime.processes import Meant, child_of, maker_of_exec, pids_of, send
 from skep.runtime.spawn import Conmon
-from skep.runtime.watch import Watch
+from skep.runtime.watch import ConmonWatch
 
 
 class ExecSession:
@@ -29,7 +29,7 @@ class ExecSession:
     def __init__(self, place: Place, stream: Stream | None, member: Meant) -> None:
         self._place = place
         self._member = member
-        self._watch = Watch(place, self._at_end)
+        self._watch = ConmonWatch(place, self._at_end)
         self.pid = self._watch.pid
         self.conmon_pid = self._watch.conmon_pid
         self.stream = stream

@@ -28,7 +28,7 @@ class Rotation(Value, frozen=True):
     max_files: int = 1
 
 
-class Pulse:
+class Ticker:
     """A beat that all followers share: one timer while there is any follower, none without."""
 
     def __init__(self, period_s: float = FOLLOW_PERIOD_S) -> None:
@@ -51,7 +51,7 @@ async def read_log(
     until_ns: int | None = None,
     tail: int | None = None,
     alive: Callable[[], bool] | None = None,
-    pulse: Pulse | None = None,
+    pulse: Ticker | None = None,
 ) -> AsyncIterator[list[LogLine]]:
     """The log's lines in order, in batches that are never empty.
 
@@ -60,7 +60,7 @@ async def read_log(
     and all that was written is read. A log that does not exist (yet) is empty.
     """
     parser = LogParser()
-    pulse = pulse or Pulse()
+    pulse = pulse or Ticker()
     async for data in _chunks(path, tail, alive, pulse):
         lines = parser.feed(data) if data else parser.flush()
         chosen = [
@@ -115,7 +115,7 @@ def remove_log(path: Path) -> None:
 
 
 async def _chunks(
-    path: Path, tail: int | None, alive: Callable[[], bool] | None, pulse: Pulse
+    path: Path, tail: int | None, alive: Callable[[], bool] | None, pulse: Ticker
 ) -> AsyncIterator[bytes]:
     """What the files hold, from where to begin; an empty chunk at the very end."""
     descriptor, offset = await asyncio.to_thread(_begin, path, tail)

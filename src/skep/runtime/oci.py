@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skep.runtime.bundle import Bundle, Device, DeviceRule, Mount, Resources, Rlimit, User
+from skep.runtime.bundle import Bundle, Device, DeviceRule, Limits, Mount, Rlimit, User
 from skep.runtime.door import ExecSpec
 
 INIT_PATH = "/sbin/docker-init"
@@ -72,7 +72,7 @@ def all_mounts(bundle: Bundle) -> list[Mount]:
     return [*kept, *bundle.mounts, *init]
 
 
-def oci_resources(resources: Resources) -> dict[str, Any]:
+def oci_resources(resources: Limits) -> dict[str, Any]:
     """Limits in the runtime-spec's form, only those that are said. runc translates them for v2."""
     parts = {
         "cpu": _cpu(resources),
@@ -238,7 +238,7 @@ def _rlimit(limit: Rlimit) -> dict[str, Any]:
     }
 
 
-def _cpu(resources: Resources) -> dict[str, Any]:
+def _cpu(resources: Limits) -> dict[str, Any]:
     quota, period = resources.cpu_quota_us, resources.cpu_period_us
     if resources.nano_cpus:
         period = _period_us(resources.nano_cpus)
@@ -259,7 +259,7 @@ def _period_us(nano_cpus: int) -> int:
     return min(max(DEFAULT_CPU_PERIOD_US, shortest), 1_000_000)
 
 
-def _memory(resources: Resources) -> dict[str, Any]:
+def _memory(resources: Limits) -> dict[str, Any]:
     return _said(
         limit=resources.memory_bytes,
         reservation=resources.memory_reservation_bytes,
@@ -269,7 +269,7 @@ def _memory(resources: Resources) -> dict[str, Any]:
     )
 
 
-def _swap(resources: Resources) -> int | None:
+def _swap(resources: Limits) -> int | None:
     """Memory and swap together; docker gives as much swap as memory when only that is said."""
     if resources.memory_swap_bytes is not None or not resources.memory_bytes:
         return resources.memory_swap_bytes

@@ -12,7 +12,7 @@ from skep.runtime.places import LOST_CODE, Place
 from skep.runtime.processes import is_conmon_of
 
 
-class Watch:
+class ConmonWatch:
     """One process that a conmon watches (a container's or an exec's).
 
     `ended` is settled once, when conmon is gone; `at_end` runs just before with the answer. A

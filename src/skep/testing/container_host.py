@@ -15,7 +15,7 @@ from skep.runtime.bundle import Bundle
 from skep.runtime.capabilities import DEFAULT
 from skep.runtime.cgroups import Cgroup
 from skep.runtime.conmon import ConmonRuntime
-from skep.runtime.door import Found, Io
+from skep.runtime.door import Io, ProcessState
 from skep.runtime.seccomp import default_profile
 
 _APPLETS = (
@@ -52,7 +52,7 @@ class ContainerHost:
         await self.runtime.close()
         return self._new()
 
-    async def found_after_restart(self, bundle: Bundle) -> Found:
+    async def found_after_restart(self, bundle: Bundle) -> ProcessState:
         return await (await self.restart()).find(bundle.id)
 
     def bundle(self, *argv: str, **changes: Any) -> Bundle:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection
 from msgspec.structs import replace
 
 from skep.agent.container import host_ports
-from skep.agent.executor import Exit, Started
+from skep.agent.executor import Started, TaskExit
 from skep.kit.errors import NotFound, SkepError
 from skep.model.network import Network
 from skep.model.node import Node, NodeDescription
@@ -30,7 +30,7 @@ class FakeExecutor:
 
     def __init__(self, hostname: str = "fake") -> None:
         self.hostname = hostname
-        self.made: dict[str, asyncio.Future[Exit]] = {}
+        self.made: dict[str, asyncio.Future[TaskExit]] = {}
         self.running: set[str] = set()
         self.published: tuple[PublishedPort, ...] = ()
         self.names: dict[str, dict[str, tuple[str, ...]]] = {}
@@ -78,17 +78,17 @@ class FakeExecutor:
     async def healthy(self, task: Task) -> None:
         self._ending(task)
 
-    async def exited(self, task: Task) -> Exit:
+    async def exited(self, task: Task) -> TaskExit:
         return await asyncio.shield(self._ending(task))
 
-    async def stop(self, task: Task) -> Exit | None:
+    async def stop(self, task: Task) -> TaskExit | None:
         await asyncio.sleep(self.stop_s)
         if task.id not in self.made:
             return None
         if task.id in self.running:
             self.end(task.id, _KILLED)
         ending = self.made[task.id]
-        return ending.result() if ending.done() else Exit(0)
+        return ending.result() if ending.done() else TaskExit(0)
 
     async def remove(self, task: Task) -> None:
         await self.remove_stray(task.id)
@@ -112,7 +112,7 @@ class FakeExecutor:
         for line in lines[-request.tail :] if request.tail else lines:
             yield line
 
-    def _ending(self, task: Task) -> asyncio.Future[Exit]:
+    def _ending(self, task: Task) -> asyncio.Future[TaskExit]:
         if task.id not in self.made:
             raise NotFound("task: its container is gone")
         return self.made[task.id]
@@ -122,4 +122,4 @@ class FakeExecutor:
         self.running.discard(task_id)
         ending = self.made.get(task_id)
         if ending is not None and not ending.done():
-            ending.set_result(Exit(code))
+            ending.set_result(TaskExit(code))

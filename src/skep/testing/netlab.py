@@ -22,7 +22,7 @@ import msgspec
 
 from skep.network import netns, sysctl
 from skep.network.kernel import KernelNetwork
-from skep.network.netlink import Netlink, Request, text, u32
+from skep.network.netlink import Netlink, NetlinkRequest, text, u32
 from skep.network.values import Attachment, Bridge, Sandbox, Subnet
 
 HOST = "10.77.0.1"
@@ -194,7 +194,7 @@ def _wire(host: int, neighbour: int, link: str, addresses: tuple[str, str]) -> N
     _ip("link", "add", link, "type", "veth", "peer", "name", f"{link}1")
     move = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + text(3, f"{link}1") + u32(28, neighbour)
     with Netlink() as netlink:
-        netlink.apply(Request(16, move, f"move {link}1"))
+        netlink.apply(NetlinkRequest(16, move, f"move {link}1"))
     for place, name, address in (
         (host, link, addresses[0]),
         (neighbour, f"{link}1", addresses[1]),

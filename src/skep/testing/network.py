@@ -11,7 +11,7 @@ from skep.kit.errors import Conflict, NotFound, SkepError
 from skep.network.values import (
     Attachment,
     Bridge,
-    Found,
+    Inventory,
     PublishedPort,
     Sandbox,
     VirtualAddress,
@@ -132,8 +132,8 @@ class FakeNetwork:
     def forget_zone(self, network_id: str) -> None:
         self.zones.pop(network_id, None)
 
-    async def discover(self) -> Found:
-        return Found(bridges=frozenset(self.bridges), sandboxes=frozenset(self.sandboxes))
+    async def discover(self) -> Inventory:
+        return Inventory(bridges=frozenset(self.bridges), sandboxes=frozenset(self.sandboxes))
 
     async def occupied_subnets(self) -> tuple[str, ...]:
         return self.subnets

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, NotFound, NotModified
-from skep.runtime.bundle import Bundle, Resources
+from skep.runtime.bundle import Bundle, Limits
 from skep.runtime.cgroups import MemoryStats, Stats
 from skep.runtime.door import (
     STDOUT,
@@ -28,8 +28,8 @@ from skep.runtime.door import (
     Exec,
     ExecSpec,
     Exit,
-    Found,
     Io,
+    ProcessState,
     Stream,
 )
 
@@ -260,13 +260,15 @@ class FakeRuntime:
     async def reopen_log(self, container_id: str) -> None:
         self._require(container_id)
 
-    async def find(self, container_id: str) -> Found:
+    async def find(self, container_id: str) -> ProcessState:
         container = self._containers.get(container_id)
         if container is None:
-            return Found(id=container_id, state="absent")
+            return ProcessState(id=container_id, state="absent")
         if container.process.ended.done():
-            return Found(id=container_id, state="exited", exit=container.process.ended.result())
-        return Found(
+            return ProcessState(
+                id=container_id, state="exited", exit=container.process.ended.result()
+            )
+        return ProcessState(
             id=container_id,
             state="running" if container.started else "created",
             pid=container.process.pid,
@@ -274,7 +276,7 @@ class FakeRuntime:
             paused=container.paused,
         )
 
-    async def discover(self) -> list[Found]:
+    async def discover(self) -> list[ProcessState]:
         return [await self.find(container_id) for container_id in sorted(self._containers)]
 
     async def repair(self, container_id: str) -> None:
@@ -293,7 +295,7 @@ class FakeRuntime:
         everyone = [container.process, *container.execs]
         return [process.pid for process in everyone if not process.ended.done()]
 
-    async def update(self, container_id: str, resources: Resources) -> None:
+    async def update(self, container_id: str, resources: Limits) -> None:
         self._maybe_fail("update")
         self._living(container_id).resources = resources
 

@@ -14,16 +14,16 @@ import pytest
 from skep.engine.images import RegistryError
 from skep.engine.images.manifests import OCI_INDEX, OCI_MANIFEST, host_platform
 from skep.kit.errors import Forbidden, InvalidArgument, NotFound, SkepError, Unauthenticated
-from skep.model.image import ImageConfig, ImageHealthcheck, Platform, Progress, RegistryAuth
+from skep.model.image import AuthConfig, ImageConfig, ImageHealthcheck, Platform, Progress
 from skep.testing.images import make_image, make_tar
 from skep.testing.registry import PASSWORD, USER, Registry
 
 from .conftest import EMPTY, Store
 
-GOOD_AUTH = RegistryAuth(username=USER, password=PASSWORD)
+GOOD_AUTH = AuthConfig(username=USER, password=PASSWORD)
 
 
-async def pull(store: Store, name: str, auth: RegistryAuth | None = None) -> list[Progress]:
+async def pull(store: Store, name: str, auth: AuthConfig | None = None) -> list[Progress]:
     return [line async for line in store.images.pull(name, auth)]
 
 
@@ -196,9 +196,9 @@ async def test_a_private_registry_takes_the_right_credentials(
     assert (await store.images.inspect(name)).repo_digests[0].endswith(digest)
 
 
-@pytest.mark.parametrize("auth", [None, RegistryAuth(username=USER, password="wrong")])
+@pytest.mark.parametrize("auth", [None, AuthConfig(username=USER, password="wrong")])
 async def test_a_private_registry_refuses_others(
-    store: Store, locked_registry: Registry, auth: RegistryAuth | None
+    store: Store, locked_registry: Registry, auth: AuthConfig | None
 ) -> None:
     with pytest.raises(Forbidden, match="unauthorized: authentication required"):
         await pull(store, f"{locked_registry.address}/private:1", auth)
@@ -223,9 +223,9 @@ async def test_a_login_with_the_right_credentials_succeeds(
     store: Store, locked_registry: Registry, scheme: str
 ) -> None:
     address = f"{scheme}{locked_registry.address}"
-    plain = RegistryAuth(username=USER, password=PASSWORD, server_address=address)
+    plain = AuthConfig(username=USER, password=PASSWORD, server_address=address)
     encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    for auth in (plain, RegistryAuth(auth=encoded, server_address=address)):
+    for auth in (plain, AuthConfig(auth=encoded, server_address=address)):
         await store.images.login(auth)
     assert store.on_disk() == EMPTY
 
@@ -233,7 +233,7 @@ async def test_a_login_with_the_right_credentials_succeeds(
 async def test_a_login_says_why_it_failed(store: Store, locked_registry: Registry) -> None:
     async def fails(error: type[SkepError], match: str, **words: str) -> None:
         with pytest.raises(error, match=match):
-            await store.images.login(RegistryAuth(**words))
+            await store.images.login(AuthConfig(**words))
 
     there = locked_registry.address
     await fails(

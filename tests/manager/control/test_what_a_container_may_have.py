@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from skep.agent.container import container_wish
+from skep.engine.containers.checks import check_wish
 from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
-from skep.engine.containers.wishes import check_wish
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.manager.control.validate import check_spec
 from skep.model.defaults import container

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import Scheduler
-from skep.manager.scheduler.ledger import Ledger
+from skep.manager.scheduler.ledger import ClusterLedger
 from skep.model.service import PortConfig, ResourceRequirements, Resources, TaskSpec
 from skep.model.states import TaskState
 from skep.model.task import TaskStatus
@@ -79,7 +79,7 @@ def test_a_ledger_that_followed_every_event_is_one_counted_afresh(steps):
     seen = view(WEB)
     scheduler = Scheduler()
     keys = frozenset(scheduler.everything(seen))
-    ledger = Ledger.of(seen)
+    ledger = ClusterLedger.of(seen)
     for revision, step in enumerate(steps, start=2):
         event = _event(seen, step)
         if event is None:
@@ -87,7 +87,7 @@ def test_a_ledger_that_followed_every_event_is_one_counted_afresh(steps):
         seen.apply(revision, [event])
         ledger.note(event)
         scheduler.dirty(event, seen)
-        assert _said(ledger) == _said(Ledger.of(seen))
+        assert _said(ledger) == _said(ClusterLedger.of(seen))
         kept = scheduler.plan(seen, NOTHING_SEEN, keys, at(0), ids())
         assert kept == Scheduler().plan(seen, NOTHING_SEEN, keys, at(0), ids())
 

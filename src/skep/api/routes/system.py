@@ -13,7 +13,7 @@ from skep.http.router import Route
 from skep.http.web import Response, StreamResponse
 from skep.kit.clock import rfc3339, utc_now
 from skep.kit.machines import go_architecture
-from skep.model.image import RegistryAuth
+from skep.model.image import AuthConfig
 from skep.model.system import (
     Commit,
     Component,
@@ -167,7 +167,7 @@ async def disk_usage(request: Request) -> Response:
 
 async def login(request: Request) -> Response:
     """Whether the registry takes the credentials: docker's client asks before it keeps them."""
-    await request.node.engine.images.login(await request.json(RegistryAuth))
+    await request.node.engine.images.login(await request.json(AuthConfig))
     return json_answer({"Status": "Login Succeeded", "IdentityToken": ""})
 
 

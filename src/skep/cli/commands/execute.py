@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from skep.cli.errors import Exit, Failure
+from skep.cli.errors import Failure, SilentExit
 from skep.cli.flags.command import Arity, Command
 from skep.cli.flags.flag import Options, switch, text, texts
 from skep.cli.session import Session
@@ -59,7 +59,7 @@ def _exec(session: Session, options: Options, arguments: list[str]) -> None:
         forward=None,
     )
     if not detached:
-        raise Exit(int(client.get(f"{path}/json").get("ExitCode") or 0))
+        raise SilentExit(int(client.get(f"{path}/json").get("ExitCode") or 0))
 
 
 EXEC = Command(

@@ -21,10 +21,10 @@ from skep.runtime.bundle import (
     Bundle,
     Device,
     DeviceRule,
+    Limits,
     Mount,
     Rlimit,
 )
-from skep.runtime.bundle import Resources as Limits
 
 
 class HostFacts(msgspec.Struct, frozen=True):

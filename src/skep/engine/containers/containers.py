@@ -21,11 +21,11 @@ from skep.engine.containers.container import Container, wait_among
 from skep.engine.containers.creation import Creation, check_endpoint
 from skep.engine.containers.discovery import Discovery
 from skep.engine.containers.execs import Begin, Execs, ExecSpecs, nothing_to_begin
-from skep.engine.containers.ground import GroundWork
 from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.lifecycle import Lifecycle
 from skep.engine.containers.links import ContainerLinks
 from skep.engine.containers.logs import Logs, LogWish
+from skep.engine.containers.preparation import GroundWork
 from skep.engine.containers.rootfs import make_skeleton
 from skep.engine.containers.top import top_of
 from skep.engine.containers.updating import updated_host_config

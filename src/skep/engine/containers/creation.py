@@ -12,17 +12,17 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from skep.engine.containers.base import Base
+from skep.engine.containers.checks import check_wish
 from skep.engine.containers.config import argv, image_health, merge
 from skep.engine.containers.container import Container
 from skep.engine.containers.devices import find_devices
-from skep.engine.containers.ground import check_sources
 from skep.engine.containers.links import CONTAINER_MODE
 from skep.engine.containers.mounts import volumes_to_make, wanted_mounts
 from skep.engine.containers.ports import with_all_exposed
+from skep.engine.containers.preparation import check_sources
 from skep.engine.containers.record import Record
 from skep.engine.containers.security import parse_security
 from skep.engine.containers.wish import EndpointWish, Wish
-from skep.engine.containers.wishes import check_wish
 from skep.engine.exposed import all_ports
 from skep.engine.images import ImageStore
 from skep.engine.networks.endpoint import EndpointRecord

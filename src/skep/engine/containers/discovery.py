@@ -25,7 +25,7 @@ from skep.kit.clock import ZERO_TIME, utc_now
 from skep.kit.errors import SkepError
 from skep.kit.files import close_folder, sweep_away
 from skep.network.host import HostNetwork
-from skep.runtime.door import Exit, Found
+from skep.runtime.door import Exit, ProcessState
 
 _log = logging.getLogger(__name__)
 LOST_CODE = 255
@@ -33,7 +33,7 @@ LOST_CODE = 255
 Verdict = Literal["adopt", "end", "undo", "lose", "sweep", "leave", "spare"]
 
 
-def verdict(record: Record, found: Found, *, has_place: bool) -> Verdict:
+def verdict(record: Record, found: ProcessState, *, has_place: bool) -> Verdict:
     """What to do about a container of which the disk says `record` and the host says `found`.
 
     has_place   its folder below the exec root is there: made right before the intent to start it,
@@ -83,7 +83,7 @@ class Discovery:
         found = {each.id: each for each in await self._base.runtime.discover()}
         verdicts = {
             container.id: self._verdict(
-                container, found.get(container.id) or Found(id=container.id, state="absent")
+                container, found.get(container.id) or ProcessState(id=container.id, state="absent")
             )
             for container in self._base.registry
         }
@@ -99,7 +99,7 @@ class Discovery:
         await asyncio.to_thread(self._volumes.unmount_unused)
         self._follow_policies()
 
-    def _verdict(self, container: Container, found: Found) -> Verdict:
+    def _verdict(self, container: Container, found: ProcessState) -> Verdict:
         if container.unreadable:
             return "spare"
         has_place = self._base.places.run(container.id).exists()
@@ -140,7 +140,7 @@ class Discovery:
             self._links.adopt(container.record)
         self._networks.tell_zones()
 
-    async def _sweep_strangers(self, found: dict[str, Found]) -> None:
+    async def _sweep_strangers(self, found: dict[str, ProcessState]) -> None:
         """Processes, folders and mounts that belong to no record."""
         strangers = {id_ for id_ in found if self._base.registry.get(id_) is None}
         for container_id in strangers:
@@ -153,7 +153,9 @@ class Discovery:
             if self._base.registry.get(place.name) is None:
                 remove_place(place)
 
-    async def _settle(self, container: Container, decided: Verdict, found: Found | None) -> None:
+    async def _settle(
+        self, container: Container, decided: Verdict, found: ProcessState | None
+    ) -> None:
         try:
             if decided == "adopt" and found is not None:
                 self._adopt(container, found)
@@ -179,7 +181,7 @@ class Discovery:
             if mount.type == "volume":
                 self._volumes.keep_mounted(mount.source, container.id)
 
-    def _adopt(self, container: Container, found: Found) -> None:
+    def _adopt(self, container: Container, found: ProcessState) -> None:
         self._hold_volumes(container)
         self._runs.adopt(container, found.pid, paused=found.paused)
 

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from skep.engine.containers.base import Base
 from skep.engine.containers.container import Container, settle, wait_among
-from skep.engine.containers.ground import GroundWork
 from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.links import ContainerLinks
+from skep.engine.containers.preparation import GroundWork
 from skep.engine.containers.runs import Runs
 from skep.engine.volumes import Volumes
 from skep.kit.errors import Conflict, Internal, NotFound, NotModified

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from skep.engine.containers.base import Base
 from skep.engine.containers.container import Container
-from skep.engine.containers.ground import Surroundings
 from skep.engine.containers.ports import published_ports
+from skep.engine.containers.preparation import Surroundings
 from skep.engine.containers.record import Record
 from skep.engine.networks.endpoint import EndpointRecord, attachment_of
 from skep.engine.networks.networks import Networks

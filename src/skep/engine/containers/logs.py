@@ -18,7 +18,7 @@ from skep.kit.errors import InvalidArgument, SkepError, Unimplemented
 from skep.model.container import LogConfig
 from skep.model.rules.logs import log_size
 from skep.runtime.door import STDERR, STDOUT, Chunk
-from skep.runtime.log_files import Pulse, Rotation, keep_small, read_log
+from skep.runtime.log_files import Rotation, Ticker, keep_small, read_log
 from skep.runtime.logs import LogLine
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class LogWish(msgspec.Struct, frozen=True, kw_only=True):
 class Logs:
     def __init__(self, base: Base) -> None:
         self._base = base
-        self._pulse = Pulse()
+        self._pulse = Ticker()
         self._keeper: asyncio.Task[None] | None = None
 
     def read(self, container: Container, wish: LogWish) -> AsyncIterator[Chunk]:

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from skep.engine.containers.base import Base
 from skep.engine.containers.bundle import Ground, bundle_of
 from skep.engine.containers.container import Container, settle
-from skep.engine.containers.ground import GroundWork
 from skep.engine.containers.health import HealthWatch
 from skep.engine.containers.links import ContainerLinks, unlinked
+from skep.engine.containers.preparation import GroundWork
 from skep.engine.containers.record import Record
 from skep.engine.containers.restart import next_delay_s, wants_restart
 from skep.kit.clock import elapsed_s, utc_now

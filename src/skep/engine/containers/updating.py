@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from skep.engine.containers.wishes import check_resources, refuse_unfulfilled
+from skep.engine.containers.checks import check_resources, refuse_unfulfilled
 from skep.kit.errors import InvalidArgument, Unimplemented
 from skep.model.container import ContainerUpdate, HostConfig
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from skep.engine.images import export, spool
+from skep.engine.images import export, file_streams
 from skep.engine.images.archive import ArchivedImage, ArchivedLayer, ImageArchive
 from skep.engine.images.changes import apply_changes
 from skep.engine.images.shelf import Shelf
@@ -39,7 +39,7 @@ class Archives:
     async def load(self, archive: AsyncIterable[bytes]) -> list[LoadedImage]:
         shelf = self._shelf
         async with self._spooled(archive) as path:
-            await shelf.workers.run(partial(spool.expand, path, shelf.limits.plain_bytes))
+            await shelf.workers.run(partial(file_streams.expand, path, shelf.limits.plain_bytes))
             reader = await shelf.workers.run(partial(ImageArchive, path))
             images = await shelf.workers.run(reader.images)
             layers = {layer.diff_id: layer for image in images for layer in image.layers}
@@ -86,7 +86,7 @@ class Archives:
         self, exported: Sequence[export.ExportedImage], image_ids: Sequence[str]
     ) -> AsyncIterator[bytes]:
         with self._shelf.holding(image_ids):
-            async for chunk in spool.stream(export.archive(exported, self._shelf.layers)):
+            async for chunk in file_streams.stream(export.archive(exported, self._shelf.layers)):
                 yield chunk
 
     async def import_(
@@ -113,7 +113,7 @@ class Archives:
         """A stream as a file in tmp/ for as long as the block lasts."""
         path = self._shelf.layers.scratch("upload")
         try:
-            await spool.spool(stream, path)
+            await file_streams.spool(stream, path)
             yield path
         finally:
             path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from skep.engine.images.registry import Registries
 from skep.engine.images.shelf import Shelf
 from skep.engine.images.transfer import Remote, fetch_document, fetch_layers, find
 from skep.kit.clock import utc_now
-from skep.model.image import Descriptor, DistributionInspect, Platform, Progress, RegistryAuth
+from skep.model.image import AuthConfig, Descriptor, DistributionInspect, Platform, Progress
 from skep.model.reference import Reference, parse_reference
 
 _MAX_TRANSFERS = 3
@@ -38,15 +38,15 @@ class Pulls:
         await self._shared.close()
 
     def pull(
-        self, reference: str, auth: RegistryAuth | None, platform: Platform | None
+        self, reference: str, auth: AuthConfig | None, platform: Platform | None
     ) -> AsyncIterator[Progress]:
         return self._shared.watch(*self._work(reference, auth, platform))
 
-    async def fetch(self, reference: str, auth: RegistryAuth | None) -> None:
+    async def fetch(self, reference: str, auth: AuthConfig | None) -> None:
         await self._shared.finish(*self._work(reference, auth, None))
 
     def _work(
-        self, reference: str, auth: RegistryAuth | None, platform: Platform | None
+        self, reference: str, auth: AuthConfig | None, platform: Platform | None
     ) -> tuple[Hashable, Work]:
         """The pull, and by what it is the same as another."""
         wanted = parse_reference(reference).sought()
@@ -54,7 +54,7 @@ class Pulls:
         return (wanted, auth, platform), work
 
     async def _pull(
-        self, wanted: Reference, auth: RegistryAuth | None, platform: Platform, report: Report
+        self, wanted: Reference, auth: AuthConfig | None, platform: Platform, report: Report
     ) -> None:
         async with self._transfers:
             remote = await find(self._registries, wanted, auth, platform)
@@ -69,7 +69,7 @@ class Pulls:
         report(Progress(f"Status: {outcome} for {wanted.familiar}"))
         self._shelf.on_event("pull", remote.image_id, wanted.familiar)
 
-    async def _fetch(self, remote: Remote, auth: RegistryAuth | None, report: Report) -> None:
+    async def _fetch(self, remote: Remote, auth: AuthConfig | None, report: Report) -> None:
         document = await fetch_document(self._registries, remote, auth)
         diff_ids = parse_document(document).diff_ids
         layers = self._shelf.layers
@@ -77,11 +77,11 @@ class Pulls:
             await fetch_layers(self._registries, layers, remote, diff_ids, auth, report)
             await self._shelf.put(document)
 
-    async def login(self, auth: RegistryAuth) -> None:
+    async def login(self, auth: AuthConfig) -> None:
         await self._registries.login(auth)
 
     async def distribution_inspect(
-        self, reference: str, auth: RegistryAuth | None
+        self, reference: str, auth: AuthConfig | None
     ) -> DistributionInspect:
         wanted = parse_reference(reference).sought()
         content = await self._registries.manifest(wanted, auth)

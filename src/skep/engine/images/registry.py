@@ -27,7 +27,7 @@ from skep.kit.errors import (
 )
 from skep.kit.numbers import shortened
 from skep.kit.process import Child, find_program
-from skep.model.image import RegistryAuth
+from skep.model.image import AuthConfig
 from skep.model.reference import DEFAULT_DOMAIN, Reference, is_registry
 
 _REQUEST_TIMEOUT_S = 60
@@ -50,15 +50,15 @@ class Registries:
         self._tmp = tmp
         self._insecure = frozenset(insecure)
 
-    async def manifest(self, reference: Reference, auth: RegistryAuth | None) -> bytes:
+    async def manifest(self, reference: Reference, auth: AuthConfig | None) -> bytes:
         """The manifest or manifest list of a name, byte for byte."""
         return await self._read(reference, auth, "--raw")
 
-    async def config(self, reference: Reference, auth: RegistryAuth | None) -> bytes:
+    async def config(self, reference: Reference, auth: AuthConfig | None) -> bytes:
         """The config document of an image (`repo@digest` of a manifest), byte for byte."""
         return await self._read(reference, auth, "--raw", "--config")
 
-    async def login(self, auth: RegistryAuth) -> None:
+    async def login(self, auth: AuthConfig) -> None:
         """Ask the registry at `auth.server_address` (Docker Hub when empty) whether it takes these
         credentials. Raises Unauthenticated when not, RegistryError when it cannot be asked."""
         host = re.sub(r"^https?://|/.*$", "", auth.server_address)
@@ -82,7 +82,7 @@ class Registries:
 
     @asynccontextmanager
     async def copying(
-        self, reference: Reference, auth: RegistryAuth | None, layout: Path, blobs: Path
+        self, reference: Reference, auth: AuthConfig | None, layout: Path, blobs: Path
     ) -> AsyncIterator[Skopeo]:
         """A running transfer of an image into an OCI layout with its blobs in `blobs`/sha256/.
 
@@ -98,7 +98,7 @@ class Registries:
         async with _speaking_of(reference, auth, arguments) as skopeo:
             yield skopeo
 
-    async def _read(self, reference: Reference, auth: RegistryAuth | None, *options: str) -> bytes:
+    async def _read(self, reference: Reference, auth: AuthConfig | None, *options: str) -> bytes:
         tls = f"--tls-verify={self._tls(reference.domain)}"
         arguments = ["inspect", tls, *options, _url(reference)]
         async with (
@@ -145,7 +145,7 @@ class Skopeo:
 
 @asynccontextmanager
 async def _speaking_of(
-    reference: Reference, auth: RegistryAuth | None, arguments: Sequence[str]
+    reference: Reference, auth: AuthConfig | None, arguments: Sequence[str]
 ) -> AsyncIterator[Skopeo]:
     """skopeo at work on one image, with the credentials for its registry."""
 
@@ -246,7 +246,7 @@ def _url(reference: Reference) -> str:
     return f"docker://{reference}"
 
 
-def _auth_file(reference: Reference, auth: RegistryAuth | None) -> bytes:
+def _auth_file(reference: Reference, auth: AuthConfig | None) -> bytes:
     """An authfile's content. Without credentials it is empty: skopeo must not take root's own."""
     entry = {}
     if auth and (auth.username or auth.auth):
@@ -258,7 +258,7 @@ def _auth_file(reference: Reference, auth: RegistryAuth | None) -> bytes:
     return msgspec.json.encode({"auths": dict.fromkeys(keys, entry) if entry else {}})
 
 
-def _name_and_password(auth: RegistryAuth) -> tuple[str, str]:
+def _name_and_password(auth: AuthConfig) -> tuple[str, str]:
     name, password = auth.username, auth.password
     if auth.auth:
         try:

@@ -23,6 +23,7 @@ from skep.kit.clock import ZERO_TIME, utc_now
 from skep.kit.errors import Conflict
 from skep.kit.labels import ANY_LABELS, LabelQuery
 from skep.model.image import (
+    AuthConfig,
     DistributionInspect,
     HistoryItem,
     Image,
@@ -33,7 +34,6 @@ from skep.model.image import (
     ImageSummary,
     Platform,
     Progress,
-    RegistryAuth,
 )
 from skep.model.reference import Reference
 
@@ -144,7 +144,7 @@ class ImageStore:
     # Registries
 
     def pull(
-        self, reference: str, auth: RegistryAuth | None = None, platform: Platform | None = None
+        self, reference: str, auth: AuthConfig | None = None, platform: Platform | None = None
     ) -> AsyncIterator[Progress]:
         """Fetch and unpack an image; closing the iterator ends the transfer.
 
@@ -155,18 +155,18 @@ class ImageStore:
         """
         return self._pulls.pull(reference, auth, platform)
 
-    async def fetch(self, reference: str, auth: RegistryAuth | None = None) -> None:
+    async def fetch(self, reference: str, auth: AuthConfig | None = None) -> None:
         """Pull to the end: the transfer goes on when the caller leaves, and whoever asks for the
         same again joins it. Errors as in `pull`."""
         await self._pulls.fetch(reference, auth)
 
     async def distribution_inspect(
-        self, reference: str, auth: RegistryAuth | None = None
+        self, reference: str, auth: AuthConfig | None = None
     ) -> DistributionInspect:
         """What the registry has under `reference`; nothing is stored. Errors as in `pull`."""
         return await self._pulls.distribution_inspect(reference, auth)
 
-    async def login(self, auth: RegistryAuth) -> None:
+    async def login(self, auth: AuthConfig) -> None:
         """See that a registry takes these credentials; nothing is kept.
 
         Raises Unauthenticated when it does not, RegistryError when it cannot be asked.

@@ -22,7 +22,7 @@ from skep.engine.images.manifests import (
 from skep.engine.images.registry import Registries, RegistryError
 from skep.kit.errors import InvalidArgument
 from skep.kit.files import remove_trees
-from skep.model.image import Descriptor, Platform, Progress, ProgressDetail, RegistryAuth
+from skep.model.image import AuthConfig, Descriptor, Platform, Progress, ProgressDetail
 from skep.model.reference import Reference
 
 _POLL_S = 0.03
@@ -58,7 +58,7 @@ class Layer(msgspec.Struct, frozen=True):
 
 
 async def find(
-    registries: Registries, reference: Reference, auth: RegistryAuth | None, platform: Platform
+    registries: Registries, reference: Reference, auth: AuthConfig | None, platform: Platform
 ) -> Remote:
     """Ask the registry what a name means for a platform."""
     content = await _manifest(registries, reference, auth)
@@ -74,18 +74,14 @@ async def find(
     return Remote(pinned, digest, manifest)
 
 
-async def _manifest(
-    registries: Registries, reference: Reference, auth: RegistryAuth | None
-) -> bytes:
+async def _manifest(registries: Registries, reference: Reference, auth: AuthConfig | None) -> bytes:
     content = await registries.manifest(reference, auth)
     if reference.digest and sha256_digest(content) != reference.digest:
         raise InvalidArgument(f"manifest verification failed for digest {reference.digest}")
     return content
 
 
-async def fetch_document(
-    registries: Registries, remote: Remote, auth: RegistryAuth | None
-) -> bytes:
+async def fetch_document(registries: Registries, remote: Remote, auth: AuthConfig | None) -> bytes:
     """The image's config document, checked against its digest."""
     document = await registries.config(remote.reference, auth)
     if sha256_digest(document) != remote.image_id:
@@ -98,7 +94,7 @@ async def fetch_layers(
     layers: LayerStore,
     remote: Remote,
     diff_ids: Sequence[str],
-    auth: RegistryAuth | None,
+    auth: AuthConfig | None,
     report: Report,
 ) -> None:
     """Bring an image's layers here; the caller holds them.
@@ -131,7 +127,7 @@ class _Transfer:
         registries: Registries,
         layers: LayerStore,
         remote: Remote,
-        auth: RegistryAuth | None,
+        auth: AuthConfig | None,
         wanted: Sequence[Layer],
         report: Report,
     ) -> None:

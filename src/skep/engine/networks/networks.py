@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from skep.engine.events import Events
+from skep.engine.networks.creation import settle
 from skep.engine.networks.endpoint import EndpointRecord, attachment_of, dns_names
 from skep.engine.networks.endpoint import resource_of as endpoint_resource
 from skep.engine.networks.members import Member, Members
@@ -22,7 +23,6 @@ from skep.engine.networks.record import (
     resource_of,
 )
 from skep.engine.networks.services import ServicePorts
-from skep.engine.networks.wishes import settle
 from skep.engine.settings import EngineSettings
 from skep.kit.clock import utc_now
 from skep.kit.errors import Conflict, Forbidden, InvalidArgument, NotFound, SkepError

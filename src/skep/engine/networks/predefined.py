@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from datetime import datetime
 
+from skep.engine.networks.creation import settle_ipam
 from skep.engine.networks.record import (
     BRIDGE_DEFAULT,
     BRIDGE_ICC,
@@ -17,7 +18,6 @@ from skep.engine.networks.record import (
     NONE,
     NetworkRecord,
 )
-from skep.engine.networks.wishes import settle_ipam
 from skep.engine.settings import EngineSettings
 from skep.kit.ids import new_container_id
 from skep.model.network import IPAM, IPAMConfig

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from skep.manager.allocator.ledger import Ledger, PortKey
-from skep.manager.allocator.refused import Refused
+from skep.manager.allocator.ledger import Allocations, PortKey
+from skep.manager.allocator.refused import CannotAllocate
 from skep.model import defaults
 from skep.model.network import Network
 from skep.model.service import (
@@ -38,7 +38,9 @@ def chooses_ports(service: Service) -> bool:
     return any(_is_open(port) for port in defaults.ports(service.spec))
 
 
-def allocate(service: Service, ledger: Ledger, find: FindNetwork, take: TakeAddress) -> Endpoint:
+def allocate(
+    service: Service, ledger: Allocations, find: FindNetwork, take: TakeAddress
+) -> Endpoint:
     """The endpoint that the service should have: what it has and still wants is kept.
 
     Raises Refused when a port is taken or an address cannot be had.
@@ -102,7 +104,7 @@ def _virtual_ips(
     ]
 
 
-def _ports(service: Service, spec: EndpointSpec, ledger: Ledger) -> list[PortConfig]:
+def _ports(service: Service, spec: EndpointSpec, ledger: Allocations) -> list[PortConfig]:
     for port in spec.ports:
         _check_free(service, port, ledger)
     ports = resolved(spec.ports, service.endpoint)
@@ -111,7 +113,7 @@ def _ports(service: Service, spec: EndpointSpec, ledger: Ledger) -> list[PortCon
 
 
 def _with_free_number(
-    port: PortConfig, service: Service, mine: set[PortKey], ledger: Ledger
+    port: PortConfig, service: Service, mine: set[PortKey], ledger: Allocations
 ) -> PortConfig:
     if not _is_open(port):
         return port
@@ -120,22 +122,22 @@ def _with_free_number(
     return replace(port, published_port=number)
 
 
-def _free_port(protocol: str, service_id: str, mine: set[PortKey], ledger: Ledger) -> int:
+def _free_port(protocol: str, service_id: str, mine: set[PortKey], ledger: Allocations) -> int:
     for number in _DYNAMIC_PORTS:
         key = (protocol, number)
         if key not in mine and ledger.ports.get(key, service_id) == service_id:
             return number
-    raise Refused(
+    raise CannotAllocate(
         f"no free port left for {protocol} in {_DYNAMIC_PORTS[0]}-{_DYNAMIC_PORTS[-1]}: "
         "name the port to publish, or remove services"
     )
 
 
-def _check_free(service: Service, port: PortConfig, ledger: Ledger) -> None:
+def _check_free(service: Service, port: PortConfig, ledger: Allocations) -> None:
     if port.publish_mode != "ingress" or not port.published_port:
         return
     holder = ledger.ports.get((port.protocol, port.published_port), service.id)
     if holder != service.id:
-        raise Refused(
+        raise CannotAllocate(
             f"port '{port.published_port}' is already in use by service {holder} as an ingress port"
         )

@@ -21,7 +21,7 @@ PortKey = tuple[str, int]
 """Protocol and number of a port that is published on every node."""
 
 
-class Ledger:
+class Allocations:
     """What is taken, by whom; and the ids of what may still need something."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Ledger:
         self.new_tasks: dict[str, Task] = {}
 
     @classmethod
-    def of(cls, view: View) -> Ledger:
+    def of(cls, view: View) -> Allocations:
         """Counted afresh."""
         ledger = cls()
         for kind in (view.networks(), view.services(), view.tasks()):

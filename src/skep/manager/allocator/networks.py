@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from msgspec.structs import replace
 
 from skep.kit.pools import first_free_subnet, overlap
-from skep.manager.allocator.refused import Refused
+from skep.manager.allocator.refused import CannotAllocate
 from skep.model.cluster import Cluster
 from skep.model.network import IPAM, IPAMConfig, Network
 
@@ -46,7 +46,7 @@ def _next_subnet(network: Network, taken: list[str], cluster: Cluster | None) ->
     size = cluster.subnet_size if cluster else 24
     subnet = first_free_subnet([(pool, size) for pool in pools], taken)
     if subnet is None:
-        raise Refused(
+        raise CannotAllocate(
             f"network {network.spec.name} has no subnet: the cluster's address pool "
             f"({', '.join(pools)} cut in /{size}) is used up; remove a network that is not used, "
             "or create this one with --subnet"
@@ -57,7 +57,7 @@ def _next_subnet(network: Network, taken: list[str], cluster: Cluster | None) ->
 def _check_free(network: Network, subnet: str, taken: Iterable[str], who: str) -> None:
     for other in taken:
         if overlap(subnet, other):
-            raise Refused(
+            raise CannotAllocate(
                 f"network {network.spec.name} has no subnet: {subnet} overlaps {other}, {who}"
             )
 

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Refused(Exception):
+class CannotAllocate(Exception):
     """Raised inside one plan and caught there; the sentence goes to `status.err`."""

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from skep.manager.allocator import endpoints, networks
 from skep.manager.allocator.ledger import (
-    Ledger,
+    Allocations,
     needs_allocation,
     task_addresses,
     waits_for_addresses,
 )
-from skep.manager.allocator.refused import Refused
+from skep.manager.allocator.refused import CannotAllocate
 from skep.manager.counting import CountingRoom
 from skep.manager.faults import Faults
 from skep.manager.room import Plan
@@ -34,18 +34,18 @@ from skep.store.change import Event, Stored, Update, View
 _NO_ENDPOINT = EndpointSpec()
 
 
-class Allocator(CountingRoom[Ledger]):
+class Allocator(CountingRoom[Allocations]):
     """The room."""
 
     name = "allocator"
 
-    def count(self, view: View) -> Ledger:
-        return Ledger.of(view)
+    def count(self, view: View) -> Allocations:
+        return Allocations.of(view)
 
     def may_help(self, event: Event) -> bool:
         return _may_help(event)
 
-    def decide(self, ledger: Ledger, view: View, now: datetime) -> tuple[Plan, bool]:
+    def decide(self, ledger: Allocations, view: View, now: datetime) -> tuple[Plan, bool]:
         return _Attempt(ledger, view, now).plan()
 
 
@@ -71,7 +71,7 @@ def _frees(old: Stored | None, new: Stored | None) -> bool:
 class _Attempt:
     """One plan in the making. What it gives stands in the ledger until the plan is made."""
 
-    def __init__(self, ledger: Ledger, view: View, now: datetime) -> None:
+    def __init__(self, ledger: Allocations, view: View, now: datetime) -> None:
         self._ledger = ledger
         self._view = view
         self._now = now
@@ -109,7 +109,7 @@ class _Attempt:
             allocated = networks.allocate(
                 network, others, self._view.cluster(), self._ledger.left_behind
             )
-        except Refused as refused:
+        except CannotAllocate as refused:
             self._refuse(network.id, str(refused))
         else:
             self._write(network, allocated)
@@ -124,7 +124,7 @@ class _Attempt:
     def _plan_service(self, service: Service) -> None:
         try:
             endpoint = endpoints.allocate(service, self._ledger, self._network, self._take)
-        except Refused as refused:
+        except CannotAllocate as refused:
             self._refuse(service.id, str(refused))
             return
         if endpoint == service.endpoint:
@@ -153,12 +153,12 @@ class _Attempt:
             return
         try:
             self._write(task, self._allocated(task, service))
-        except Refused as refused:
+        except CannotAllocate as refused:
             self._say_why(task, str(refused))
 
     def _allocated(self, task: Task, service: Service) -> Task:
         if service.id in self._refusals:
-            raise Refused(self._refusals[service.id])
+            raise CannotAllocate(self._refusals[service.id])
         ports = endpoints.resolved((task.endpoint_spec or _NO_ENDPOINT).ports, service.endpoint)
         joined = endpoints.networks_of(task.spec.networks, ports, self._network)
         return replace(
@@ -188,16 +188,16 @@ class _Attempt:
         """By id; "" is the ingress network. Raises Refused when it is not there or not ready."""
         network = self._ledger.networks.get(target) if target else self._ledger.ingress
         if network is None:
-            raise Refused(f"the {target or 'ingress'} network is missing: create it again")
+            raise CannotAllocate(f"the {target or 'ingress'} network is missing: create it again")
         if needs_allocation(network):
             unknown = f"network {network.spec.name} has no subnet yet"
-            raise Refused(self._refusals.get(network.id, unknown))
+            raise CannotAllocate(self._refusals.get(network.id, unknown))
         return network
 
     def _take(self, network: Network) -> str:
         exhausted = self._refusals.get(network.id)
         if exhausted is not None:
-            raise Refused(exhausted)
+            raise CannotAllocate(exhausted)
         address = self._ledger.on_network(network.id).choose()
         if address is None:
             subnets = ", ".join(config.subnet for config in network.ipam.config)
@@ -206,7 +206,7 @@ class _Attempt:
                 "remove tasks, or use a network with a larger subnet"
             )
             self._refuse(network.id, reason)
-            raise Refused(reason)
+            raise CannotAllocate(reason)
         return address
 
     def _refuse(self, object_id: str, reason: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from skep.kit.errors import OutOfSequence
-from skep.manager.dispatcher.heard import description_of
+from skep.manager.dispatcher.sanitized import description_of
 from skep.model.node import Node, NodeDescription, NodeState, NodeStatus
 from skep.store.change import Update
 from skep.store.store import Store

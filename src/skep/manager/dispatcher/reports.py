@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from skep.kit.errors import Conflict, Internal, OutOfSequence, SkepError, Unavailable
 from skep.kit.share import Allowance
-from skep.manager.dispatcher.heard import is_news, status_of
+from skep.manager.dispatcher.sanitized import is_news, status_of
 from skep.model.states import TaskState
 from skep.model.task import Task, TaskStatus, with_status
 from skep.store.change import Update, View
@@ -125,7 +125,7 @@ def reported(
     view: View, task_id: str, node_id: str, said: TaskStatus, now: datetime
 ) -> Task | None:
     """The task with its new status, or None when the report says nothing that may be stored: of an
-    unknown task, another node's, or nothing new (`heard.py`)."""
+    unknown task, another node's, or nothing new (`sanitized.py`)."""
     task = view.task(task_id)
     if task is None or task.node_id != node_id:
         return None

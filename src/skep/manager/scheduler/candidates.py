@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
-from skep.manager.scheduler.filters import Request, passes_all, still_fits
+from skep.manager.scheduler.filters import Demand, passes_all, still_fits
 from skep.manager.scheduler.nodeinfo import NodeInfo
 from skep.model.node import Node
 from skep.model.service import PlacementPreference
@@ -24,7 +24,7 @@ class Shortlist:
     a node that no longer fits is dropped for good, and a heap entry is at worst too low.
     """
 
-    def __init__(self, infos: Iterable[NodeInfo], request: Request) -> None:
+    def __init__(self, infos: Iterable[NodeInfo], request: Demand) -> None:
         self.request = request
         self.infos = [info for info in infos if passes_all(info, request)]
         self.ids = frozenset(info.id for info in self.infos)

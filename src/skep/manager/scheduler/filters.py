@@ -21,7 +21,7 @@ from skep.model.service import ContainerSpec, Platform
 from skep.model.task import Task
 
 
-class Request(msgspec.Struct, frozen=True):
+class Demand(msgspec.Struct, frozen=True):
     """What a task asks of a node. Equal requests have equal candidates."""
 
     constraints: tuple[Constraint, ...] = ()
@@ -30,9 +30,9 @@ class Request(msgspec.Struct, frozen=True):
     need: Need = Need()
 
 
-def request_of(task: Task) -> Request:
+def request_of(task: Task) -> Demand:
     placement = defaults.placement(task.spec)
-    return Request(
+    return Demand(
         parse(placement.constraints) if placement.constraints else (),
         tuple(placement.platforms),
         _plugins_of(task),
@@ -57,15 +57,15 @@ def _volume_plugins(container: ContainerSpec) -> Iterable[Plugin]:
             yield Plugin(type="Volume", name=driver.name)
 
 
-def _is_ready(info: NodeInfo, request: Request) -> bool:
+def _is_ready(info: NodeInfo, request: Demand) -> bool:
     return info.node is not None and eligible(info.node)
 
 
-def _has_resources(info: NodeInfo, request: Request) -> bool:
+def _has_resources(info: NodeInfo, request: Demand) -> bool:
     return info.has_room_for(request.need)
 
 
-def _has_plugins(info: NodeInfo, request: Request) -> bool:
+def _has_plugins(info: NodeInfo, request: Demand) -> bool:
     """A node that reports no log drivers at all has not said which it has: it is believed."""
     if not request.plugins or info.node is None:
         return True
@@ -77,13 +77,13 @@ def _has_plugins(info: NodeInfo, request: Request) -> bool:
     )
 
 
-def _meets_constraints(info: NodeInfo, request: Request) -> bool:
+def _meets_constraints(info: NodeInfo, request: Demand) -> bool:
     if not request.constraints or info.node is None:
         return True
     return matches(request.constraints, info.node)
 
 
-def _is_platform(info: NodeInfo, request: Request) -> bool:
+def _is_platform(info: NodeInfo, request: Demand) -> bool:
     if not request.platforms or info.node is None:
         return True
     return any(_is_same_platform(info.node, wanted) for wanted in request.platforms)
@@ -98,7 +98,7 @@ def _is_same_platform(node: Node, wanted: Platform) -> bool:
     return go_architecture(wanted.architecture) == go_architecture(has.architecture)
 
 
-def _has_host_ports_free(info: NodeInfo, request: Request) -> bool:
+def _has_host_ports_free(info: NodeInfo, request: Demand) -> bool:
     wanted = request.need.host_ports
     return not wanted or info.host_ports.keys().isdisjoint(wanted)
 
@@ -106,7 +106,7 @@ def _has_host_ports_free(info: NodeInfo, request: Request) -> bool:
 class Filter(msgspec.Struct, frozen=True):
     """`reason` is the clause with {} for the number of nodes, as in "2 nodes"."""
 
-    passes: Callable[[NodeInfo, Request], bool]
+    passes: Callable[[NodeInfo, Demand], bool]
     reason: str
 
 
@@ -122,11 +122,11 @@ MAX_REPLICAS_REASON = "max replicas per node limit exceed"
 _ORDER = {reason: i for i, reason in enumerate([*(f.reason for f in FILTERS), MAX_REPLICAS_REASON])}
 
 
-def passes_all(info: NodeInfo, request: Request) -> bool:
+def passes_all(info: NodeInfo, request: Demand) -> bool:
     return first_refusal(info, request) is None
 
 
-def first_refusal(info: NodeInfo, request: Request) -> Filter | None:
+def first_refusal(info: NodeInfo, request: Demand) -> Filter | None:
     """The first filter that the node does not pass. (A plain loop: this runs per node.)"""
     for candidate in FILTERS:
         if not candidate.passes(info, request):
@@ -134,12 +134,12 @@ def first_refusal(info: NodeInfo, request: Request) -> Filter | None:
     return None
 
 
-def still_fits(info: NodeInfo, request: Request) -> bool:
+def still_fits(info: NodeInfo, request: Demand) -> bool:
     """For a node that passed before: whether what was placed since left enough of it."""
     return _has_resources(info, request) and _has_host_ports_free(info, request)
 
 
-def explain(infos: Iterable[NodeInfo], request: Request) -> str:
+def explain(infos: Iterable[NodeInfo], request: Demand) -> str:
     """Why none of the nodes will do: "no suitable node (…)", the most frequent reason first.
 
     A node that passes every filter can only have been refused by the replicas limit per node.

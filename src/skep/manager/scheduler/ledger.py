@@ -50,7 +50,7 @@ def failed_on_node(task: Task) -> bool:
     return bool(task.node_id) and task.status.state in (TaskState.FAILED, TaskState.REJECTED)
 
 
-class Ledger:
+class ClusterLedger:
     """Nodes with their sums, tasks that wait, recent failures."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Ledger:
         self._in_order: list[NodeInfo] | None = None
 
     @classmethod
-    def of(cls, view: View) -> Ledger:
+    def of(cls, view: View) -> ClusterLedger:
         """Counted afresh."""
         ledger = cls()
         for node in view.nodes():

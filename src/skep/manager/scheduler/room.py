@@ -26,8 +26,8 @@ from skep.manager.scheduler.candidates import (
     spread_score,
     tree,
 )
-from skep.manager.scheduler.filters import Request, explain, passes_all, request_of, still_fits
-from skep.manager.scheduler.ledger import Group, Ledger, takes_as_much, waits_for_node
+from skep.manager.scheduler.filters import Demand, explain, passes_all, request_of, still_fits
+from skep.manager.scheduler.ledger import ClusterLedger, Group, takes_as_much, waits_for_node
 from skep.manager.scheduler.nodeinfo import NodeInfo, stands_on_node
 from skep.manager.slices import share
 from skep.model import defaults
@@ -39,18 +39,18 @@ from skep.store.change import Event, Update, View
 Placements = Generator[NodeInfo, None, None]
 
 
-class Scheduler(CountingRoom[Ledger]):
+class Scheduler(CountingRoom[ClusterLedger]):
     """The room."""
 
     name = "scheduler"
 
-    def count(self, view: View) -> Ledger:
-        return Ledger.of(view)
+    def count(self, view: View) -> ClusterLedger:
+        return ClusterLedger.of(view)
 
     def may_help(self, event: Event) -> bool:
         return _may_help(event)
 
-    def decide(self, ledger: Ledger, view: View, now: datetime) -> tuple[Plan, bool]:
+    def decide(self, ledger: ClusterLedger, view: View, now: datetime) -> tuple[Plan, bool]:
         return _Attempt(ledger, now).plan()
 
 
@@ -77,16 +77,16 @@ def _schedulable(node: object) -> tuple[object, ...] | None:
 class _Attempt:
     """One plan in the making. What it places is taken in the ledger, and given back at the end."""
 
-    def __init__(self, ledger: Ledger, now: datetime) -> None:
+    def __init__(self, ledger: ClusterLedger, now: datetime) -> None:
         self._ledger = ledger
         self._now = now
-        self._placed: list[tuple[NodeInfo, Task, Request]] = []
+        self._placed: list[tuple[NodeInfo, Task, Demand]] = []
         self._updates: list[Update] = []
         self._most = 0
         self._more = False
         self._explanations: list[str] = []
-        self._shortlists: dict[Request, Shortlist] = {}
-        self._reasons: dict[Request, tuple[int, str]] = {}
+        self._shortlists: dict[Demand, Shortlist] = {}
+        self._reasons: dict[Demand, tuple[int, str]] = {}
         self._faults = Faults(ledger.faults)
 
     def plan(self) -> tuple[Plan, bool]:
@@ -152,7 +152,7 @@ class _Attempt:
         if placed < len(tasks) and self._left:
             self._refuse(tasks[placed:], self._reason(request))
 
-    def _nodes_for(self, group: Group, task: Task, request: Request) -> Placements:
+    def _nodes_for(self, group: Group, task: Task, request: Demand) -> Placements:
         """Nodes for the tasks of a group, best first; to be placed on one by one."""
         shortlist = self._shortlist(request)
         avoid = self._ledger.nodes_to_avoid(group, self._now)
@@ -178,14 +178,14 @@ class _Attempt:
         infos = self._ledger.nodes() if descriptors else shortlist.infos
         return tree(descriptors, infos, task.service_id, lambda part: Pick(part, score, fits))
 
-    def _shortlist(self, request: Request) -> Shortlist:
+    def _shortlist(self, request: Demand) -> Shortlist:
         shortlist = self._shortlists.get(request)
         if shortlist is None:
             shortlist = Shortlist(self._ledger.nodes(), request)
             self._shortlists[request] = shortlist
         return shortlist
 
-    def _assign(self, task: Task, info: NodeInfo, request: Request, status: TaskStatus) -> None:
+    def _assign(self, task: Task, info: NodeInfo, request: Demand, status: TaskStatus) -> None:
         assigned = replace(task, node_id=info.id, status=status)
         if request.need.generic:
             given = info.claim(request.need) or []
@@ -202,7 +202,7 @@ class _Attempt:
         if news:
             self._explanations.append(f"{task_name(news[0])} and {len(news) - 1} more: {reason}")
 
-    def _reason(self, request: Request) -> str:
+    def _reason(self, request: Demand) -> str:
         """The same for all groups with the same request, until something was placed."""
         placed, reason = self._reasons.get(request, (-1, ""))
         if placed != len(self._placed):

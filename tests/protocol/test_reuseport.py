@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 import pytest
 
 from skep.kit.errors import Unavailable
-from skep.protocol.doors import DOORS, open_doors
 from skep.protocol.listener import neighbourhood
+from skep.protocol.reuseport import DOORS, open_doors
 from skep.testing.control_plane import free_port
 
 

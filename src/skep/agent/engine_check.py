@@ -16,7 +16,7 @@ PATIENCE_S = 30.0
 _SILENT = f"the engine of this node has not answered for {PATIENCE_S:.0f} s: a disk of it hangs"
 
 
-class Pulse:
+class EngineCheck:
     """`run` it. `ask` returns when the engine takes work; an error is an answer too.
 
     A node without a pulse holds no session, so that the manager takes it for lost and gives its

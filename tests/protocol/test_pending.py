@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from skep.protocol.lobby import Lobby
+from skep.protocol.pending import Lobby
 
 
 class Guest:
