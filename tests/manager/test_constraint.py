@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument
 from skep.manager.constraint import matches, parse
-from skep.model.node import EngineDescription
+from skep.model.node import EngineDescription, Node
 from skep.model.service import Platform
 from skep.testing.builders import node
 
 
-def _machine():
+def _machine() -> Node:
     bare = node("n1", labels={"zone": "East", "cores": "16", "ssd": ""})
     description = replace(
         bare.description,

@@ -37,13 +37,14 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 
 
 Change: TypeAlias = Create | Update | Delete
+Action: TypeAlias = Literal["create", "update", "remove"]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One applied change: `old` is None at birth, `new` is None at the end."""
 
     kind: str
-    action: Literal["create", "update", "remove"]
+    action: Action
     old: Stored | None
     new: Stored | None
     why: str = ""

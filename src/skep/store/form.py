@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from operator import is_not
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -20,7 +20,7 @@ from msgspec.structs import astuple, fields, replace
 from skep.kit.errors import UNDECODABLE, InvalidArgument
 from skep.model.fitting import fitted
 from skep.model.task import Task, settled
-from skep.store.change import Commit, Event
+from skep.store.change import Action, Commit, Event
 from skep.store.kinds import KINDS, Stored
 from skep.store.log import Entry
 
@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     kind: str
     id: str
-    action: Literal["create", "update", "remove"]
+    action: Action
     body: bytes
     why: str
 

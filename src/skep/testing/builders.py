@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from skep.kit.clock import NS_PER_S
-from skep.manager.room import NewId
+from skep.manager.room import NewId, Plan
 from skep.model.base import Version
 from skep.model.cluster import Cluster, ClusterSpec, OrchestrationConfig
 from skep.model.network import Network
@@ -36,9 +36,10 @@ from skep.model.service import (
 from skep.model.states import TaskState
 from skep.model.task import ServiceAnnotations, Task, TaskStatus
 from skep.protocol.messages import Assigned, Reference
-from skep.store.change import Stored
+from skep.store.change import Delete, Stored
 from skep.store.memory import MemoryView
 
+T = TypeVar("T")
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 GIB = 1 << 30
 
@@ -202,6 +203,15 @@ def assigned(
 
 def references(kind: str, *ids: str) -> list[Reference]:
     return [Reference(kind, each) for each in ids]
+
+
+def written(plan: Plan, kind: type[T]) -> list[T]:
+    """The objects that a plan writes, every one of that kind."""
+    found: list[T] = []
+    for change in plan.changes:
+        assert not isinstance(change, Delete) and isinstance(change.new, kind), change
+        found.append(change.new)
+    return found
 
 
 def cluster(history: int = 5) -> Cluster:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from msgspec.structs import replace
 
 from skep.manager.allocator import Allocator
 from skep.manager.observations import NOTHING_SEEN
+from skep.model.base import Object
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkSpec
 from skep.model.service import (
     Endpoint,
@@ -13,13 +17,15 @@ from skep.model.service import (
     EndpointVIP,
     NetworkAttachmentConfig,
     PortConfig,
+    Service,
 )
 from skep.model.states import TaskState
+from skep.model.task import Task
 from skep.store.change import Update
-from skep.testing.builders import at, cluster, ids, service, task, view
+from skep.testing.builders import at, cluster, ids, service, task, view, written
 
 
-def network(name, subnet, ingress=False):
+def network(name: str, subnet: str, ingress: bool = False) -> Network:
     spec = NetworkSpec(name=name, ingress=ingress)
     config = IPAMConfig(subnet=subnet, gateway=subnet.replace(".0/", ".1/").partition("/")[0])
     return Network(id=name, spec=spec, ipam=IPAM(config=[config]), vni=4096)
@@ -29,7 +35,13 @@ INGRESS = network("ingress", "10.0.0.0/24", ingress=True)
 BACK = network("back", "10.0.1.0/24")
 
 
-def wanting(*ports, name="web", networks=(), mode="vip", has=None):
+def wanting(
+    *ports: PortConfig,
+    name: str = "web",
+    networks: Sequence[str] = (),
+    mode: Literal["vip", "dnsrr"] = "vip",
+    has: Endpoint | None = None,
+) -> Service:
     bare = service(1, name=name)
     template = replace(
         bare.spec.task_template,
@@ -41,30 +53,32 @@ def wanting(*ports, name="web", networks=(), mode="vip", has=None):
     return replace(bare, spec=spec, endpoint=has or Endpoint())
 
 
-def port(target, published=0, mode="ingress", protocol="tcp"):
+def port(
+    target: int,
+    published: int = 0,
+    mode: Literal["ingress", "host"] = "ingress",
+    protocol: Literal["tcp", "udp", "sctp"] = "tcp",
+) -> PortConfig:
     return PortConfig(
         target_port=target, published_port=published, publish_mode=mode, protocol=protocol
     )
 
 
-def endpoints(*objects):
+def endpoints(*objects: Service) -> dict[str, Endpoint]:
     """The endpoints that services have after the plan."""
     seen = view(cluster(), INGRESS, BACK, *objects)
     room = Allocator()
     plan = room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
-    return {change.new.id: change.new.endpoint for change in plan.changes if _is_service(change)}
+    return {service.id: service.endpoint for service in written(plan, Service)}
 
 
-def _is_service(change):
-    return hasattr(change.new, "endpoint")
-
-
-def numbers(endpoint):
+def numbers(endpoint: Endpoint) -> list[int]:
     return [p.published_port for p in endpoint.ports]
 
 
-def test_a_service_gets_an_address_on_each_network_ingress_first():
+def test_a_service_gets_an_address_on_each_network_ingress_first() -> None:
     web = wanting(port(80, 8080), networks=["back"])
+    assert web.spec.endpoint_spec is not None
     assert endpoints(web) == {
         "web": Endpoint(
             spec=web.spec.endpoint_spec,
@@ -77,14 +91,15 @@ def test_a_service_gets_an_address_on_each_network_ingress_first():
     }
 
 
-def test_a_service_without_virtual_address_gets_none():
+def test_a_service_without_virtual_address_gets_none() -> None:
     web = wanting(port(80, 8080, mode="host"), networks=["back"], mode="dnsrr")
+    assert web.spec.endpoint_spec is not None
     assert endpoints(web) == {
         "web": Endpoint(spec=web.spec.endpoint_spec, ports=[port(80, 8080, mode="host")])
     }
 
 
-def test_an_open_port_is_the_first_free_one_of_its_protocol():
+def test_an_open_port_is_the_first_free_one_of_its_protocol() -> None:
     a = wanting(port(80), port(81), port(82, protocol="udp"), name="a")
     b = wanting(port(80), port(90, 30002), name="b")
     given = endpoints(a, b)
@@ -92,7 +107,7 @@ def test_an_open_port_is_the_first_free_one_of_its_protocol():
     assert numbers(given["b"]) == [30003, 30002]
 
 
-def test_a_chosen_port_and_the_addresses_survive_updates():
+def test_a_chosen_port_and_the_addresses_survive_updates() -> None:
     before = endpoints(wanting(port(80), networks=["back"]))["web"]
     after = wanting(port(443), port(80), networks=["back"], has=before)
     given = endpoints(after)["web"]
@@ -100,18 +115,18 @@ def test_a_chosen_port_and_the_addresses_survive_updates():
     assert given.virtual_ips == before.virtual_ips
 
 
-def test_nothing_is_written_for_a_service_that_has_all_it_wants():
+def test_nothing_is_written_for_a_service_that_has_all_it_wants() -> None:
     web = wanting(port(80), networks=["back"])
     assert endpoints(replace(web, endpoint=endpoints(web)["web"])) == {}
 
 
-def test_a_network_that_is_left_gives_its_address_back():
+def test_a_network_that_is_left_gives_its_address_back() -> None:
     before = endpoints(wanting(port(80, 80), networks=["back"]))["web"]
     given = endpoints(wanting(port(80, 80), has=before))
     assert given["web"].virtual_ips == before.virtual_ips[:1]
 
 
-def test_two_services_cannot_have_one_port_and_the_later_one_says_so():
+def test_two_services_cannot_have_one_port_and_the_later_one_says_so() -> None:
     """Control refuses this at create; two creates at the same moment can still meet here."""
     a = replace(wanting(port(80, 80), name="a"), created_at=at(1))
     b = replace(wanting(port(80, 80), name="b"), created_at=at(2))
@@ -120,17 +135,19 @@ def test_two_services_cannot_have_one_port_and_the_later_one_says_so():
     room = Allocator()
     plan = room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
     reason = "port '80' is already in use by service a as an ingress port"
-    assert [change.new.id for change in plan.changes] == ["a", "t"]
+    assert [each.id for each in written(plan, Object)] == ["a", "t"]
     assert plan.changes[1] == Update(replace(new, status=replace(new.status, err=reason)))
 
 
-def test_when_every_port_is_taken_the_service_says_so():
+def test_when_every_port_is_taken_the_service_says_so() -> None:
     hog = wanting(*[port(1, number) for number in range(30000, 32768)], name="hog")
     web = wanting(port(80))
     new = task("t", web, on="", state=TaskState.NEW)
     seen = view(cluster(), INGRESS, hog, web, new)
     room = Allocator()
     plan = room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
-    assert plan.changes[-1].new.status.err == (
+    refused = written(plan, Object)[-1]
+    assert isinstance(refused, Task)
+    assert refused.status.err == (
         "no free port left for tcp in 30000-32767: name the port to publish, or remove services"
     )

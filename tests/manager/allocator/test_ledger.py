@@ -13,11 +13,12 @@ from skep.manager.allocator import Allocator
 from skep.manager.observations import NOTHING_SEEN
 from skep.model.cluster import Cluster
 from skep.model.network import Network, NetworkSpec
-from skep.model.service import EndpointSpec, NetworkAttachmentConfig, PortConfig
+from skep.model.service import EndpointSpec, NetworkAttachmentConfig, PortConfig, Service
 from skep.model.states import TaskState
 from skep.model.task import TaskStatus
-from skep.store.change import Event
+from skep.store.change import Action, Delete, Event, Stored
 from skep.store.kinds import kind_of
+from skep.store.memory import MemoryView
 from skep.testing.builders import at, ids, service, task, view
 
 NAMES = st.sampled_from("abc")
@@ -35,28 +36,30 @@ class AllocatorHistory(RuleBasedStateMachine):
         self.keys = frozenset(self.room.everything(self.seen))
         self.born = 0
 
-    def write(self, old, new):
+    def write(self, old: Stored | None, new: Stored | None) -> None:
+        this = new or old
+        assert this is not None
         revision = self.seen.revision + 1
-        action = "update" if old and new else "create" if new else "remove"
-        event = Event(kind_of(new or old).name, action, old, new)
+        action: Action = "update" if old and new else "create" if new else "remove"
+        event = Event(kind_of(this).name, action, old, new)
         self.seen.apply(revision, [event])
         self.room.dirty(event, self.seen)
 
     @rule(name=NETWORKS)
-    def make_network(self, name):
+    def make_network(self, name: str) -> None:
         if self.seen.network_named(name) is None:
             self.born += 1
             spec = NetworkSpec(name=name, ingress=name == "ingress")
             self.write(None, Network(id=f"{name}-{self.born}", spec=spec))
 
     @rule(name=NETWORKS)
-    def drop_network(self, name):
+    def drop_network(self, name: str) -> None:
         net = self.seen.network_named(name)
         if net and not any(net.id in _networks_of(of, net) for of in self.seen.services()):
             self.write(net, None)
 
     @rule(name=NAMES, on=st.sampled_from(["", "n1", "n2"]), port=st.sampled_from([None, 0, 80]))
-    def want_service(self, name, on, port):
+    def want_service(self, name: str, on: str, port: int | None) -> None:
         old = self.seen.service(name)
         bare = old or service(1, name=name)
         net = self.seen.network_named(on)
@@ -70,18 +73,18 @@ class AllocatorHistory(RuleBasedStateMachine):
         self.write(old, replace(bare, spec=spec))
 
     @rule(name=NAMES)
-    def drop_service(self, name):
+    def drop_service(self, name: str) -> None:
         if old := self.seen.service(name):
             self.write(old, None)
 
     @rule(name=NAMES)
-    def make_task(self, name):
+    def make_task(self, name: str) -> None:
         if of := self.seen.service(name):
             self.born += 1
             self.write(None, task(f"t{self.born}", of, self.born, on="", state=TaskState.NEW))
 
     @rule(data=st.data(), state=st.sampled_from([TaskState.RUNNING, TaskState.FAILED, None]))
-    def a_task_goes_on(self, data, state):
+    def a_task_goes_on(self, data: st.DataObject, state: TaskState | None) -> None:
         tasks = self.seen.tasks()
         if tasks:
             old = data.draw(st.sampled_from(tasks))
@@ -91,27 +94,29 @@ class AllocatorHistory(RuleBasedStateMachine):
                 self.write(old, replace(old, status=TaskStatus(state=state)))
 
     @rule()
-    def plan(self):
+    def plan(self) -> None:
         plan = self.room.plan(self.seen, NOTHING_SEEN, self.keys, at(0), ids())
         assert plan == Allocator().plan(self.seen, NOTHING_SEEN, self.keys, at(0), ids())
         for change in plan.changes:
+            assert not isinstance(change, Delete)
             kind = kind_of(change.new).name
             self.write(self.seen.get(kind, change.new.id), change.new)
 
     @invariant()
-    def nothing_has_two_holders(self):
+    def nothing_has_two_holders(self) -> None:
         for holders in (_addresses(self.seen), _ports(self.seen), _numbers(self.seen)):
             doubled = {key: number for key, number in holders.items() if number > 1}
             assert not doubled
 
 
-def _networks_of(of, net):
+def _networks_of(of: Service, net: Network) -> set[str]:
     wished = {wish.target for wish in of.spec.task_template.networks}
+    assert of.spec.endpoint_spec is not None
     return wished | {net.id} if net.spec.ingress and of.spec.endpoint_spec.ports else wished
 
 
-def _addresses(seen):
-    held = Counter()
+def _addresses(seen: MemoryView) -> Counter[tuple[str, str]]:
+    held: Counter[tuple[str, str]] = Counter()
     for of in seen.services():
         held.update((vip.network_id, vip.addr) for vip in of.endpoint.virtual_ips)
     for this in seen.tasks():
@@ -122,11 +127,11 @@ def _addresses(seen):
     return held
 
 
-def _ports(seen):
+def _ports(seen: MemoryView) -> Counter[int]:
     return Counter(p.published_port for of in seen.services() for p in of.endpoint.ports)
 
 
-def _numbers(seen):
+def _numbers(seen: MemoryView) -> Counter[int]:
     return Counter(net.vni for net in seen.networks() if net.vni)
 
 

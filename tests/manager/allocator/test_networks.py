@@ -6,30 +6,41 @@ from msgspec.structs import replace
 
 from skep.manager.allocator import Allocator
 from skep.manager.observations import NOTHING_SEEN
+from skep.manager.room import Plan
 from skep.model.network import IPAM, IPAMConfig, Network, NetworkSpec
+from skep.model.service import NetworkAttachmentConfig
 from skep.model.states import TaskState
 from skep.model.task import NetworkAttachment, NetworkRef, TaskStatus
 from skep.store.change import Update
+from skep.store.memory import MemoryView
 from skep.testing.builders import at, cluster, ids, service, task, view
 
 
-def network(name, *, subnet="", ingress=False, born=1, driver="overlay", **config):
-    ipam = IPAM(config=[IPAMConfig(subnet=subnet, **config)]) if subnet else IPAM()
+def network(
+    name: str,
+    *,
+    subnet: str = "",
+    ingress: bool = False,
+    born: float = 1,
+    driver: str = "overlay",
+    gateway: str = "",
+) -> Network:
+    ipam = IPAM(config=[IPAMConfig(subnet=subnet, gateway=gateway)]) if subnet else IPAM()
     spec = NetworkSpec(name=name, driver=driver, ingress=ingress, ipam=ipam)
     return Network(id=name, created_at=at(born), spec=spec)
 
 
-def plan(seen):
+def plan(seen: MemoryView) -> Plan:
     room = Allocator()
     return room.plan(seen, NOTHING_SEEN, frozenset(room.everything(seen)), at(9), ids())
 
 
-def given(net, subnet, gateway, vni, **config):
-    ipam = IPAM(config=[IPAMConfig(subnet=subnet, gateway=gateway, **config)])
+def given(net: Network, subnet: str, gateway: str, vni: int) -> Update:
+    ipam = IPAM(config=[IPAMConfig(subnet=subnet, gateway=gateway)])
     return Update(replace(net, ipam=ipam, vni=vni))
 
 
-def test_the_ingress_network_is_the_first_and_the_rest_follow_by_age():
+def test_the_ingress_network_is_the_first_and_the_rest_follow_by_age() -> None:
     ingress = network("z", ingress=True)
     first, second = network("b", born=2), network("a", born=3)
     assert plan(view(cluster(), second, first, ingress)).changes == (
@@ -39,7 +50,7 @@ def test_the_ingress_network_is_the_first_and_the_rest_follow_by_age():
     )
 
 
-def test_the_pool_and_size_of_the_cluster_are_used():
+def test_the_pool_and_size_of_the_cluster_are_used() -> None:
     small = replace(cluster(), default_addr_pool=["10.8.0.0/16", "10.9.0.0/16"], subnet_size=16)
     nets = [network("a"), network("b", born=2)]
     assert plan(view(small, nets)).changes == (
@@ -48,7 +59,7 @@ def test_the_pool_and_size_of_the_cluster_are_used():
     )
 
 
-def test_a_subnet_that_was_asked_for_is_given_and_gone_around():
+def test_a_subnet_that_was_asked_for_is_given_and_gone_around() -> None:
     asked = network("a", subnet="10.0.0.0/23", gateway="10.0.1.9", born=1)
     other = network("b", born=2)
     assert plan(view(cluster(), other, asked)).changes == (
@@ -57,14 +68,14 @@ def test_a_subnet_that_was_asked_for_is_given_and_gone_around():
     )
 
 
-def test_the_subnet_and_number_of_a_network_that_went_are_given_again():
+def test_the_subnet_and_number_of_a_network_that_went_are_given_again() -> None:
     has = replace(network("a"), ipam=IPAM(config=[IPAMConfig(subnet="10.0.1.0/24")]), vni=4097)
     assert plan(view(cluster(), has, network("b"))).changes == (
         given(network("b"), "10.0.0.0/24", "10.0.0.1", 4096),
     )
 
 
-def test_a_subnet_is_given_again_when_the_last_task_of_its_network_is_dead():
+def test_a_subnet_is_given_again_when_the_last_task_of_its_network_is_dead() -> None:
     """A network can be removed while its tasks stop: their bridges are still on the nodes."""
     there = [NetworkAttachment(network=NetworkRef(id="gone"), addresses=["10.0.0.7/24"])]
     stopping = task("t", service(1), desired=TaskState.REMOVE, networks_attachments=there)
@@ -77,16 +88,16 @@ def test_a_subnet_is_given_again_when_the_last_task_of_its_network_is_dead():
     )
 
 
-def test_the_nodes_own_networks_get_nothing():
+def test_the_nodes_own_networks_get_nothing() -> None:
     assert plan(view(cluster(), network("host", driver="host"))).changes == ()
 
 
-def test_a_pool_that_is_used_up_is_said_on_the_tasks_that_wait_for_it():
+def test_a_pool_that_is_used_up_is_said_on_the_tasks_that_wait_for_it() -> None:
     tiny = replace(cluster(), default_addr_pool=["10.8.0.0/24"])
     has = replace(network("a"), ipam=IPAM(config=[IPAMConfig(subnet="10.8.0.0/24")]), vni=4096)
     waiting = network("b")
     web = service(1)
-    template = replace(web.spec.task_template, networks=[_joining("b")])
+    template = replace(web.spec.task_template, networks=[NetworkAttachmentConfig(target="b")])
     web = replace(web, spec=replace(web.spec, task_template=template))
     new = task("t", web, on="", state=TaskState.NEW)
     reason = (
@@ -96,9 +107,3 @@ def test_a_pool_that_is_used_up_is_said_on_the_tasks_that_wait_for_it():
     assert plan(view(tiny, has, waiting, web, new)).changes == (
         Update(replace(new, status=replace(new.status, err=reason))),
     )
-
-
-def _joining(target):
-    from skep.model.service import NetworkAttachmentConfig
-
-    return NetworkAttachmentConfig(target=target)

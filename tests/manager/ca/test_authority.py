@@ -132,8 +132,9 @@ def test_a_certificate_says_who_the_node_is_whatever_it_asked_for(secrets: Clust
 def test_the_root_is_swarm_s(secrets: ClusterSecrets) -> None:
     root = leaf(secrets.root_certificate)
     assert root.subject.rfc4514_string() == "CN=swarm-ca"
-    assert isinstance(root.public_key(), ec.EllipticCurvePublicKey)
-    assert root.public_key().curve.name == "secp256r1"
+    public = root.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    assert public.curve.name == "secp256r1"
     assert root.not_valid_after_utc == NOW + timedelta(days=20 * 365)
 
 

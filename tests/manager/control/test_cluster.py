@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -23,7 +25,7 @@ from skep.model.cluster import (
 from skep.model.network import Network, NetworkSpec
 from skep.model.node import TLSInfo
 from skep.model.service import Driver
-from skep.store.change import Create, Update
+from skep.store.change import Create, Stored, Update
 from skep.store.memory import MemoryView
 from skep.store.store import Store
 from skep.testing.builders import node
@@ -34,8 +36,8 @@ FOUNDING = Founding(
 )
 
 
-def test_a_cluster_is_born_in_one_commit():
-    born = [
+def test_a_cluster_is_born_in_one_commit() -> None:
+    born: list[Stored] = [
         Cluster(id="c", default_addr_pool=["10.0.0.0/8"]),
         SECRETS,
         node("m1"),
@@ -46,13 +48,14 @@ def test_a_cluster_is_born_in_one_commit():
     assert first_commit(FOUNDING) == [Create(new, why="swarm init") for new in born]
 
 
-def test_what_a_client_says_with_zeros_was_not_said():
+def test_what_a_client_says_with_zeros_was_not_said() -> None:
     """Docker's client sends them for every flag that was not given."""
     said = ClusterSpec(
         raft=RaftConfig(snapshot_interval=0, election_tick=0, heartbeat_tick=3),
         ca_config=CAConfig(node_cert_expiry=0, force_rotate=0),
     )
     cluster = first_commit(replace(FOUNDING, spec=said))[0].new
+    assert isinstance(cluster, Cluster)
     assert cluster.spec == ClusterSpec(raft=RaftConfig(heartbeat_tick=3))
 
 
@@ -68,7 +71,7 @@ def test_what_a_client_says_with_zeros_was_not_said():
         ({"default_addr_pool": ["10.0.0.0/8", "10.1.0.0/16"]}, "overlap"),
     ],
 )
-def test_a_cluster_that_makes_no_sense_is_not_born(changed, message):
+def test_a_cluster_that_makes_no_sense_is_not_born(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         first_commit(replace(FOUNDING, **changed))
 
@@ -99,24 +102,32 @@ def test_a_cluster_that_makes_no_sense_is_not_born(changed, message):
         ),
     ],
 )
-async def test_settings_that_cannot_be_are_refused(control, spec, error, message):
+async def test_settings_that_cannot_be_are_refused(
+    control: Control, spec: ClusterSpec, error: type[Exception], message: str
+) -> None:
     now = control.cluster.get()
     with pytest.raises(error, match=message):
         await control.cluster.update(now.version.index, spec)
     assert control.cluster.get() == now
 
 
-def test_a_cluster_is_born_with_a_root_of_its_own():
+def test_a_cluster_is_born_with_a_root_of_its_own() -> None:
     brought = ClusterSpec(ca_config=CAConfig(signing_ca_cert="pem", signing_ca_key="pem"))
     with pytest.raises(Unimplemented, match="bring yours with skep swarm ca --rotate"):
         first_commit(replace(FOUNDING, spec=brought))
 
 
-async def test_a_higher_count_begins_a_root_rotation_once(control, store):
-    async def update(**config):
-        wish = ClusterSpec(ca_config=CAConfig(**config))
+def _secrets(store: Store) -> ClusterSecrets:
+    secrets = store.view.cluster_secrets()
+    assert secrets is not None
+    return secrets
+
+
+async def test_a_higher_count_begins_a_root_rotation_once(control: Control, store: Store) -> None:
+    async def update(force_rotate: int = 0) -> str:
+        wish = ClusterSpec(ca_config=CAConfig(force_rotate=force_rotate))
         await control.cluster.update(control.cluster.get().version.index, wish)
-        return store.view.cluster_secrets().rotation_certificate
+        return _secrets(store).rotation_certificate
 
     assert await update() == ""
     assert not control.cluster.get().root_rotation_in_progress
@@ -124,16 +135,18 @@ async def test_a_higher_count_begins_a_root_rotation_once(control, store):
     rotating = control.cluster.get()
     assert rotating.root_rotation_in_progress
     assert rotating.tls_info == TLSInfo(trust_root="old", cert_issuer_subject=b"new")
-    secrets = store.view.cluster_secrets()
+    secrets = _secrets(store)
     assert await update(force_rotate=1) == "new"
-    assert store.view.cluster_secrets() == secrets
+    assert _secrets(store) == secrets
 
 
-async def test_a_root_that_is_brought_is_not_kept_among_the_settings(control, store):
+async def test_a_root_that_is_brought_is_not_kept_among_the_settings(
+    control: Control, store: Store
+) -> None:
     config = CAConfig(signing_ca_cert="mine", signing_ca_key="secret")
     wish = ClusterSpec(ca_config=config)
     await control.cluster.update(control.cluster.get().version.index, wish)
-    secrets = store.view.cluster_secrets()
+    secrets = _secrets(store)
     assert (secrets.rotation_certificate, secrets.rotation_key) == ("mine", "secret")
     assert control.cluster.get().spec == ClusterSpec()
     back = ClusterSpec(ca_config=CAConfig(signing_ca_cert="old", signing_ca_key="secret"))
@@ -141,7 +154,7 @@ async def test_a_root_that_is_brought_is_not_kept_among_the_settings(control, st
     assert not control.cluster.get().root_rotation_in_progress
 
 
-async def test_settings_are_replaced_by_who_read_the_newest(control):
+async def test_settings_are_replaced_by_who_read_the_newest(control: Control) -> None:
     wish = ClusterSpec(orchestration=OrchestrationConfig(task_history_retention_limit=2))
     read = control.cluster.get().version.index
     await control.cluster.update(read, wish)
@@ -159,8 +172,8 @@ async def test_what_the_cluster_writes_of_itself_makes_no_version_old(
     assert control.cluster.get().root_rotation_in_progress
 
 
-async def test_join_tokens_are_rotated_each_by_itself(control):
-    async def rotate(**which):
+async def test_join_tokens_are_rotated_each_by_itself(control: Control) -> None:
+    async def rotate(**which: bool) -> JoinTokens:
         await control.cluster.update(control.cluster.get().version.index, ClusterSpec(), **which)
         return control.cluster.join_tokens()
 
@@ -171,7 +184,7 @@ async def test_join_tokens_are_rotated_each_by_itself(control):
         await rotate(rotate_manager_unlock_key=True)
 
 
-def test_without_a_cluster_people_are_told_how_to_get_one():
+def test_without_a_cluster_people_are_told_how_to_get_one() -> None:
     class Nothing:
         view = MemoryView()
 

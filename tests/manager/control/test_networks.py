@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, Unimplemented
-from skep.kit.where import anything
-from skep.model.network import IPAM, IPAMConfig, NetworkCreate, NetworkSpec
+from skep.kit.where import Where, anything
+from skep.manager.control import Control
+from skep.model.network import IPAM, IPAMConfig, Network, NetworkCreate, NetworkSpec
 from skep.model.service import EndpointSpec, NetworkAttachmentConfig, PortConfig
 from skep.model.states import TaskState
 from skep.model.task import NetworkAttachment, NetworkRef
 from skep.store.change import Create, Update
+from skep.store.store import Store
 from skep.testing.builders import spec, task
 
 
-def wish(name="back", **fields):
+def wish(name: str = "back", **fields: Any) -> NetworkCreate:
     return NetworkCreate(name=name, driver="overlay", **fields)
 
 
-def pool(**config):
-    return IPAM(config=[IPAMConfig(**config)])
+def pool(subnet: str = "", *, gateway: str = "", ip_range: str = "") -> IPAM:
+    return IPAM(config=[IPAMConfig(subnet=subnet, gateway=gateway, ip_range=ip_range)])
 
 
-def found(control, where=anything, **words):
-    return [network.spec.name for network in control.networks.find(where, **words)]
+def found(
+    control: Control, where: Where[Network] = anything, *, used: bool | None = None
+) -> list[str]:
+    return [network.spec.name for network in control.networks.find(where, used=used)]
 
 
-async def test_a_network_is_stored_as_it_was_asked_for(control):
+async def test_a_network_is_stored_as_it_was_asked_for(control: Control) -> None:
     made = await control.networks.create(wish(labels={"a": "b"}, attachable=True, internal=True))
     network = control.networks.get("back")
     assert network.id == made
@@ -37,7 +43,9 @@ async def test_a_network_is_stored_as_it_was_asked_for(control):
     assert (network.ipam, network.vni) == (IPAM(), 0)
 
 
-async def test_networks_are_found_by_name_by_use_and_by_what_is_asked_of_them(control):
+async def test_networks_are_found_by_name_by_use_and_by_what_is_asked_of_them(
+    control: Control,
+) -> None:
     await control.networks.create(wish(labels={"tier": "back"}))
     await control.services.create(
         replace(spec(name="web"), networks=[NetworkAttachmentConfig(target="back")])
@@ -48,13 +56,15 @@ async def test_networks_are_found_by_name_by_use_and_by_what_is_asked_of_them(co
     assert found(control, used=True) == ["back"]
 
 
-async def test_the_hosts_own_networks_can_be_asked_for_by_name(control):
+async def test_the_hosts_own_networks_can_be_asked_for_by_name(control: Control) -> None:
     assert control.networks.get("host").id == "host-id"
     with pytest.raises(InvalidArgument, match="host is a pre-defined network"):
         await control.networks.remove("host")
 
 
-async def test_a_network_stays_while_a_service_or_a_running_task_uses_it(control, store):
+async def test_a_network_stays_while_a_service_or_a_running_task_uses_it(
+    control: Control, store: Store
+) -> None:
     made = await control.networks.create(wish())
     joining = replace(spec(name="web"), networks=[NetworkAttachmentConfig(target="back")])
     created = await control.services.create(joining)
@@ -70,13 +80,14 @@ async def test_a_network_stays_while_a_service_or_a_running_task_uses_it(control
         await control.networks.remove("back")
 
     stored = store.view.task("a")
+    assert stored is not None
     await store.commit([Update(replace(stored, desired_state=TaskState.REMOVE))])
     await control.networks.remove("back")
     with pytest.raises(NotFound, match="network back not found"):
         control.networks.get("back")
 
 
-async def test_tasks_of_a_removed_service_hold_no_network(control, store):
+async def test_tasks_of_a_removed_service_hold_no_network(control: Control, store: Store) -> None:
     """They stop, though nobody has told them yet: `docker stack rm` asks in that moment."""
     made = await control.networks.create(wish())
     await control.services.create(
@@ -91,7 +102,7 @@ async def test_tasks_of_a_removed_service_hold_no_network(control, store):
         control.networks.get("back")
 
 
-async def test_the_ingress_network_stays_while_a_port_is_published(control):
+async def test_the_ingress_network_stays_while_a_port_is_published(control: Control) -> None:
     port = PortConfig(target_port=80, published_port=80)
     created = await control.services.create(
         replace(spec(name="web"), endpoint_spec=EndpointSpec(ports=[port]))
@@ -134,13 +145,15 @@ async def test_the_ingress_network_stays_while_a_port_is_published(control):
         ),
     ],
 )
-async def test_what_makes_no_sense_is_refused(control, request_, error, message):
+async def test_what_makes_no_sense_is_refused(
+    control: Control, request_: NetworkCreate, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         await control.networks.create(request_)
     assert found(control) == ["ingress"]
 
 
-async def test_subnets_do_not_overlap(control):
+async def test_subnets_do_not_overlap(control: Control) -> None:
     await control.networks.create(wish("a", ipam=pool(subnet="10.1.0.0/16")))
     with pytest.raises(InvalidArgument, match="Pool overlaps with other one on this address space"):
         await control.networks.create(wish("b", ipam=pool(subnet="10.1.2.0/24")))

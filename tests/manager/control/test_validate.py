@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import pytest
 from msgspec.structs import replace
 
@@ -47,34 +49,35 @@ from skep.testing.builders import spec, view
 INGRESS = Network(id="ingress-id", spec=NetworkSpec(name="ingress", ingress=True))
 
 
-def container(**fields):
+def container(**fields: Any) -> ServiceSpec:
     bare = spec(name="web")
+    assert bare.task_template.container_spec is not None
     changed = replace(bare.task_template.container_spec, **fields)
     return replace(bare, task_template=replace(bare.task_template, container_spec=changed))
 
 
-def template(**fields):
+def template(**fields: Any) -> ServiceSpec:
     bare = spec(name="web")
     return replace(bare, task_template=replace(bare.task_template, **fields))
 
 
-def reserving(**fields):
+def reserving(**fields: Any) -> ServiceSpec:
     return template(resources=ResourceRequirements(reservations=Resources(**fields)))
 
 
-def limited(**fields):
+def limited(**fields: int) -> ServiceSpec:
     return template(resources=ResourceRequirements(limits=Limit(**fields)))
 
 
-def published(*ports, mode="vip"):
+def published(*ports: PortConfig, mode: Literal["vip", "dnsrr"] = "vip") -> ServiceSpec:
     return replace(spec(name="web"), endpoint_spec=EndpointSpec(mode=mode, ports=list(ports)))
 
 
-def preferring(*preferences):
+def preferring(*preferences: PlacementPreference) -> ServiceSpec:
     return template(placement=Placement(preferences=list(preferences)))
 
 
-def generic(**fields):
+def generic(**fields: Any) -> ServiceSpec:
     return reserving(generic_resources=[GenericResource(**fields)])
 
 
@@ -215,14 +218,14 @@ NOT_DONE = [
 
 
 @pytest.mark.parametrize(("wish", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_what_is_wrong_is_refused(wish, message):
+def test_what_is_wrong_is_refused(wish: ServiceSpec, message: str) -> None:
     with pytest.raises(InvalidArgument) as refusal:
         check_spec(view(INGRESS), wish)
     assert message in str(refusal.value)
 
 
 @pytest.mark.parametrize(("wish", "message"), NOT_DONE, ids=[message for _, message in NOT_DONE])
-def test_what_is_not_done_is_refused_by_name(wish, message):
+def test_what_is_not_done_is_refused_by_name(wish: ServiceSpec, message: str) -> None:
     with pytest.raises(Unimplemented) as refusal:
         check_spec(view(INGRESS), wish)
     assert message in str(refusal.value)
@@ -250,19 +253,19 @@ def test_what_is_not_done_is_refused_by_name(wish, message):
         template(log_driver=Driver(name="json-file", options={"max-size": "1m"})),
     ],
 )
-def test_what_is_right_passes(wish):
+def test_what_is_right_passes(wish: ServiceSpec) -> None:
     check_spec(view(INGRESS), wish)
 
 
 @pytest.mark.parametrize("name", ["a", "web_app", "web-app-1", "9lives", "a--b", "A" * 63])
-def test_good_names(name):
+def test_good_names(name: str) -> None:
     check_service_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["", "-a", "a-", "a.b", "a b", "ä", "a\n", "A" * 64, "a" * 62 + "!"]
 )
-def test_bad_names(name):
+def test_bad_names(name: str) -> None:
     with pytest.raises(InvalidArgument, match="name"):
         check_service_name(name)
 

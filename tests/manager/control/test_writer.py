@@ -10,6 +10,7 @@ from skep.kit.errors import OutOfSequence
 from skep.manager.control.writer import commit_latest
 from skep.store.change import Change, View
 from skep.store.memory import MemoryView
+from skep.store.watch import Watch
 
 
 class BusyStore:
@@ -22,6 +23,9 @@ class BusyStore:
     @property
     def view(self) -> View:
         return MemoryView([], self.tries)
+
+    def watch(self) -> Watch:
+        raise NotImplementedError
 
     async def commit(self, changes: Sequence[Change]) -> int:
         self.tries += 1

@@ -126,8 +126,8 @@ def test_who_needs_credentials_gets_them_with_the_task_and_never_for_the_disk() 
     assert said(news) == ["registry-auth web", "task a needs registry-auth web"]
     assert [(thing.body, thing.volatile) for thing in news.things[:1]] == [("secret", True)]
     changed = RegistryAuth(id="web", version=Version(2), current="new secret")
-    news, _ = difference(b.view(task("a"), changed), "n1", told, [], refs("registry-auth web"))
-    assert said(news) == ["registry-auth web"]
+    again, _ = difference(b.view(task("a"), changed), "n1", told, [], refs("registry-auth web"))
+    assert said(again) == ["registry-auth web"]
 
 
 def test_what_is_not_there_is_not_needed() -> None:
@@ -176,10 +176,10 @@ def test_another_kind_is_another_row(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(node, version=Version(7))
     event = Event("node", "update", node, later)
     assert list(concerned(event)) == refs("greeting n1")
-    news, told = difference(b.view(later, task("a", "n")), "n1", told, [], concerned(event))
-    assert said(news) == ["greeting n1"]
-    news, told = difference(b.view(later), "n1", told, ["a"])
-    assert said(news) == ["forget task a", "forget greeting n1", "forget network n"]
+    again, told = difference(b.view(later, task("a", "n")), "n1", told, [], concerned(event))
+    assert said(again) == ["greeting n1"]
+    last, told = difference(b.view(later), "n1", told, ["a"])
+    assert said(last) == ["forget task a", "forget greeting n1", "forget network n"]
     assert told == Told()
 
 

@@ -17,6 +17,8 @@ from skep.store.memory import MemoryView
 from skep.testing.builders import at, ids
 
 PlanAt = Callable[..., Plan]
+Placed = Callable[..., Counter[str]]
+Reasons = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def updated(plan: Plan) -> list[Task]:
 
 
 @pytest.fixture
-def placed(plan: PlanAt) -> Callable[..., Counter[str]]:
+def placed(plan: PlanAt) -> Placed:
     """How many tasks each node is given."""
 
     def counted(view: MemoryView, now: float = 1000) -> Counter[str]:
@@ -52,7 +54,7 @@ def placed(plan: PlanAt) -> Callable[..., Counter[str]]:
 
 
 @pytest.fixture
-def reasons(plan: PlanAt) -> Callable[..., dict[str, str]]:
+def reasons(plan: PlanAt) -> Reasons:
     """Why tasks were left waiting, by task id."""
 
     def said(view: MemoryView, now: float = 1000) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -9,11 +11,14 @@ from msgspec.structs import replace
 from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import Scheduler
 from skep.manager.scheduler.ledger import ClusterLedger
+from skep.model.node import Node
 from skep.model.service import PortConfig, ResourceRequirements, Resources, TaskSpec
 from skep.model.states import TaskState
-from skep.model.task import TaskStatus
+from skep.model.task import Task, TaskStatus
 from skep.store.change import Event
-from skep.testing.builders import at, ids, node, service, task, view
+from skep.store.kinds import kind_of
+from skep.store.memory import MemoryView
+from skep.testing.builders import at, ids, node, service, task, view, written
 
 WISH = ResourceRequirements(reservations=Resources(nano_cpus=10**9, memory_bytes=1 << 20))
 BARE = service(1)
@@ -21,8 +26,12 @@ WEB = replace(BARE, spec=replace(BARE.spec, task_template=TaskSpec(resources=WIS
 PORTS = [PortConfig(target_port=80, published_port=80, publish_mode="host")]
 
 
+Step: TypeAlias = Task | Node | str
+"""An object to be stored, or the id of one to be forgotten."""
+
+
 @st.composite
-def tasks(draw):
+def tasks(draw: st.DrawFn) -> Task:
     state = draw(st.sampled_from(list(TaskState)))
     on = draw(st.sampled_from(["n1", "n2", "n3"]))
     if state < TaskState.ASSIGNED:
@@ -39,20 +48,21 @@ def tasks(draw):
 
 
 machines = st.builds(node, st.sampled_from(["n1", "n2", "n3"]), cpus=st.integers(0, 4))
-steps = st.lists(st.one_of(tasks(), machines, st.sampled_from("abcdef"), st.sampled_from(["n1"])))
+steps: st.SearchStrategy[list[Step]] = st.lists(
+    st.one_of(tasks(), machines, st.sampled_from("abcdef"), st.sampled_from(["n1"]))
+)
 
 
-def _event(seen, step):
-    """A step is an object to be stored, or the id of one to be forgotten."""
+def _event(seen: MemoryView, step: Step) -> Event | None:
     if isinstance(step, str):
-        old = seen.node(step) or seen.task(step)
-        return old and Event("node" if seen.node(step) else "task", "remove", old, None)
-    kind = "task" if hasattr(step, "slot") else "node"
+        gone = seen.node(step) or seen.task(step)
+        return Event(kind_of(gone).name, "remove", gone, None) if gone else None
+    kind = kind_of(step).name
     old = seen.get(kind, step.id)
     return Event(kind, "update" if old else "create", old, step)
 
 
-def _said(ledger):
+def _said(ledger: ClusterLedger) -> tuple[object, ...]:
     """Everything that the ledger knows, as values."""
     nodes = {
         node_id: (
@@ -75,7 +85,7 @@ def _said(ledger):
 
 @given(steps=steps)
 @settings(max_examples=200, deadline=None)
-def test_a_ledger_that_followed_every_event_is_one_counted_afresh(steps):
+def test_a_ledger_that_followed_every_event_is_one_counted_afresh(steps: list[Step]) -> None:
     seen = view(WEB)
     scheduler = Scheduler()
     keys = frozenset(scheduler.everything(seen))
@@ -92,7 +102,7 @@ def test_a_ledger_that_followed_every_event_is_one_counted_afresh(steps):
         assert kept == Scheduler().plan(seen, NOTHING_SEEN, keys, at(0), ids())
 
 
-def test_what_a_plan_tries_is_taken_back():
+def test_what_a_plan_tries_is_taken_back() -> None:
     seen = view(WEB, node(), [task(i, WEB, on="", state=TaskState.PENDING) for i in "abc"])
     scheduler = Scheduler()
     keys = frozenset(scheduler.everything(seen))
@@ -101,7 +111,7 @@ def test_what_a_plan_tries_is_taken_back():
     assert scheduler.plan(seen, NOTHING_SEEN, keys, at(0), ids()) == first
 
 
-def test_a_plan_on_a_view_that_the_room_did_not_follow_is_right_all_the_same():
+def test_a_plan_on_a_view_that_the_room_did_not_follow_is_right_all_the_same() -> None:
     waiting = task("a", WEB, on="", state=TaskState.PENDING)
     scheduler = Scheduler()
     keys = frozenset(scheduler.everything(view(WEB)))
@@ -113,4 +123,4 @@ def test_a_plan_on_a_view_that_the_room_did_not_follow_is_right_all_the_same():
             timestamp=at(0), state=TaskState.ASSIGNED, message="scheduler assigned task to node"
         ),
     )
-    assert [change.new for change in plan.changes] == [placed]
+    assert written(plan, Task) == [placed]

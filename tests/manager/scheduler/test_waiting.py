@@ -8,16 +8,13 @@ from msgspec.structs import replace
 from skep.manager import slices
 from skep.manager.observations import NOTHING_SEEN
 from skep.manager.scheduler import Scheduler
-from skep.model.node import NodeStatus
+from skep.model.node import Node, NodeStatus
 from skep.model.states import TaskState
-from skep.model.task import TaskStatus
-from skep.store.change import Event, Update
-from skep.testing.builders import at, ids, node, nodes, service, task, view
-
-
-def updated(plan):
-    return [change.new for change in plan.changes]
-
+from skep.model.task import Task, TaskStatus
+from skep.store.change import Action, Event, Update
+from skep.store.kinds import kind_of
+from skep.testing.builders import at, ids, node, nodes, service, task, view, written
+from tests.manager.scheduler.conftest import Placed, PlanAt, Reasons
 
 PENDING = TaskState.PENDING
 WEB = service(1)
@@ -26,7 +23,7 @@ WAITING = task("a", WEB, on="", state=PENDING)
 WHY = "no suitable node (1 node not available for new tasks)"
 
 
-def test_a_placed_task_is_assigned_and_its_old_reason_is_gone(plan):
+def test_a_placed_task_is_assigned_and_its_old_reason_is_gone(plan: PlanAt) -> None:
     refused = replace(WAITING, status=replace(WAITING.status, err=WHY))
     status = TaskStatus(
         timestamp=at(1000), state=TaskState.ASSIGNED, message="scheduler assigned task to node"
@@ -36,13 +33,13 @@ def test_a_placed_task_is_assigned_and_its_old_reason_is_gone(plan):
     )
 
 
-def test_an_unchanged_reason_is_not_written_again(plan):
+def test_an_unchanged_reason_is_not_written_again(plan: PlanAt) -> None:
     refused = replace(WAITING, status=replace(WAITING.status, err=WHY))
     assert plan(view(WEB, node(state="down"), refused)).changes == ()
     assert plan(view(WEB, node(state="down"), WAITING)).changes == (Update(refused),)
 
 
-def test_only_wanted_tasks_whose_addresses_are_ready_are_placed(placed):
+def test_only_wanted_tasks_whose_addresses_are_ready_are_placed(placed: Placed) -> None:
     new = task("n", WEB, on="", state=TaskState.NEW)
     unwanted = task("u", WEB, on="", state=PENDING, desired=TaskState.SHUTDOWN)
     held = task("h", WEB, on="", state=PENDING, desired=TaskState.READY)
@@ -50,9 +47,11 @@ def test_only_wanted_tasks_whose_addresses_are_ready_are_placed(placed):
     assert placed(view(WEB, node(), held)) == {"n1": 1}
 
 
-def test_a_global_services_task_is_only_confirmed_on_its_node(plan, reasons):
+def test_a_global_services_task_is_only_confirmed_on_its_node(
+    plan: PlanAt, reasons: Reasons
+) -> None:
     chosen = task("g", GLOBAL, 0, on="n2", state=PENDING)
-    [confirmed] = updated(plan(view(GLOBAL, nodes(2), chosen)))
+    [confirmed] = written(plan(view(GLOBAL, nodes(2), chosen)), Task)
     assert (confirmed.node_id, confirmed.status.state) == ("n2", TaskState.ASSIGNED)
     assert confirmed.status.message == "scheduler confirmed task can run on preassigned node"
 
@@ -61,23 +60,22 @@ def test_a_global_services_task_is_only_confirmed_on_its_node(plan, reasons):
     assert reasons(view(GLOBAL, node("n1"), chosen)) == {"g": WHY}
 
 
-def test_what_an_earlier_task_of_the_plan_took_is_gone_for_the_next(placed):
+def test_what_an_earlier_task_of_the_plan_took_is_gone_for_the_next(placed: Placed) -> None:
     crowd = [task(f"t{i}", service(1, name=f"s{i}"), 1, on="", state=PENDING) for i in range(6)]
     assert placed(view(nodes(3), crowd)) == {"n1": 2, "n2": 2, "n3": 2}
 
 
-def _dirty(old, new, *, waiting=True):
+def _dirty(old: Task | Node | None, new: Task | Node, *, waiting: bool = True) -> bool:
     """Whether the scheduler wants to plan after this event."""
     others = [WAITING] if waiting else []
     scheduler = Scheduler()
     before = view(*others, old) if old is not None else view(*others)
     scheduler.everything(before)
-    kind = "node" if hasattr(new or old, "description") else "task"
-    action = "update" if old is not None else "create"
-    return bool(list(scheduler.dirty(Event(kind, action, old, new), before)))
+    action: Action = "update" if old is not None else "create"
+    return bool(list(scheduler.dirty(Event(kind_of(new).name, action, old, new), before)))
 
 
-def test_a_waiting_task_is_tried_again_when_a_node_comes_or_changes():
+def test_a_waiting_task_is_tried_again_when_a_node_comes_or_changes() -> None:
     machine = node("n1", cpus=1)
     assert _dirty(None, machine)
     assert _dirty(machine, node("n1", cpus=2))
@@ -86,7 +84,7 @@ def test_a_waiting_task_is_tried_again_when_a_node_comes_or_changes():
     assert not _dirty(machine, replace(machine, status=NodeStatus("ready", "hello", "10.0.0.1")))
 
 
-def test_a_waiting_task_is_tried_again_when_a_task_leaves_its_node():
+def test_a_waiting_task_is_tried_again_when_a_task_leaves_its_node() -> None:
     running = task("r", WEB, 2)
     assert _dirty(running, replace(running, status=TaskStatus(state=TaskState.FAILED)))
     assert _dirty(running, replace(running, desired_state=TaskState.SHUTDOWN))
@@ -94,12 +92,12 @@ def test_a_waiting_task_is_tried_again_when_a_task_leaves_its_node():
     assert not _dirty(starting, running)
 
 
-def test_nothing_is_planned_when_nobody_waits():
+def test_nothing_is_planned_when_nobody_waits() -> None:
     assert not _dirty(None, node(), waiting=False)
     assert _dirty(None, WAITING, waiting=False)
 
 
-def test_a_change_of_the_services_labels_does_not_lose_a_waiting_task():
+def test_a_change_of_the_services_labels_does_not_lose_a_waiting_task() -> None:
     """moby#53722: there the task is dropped from the queue and waits for ever."""
     full = view(WEB, node(state="down"), WAITING)
     scheduler = Scheduler()
@@ -109,7 +107,7 @@ def test_a_change_of_the_services_labels_does_not_lose_a_waiting_task():
     ready = Event("node", "update", node(state="down"), node())
     full.apply(2, [Event("service", "update", WEB, relabelled), ready])
     keys = frozenset(scheduler.dirty(ready, full))
-    [placed] = updated(scheduler.plan(full, NOTHING_SEEN, keys, at(0), ids()))
+    [placed] = written(scheduler.plan(full, NOTHING_SEEN, keys, at(0), ids()), Task)
     assert placed.node_id == "n1"
 
 
