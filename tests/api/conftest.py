@@ -1,4 +1,4 @@
-"""A server on a real unix socket, over a node whose rooms are small stand-ins that tests fill."""
+"""A server on a real unix socket, over a node whose rooms are stand-ins that tests fill."""
 
 from __future__ import annotations
 
@@ -7,85 +7,20 @@ import contextlib
 import os
 import re
 import subprocess
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple, NoReturn
 
 import aiohttp
 import pytest
 
 from skep.api import Server
-from skep.engine.events import Events
 from skep.kit.errors import Unavailable
-from skep.model.logs import LogOptions, LogSelector, ServiceLogLine
-from skep.model.system import Component, Facts, SwarmInfo, SwarmInit, SwarmJoin
+from skep.model.image import AuthConfig
+from skep.model.system import SwarmInfo
 from skep.testing.control_plane import ControlPlane
-
-FACTS = Facts(
-    daemon_id="daemon-1",
-    hostname="bee",
-    data_root="/var/lib/skep",
-    kernel_version="6.1.0",
-    operating_system="Debian GNU/Linux 12 (bookworm)",
-    os_version="12",
-    machine="x86_64",
-    cpus=2,
-    memory_bytes=4 * 1024**3,
-    cgroup_version=2,
-    components=(Component(name="runc", version="1.1.5", details={"GitCommit": ""}),),
-    runtimes={"runc": "/usr/sbin/runc"},
-)
-
-
-async def _none(*args: Any, **options: Any) -> list[Any]:
-    return []
-
-
-class StandInMembership:
-    """Says what a test says, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.said = SwarmInfo()
-        self.calls: list[Any] = []
-
-    def info(self) -> SwarmInfo:
-        return self.said
-
-    async def init(self, request: SwarmInit) -> str:
-        self.calls.append(request)
-        return "node-1"
-
-    async def join(self, request: SwarmJoin) -> None:
-        self.calls.append(request)
-
-    async def leave(self, force: bool) -> None:
-        self.calls.append(("leave", force))
-
-
-class StandInNode:
-    """A node made of what a test puts into it; everything not put there is missing."""
-
-    def __init__(self) -> None:
-        self.facts = FACTS
-        self.engine: Any = SimpleNamespace(
-            containers=SimpleNamespace(list=_none),
-            images=SimpleNamespace(summaries=_none),
-            volumes=SimpleNamespace(),
-            networks=SimpleNamespace(),
-            events=Events(),
-        )
-        self.control: Any = None
-        self.swarm = StandInMembership()
-        self.calls: list[Any] = self.swarm.calls
-        self.log_lines: list[ServiceLogLine] = []
-
-    async def service_logs(
-        self, selector: LogSelector, options: LogOptions
-    ) -> AsyncGenerator[ServiceLogLine, None]:
-        self.calls.append((selector, options))
-        for line in self.log_lines:
-            yield line
+from skep.testing.node import StandInNode
+from skep.testing.stand_in import instead_of
 
 
 @pytest.fixture
@@ -179,11 +114,11 @@ async def cluster(node: StandInNode, tmp_path: Path) -> AsyncIterator[ControlPla
         nodes=3,
         managers=1,
     )
-    node.service_logs = manager.logs.read  # type: ignore[method-assign]
+    instead_of(node.service_logs)(manager.logs.read)
 
-    async def unreachable(reference: str, auth: Any) -> Any:
+    @instead_of(node.engine.images.distribution_inspect)
+    async def unreachable(reference: str, auth: AuthConfig | None = None) -> NoReturn:
         raise Unavailable(f"{reference}: no registry here")
 
-    node.engine.images.distribution_inspect = unreachable
     yield plane
     await plane.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,23 +12,24 @@ import pytest
 from docker.errors import APIError, NotFound
 from docker.types import RestartPolicy, ServiceMode, UpdateConfig
 
-from skep.kit.clock import utc_now
+from skep.api import Server
+from skep.engine.containers.execs import Begin, nothing_to_begin
 from skep.model.container import (
-    ContainerConfig,
     ContainerInspect,
     ExecCreate,
     ExecInspect,
     ExecStart,
-    StateInspect,
 )
 from skep.runtime.door import Chunk
 from skep.testing.control_plane import ControlPlane
+from skep.testing.node import StandInNode, running
+from skep.testing.stand_in import instead_of
 
 T = TypeVar("T")
 
 
 @pytest.fixture
-async def client(server: Any, sock: Path) -> AsyncIterator[docker.DockerClient]:
+async def client(server: Server, sock: Path) -> AsyncIterator[docker.DockerClient]:
     client = await asyncio.to_thread(docker.DockerClient, base_url=f"unix://{sock}", version="auto")
     yield client
     await asyncio.to_thread(client.close)
@@ -111,29 +112,27 @@ async def test_the_swarm_and_its_nodes_are_objects(
     assert drone.attrs["Spec"]["Availability"] == "pause"
 
 
-async def test_logs_are_taken_apart(client: docker.DockerClient, node: Any) -> None:
-    async def inspect(name: str, size: bool = False) -> Any:
-        state = StateInspect(status="running", running=True, paused=False, restarting=False)
-        return ContainerInspect(
-            id="c" * 64, created=utc_now(), path="sh", args=[], state=state, image="sha256:1",
-            name="/bee", config=ContainerConfig(),
-        )  # fmt: skip
+async def test_logs_are_taken_apart(client: docker.DockerClient, node: StandInNode) -> None:
+    @instead_of(node.engine.containers.inspect)
+    async def inspect(name: str, *, size: bool = False) -> ContainerInspect:
+        return running("c" * 64, name="bee")
 
-    async def logs(name: str, **options: Any) -> AsyncIterator[Chunk]:
+    @instead_of(node.engine.containers.logs)
+    async def logs(name: str, **options: object) -> AsyncIterator[Chunk]:
         async def lines() -> AsyncIterator[Chunk]:
             yield Chunk(stream=1, data=b"out\n")
             yield Chunk(stream=2, data=b"err\n")
 
         return lines()
 
-    node.engine.containers.inspect = inspect
-    node.engine.containers.logs = logs
     bee = await call(lambda: client.containers.get("bee"))
     assert bee.name == "bee"
     assert await call(bee.logs) == b"out\nerr\n"
 
 
-async def test_a_quick_process_s_output_is_not_lost(client: docker.DockerClient, node: Any) -> None:
+async def test_a_quick_process_s_output_is_not_lost(
+    client: docker.DockerClient, node: StandInNode
+) -> None:
     class Stream:
         """What a process says that is over at once."""
 
@@ -152,22 +151,20 @@ async def test_a_quick_process_s_output_is_not_lost(client: docker.DockerClient,
         def close(self) -> None:
             pass
 
+    @instead_of(node.engine.containers.exec_create)
     async def exec_create(name: str, wish: ExecCreate) -> str:
         assert wish.cmd == ["echo", "out"]
         return "e1"
 
+    @instead_of(node.engine.containers.exec_inspect)
     async def exec_inspect(exec_id: str) -> ExecInspect:
         return ExecInspect(id=exec_id, exit_code=0)
 
-    async def exec_start(
-        exec_id: str, wish: ExecStart, begin: Callable[[], Awaitable[None]]
-    ) -> Stream:
+    @instead_of(node.engine.containers.exec_start)
+    async def exec_start(exec_id: str, wish: ExecStart, begin: Begin = nothing_to_begin) -> Stream:
         await begin()
         await asyncio.sleep(0.2)  # as long as a process takes to start
         return Stream()
 
-    node.engine.containers.exec_create = exec_create
-    node.engine.containers.exec_inspect = exec_inspect
-    node.engine.containers.exec_start = exec_start
     ran = await call(lambda: client.api.exec_start(client.api.exec_create("c", "echo out")["Id"]))
     assert ran == b"out\nerr\n"

@@ -11,8 +11,16 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
-from skep.model.container import ContainerCreate, ContainerUpdate, HostConfig
+from skep.model.container import (
+    ContainerCreate,
+    ContainerCreated,
+    ContainerUpdate,
+    ContainerUpdated,
+    HostConfig,
+)
 from skep.testing.control_plane import ControlPlane
+from skep.testing.node import StandInNode
+from skep.testing.stand_in import instead_of
 
 
 def _query(options: dict[str, Any]) -> str:
@@ -39,19 +47,21 @@ CREATE = {
 }
 
 
-async def test_a_container_is_created_and_changed(http: aiohttp.ClientSession, node: Any) -> None:
+async def test_a_container_is_created_and_changed(
+    http: aiohttp.ClientSession, node: StandInNode
+) -> None:
     heard: list[Any] = []
 
-    async def create(wish: ContainerCreate, name: str) -> Any:
-        heard.append((wish, name))
-        return {"Id": "c"}
+    @instead_of(node.engine.containers.create)
+    async def create(body: ContainerCreate, name: str = "") -> ContainerCreated:
+        heard.append((body, name))
+        return ContainerCreated(id="c")
 
-    async def update(name: str, wish: ContainerUpdate) -> Any:
+    @instead_of(node.engine.containers.update)
+    async def update(name: str, wish: ContainerUpdate) -> ContainerUpdated:
         heard.append((wish, name))
-        return {"Warnings": None}
+        return ContainerUpdated()
 
-    node.engine.containers.create = create
-    node.engine.containers.update = update
     assert await _send(http, "/containers/create", CREATE) == {"Id": "c"}
     await _send(http, "/containers/c/update", {"Memory": 33554432})
     assert heard == [

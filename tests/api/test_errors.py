@@ -9,8 +9,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from skep.api import Server
 from skep.kit import errors
 from skep.testing.control_plane import ControlPlane
+from skep.testing.node import StandInNode
+from skep.testing.stand_in import instead_of
 
 
 async def answer_of(answer: aiohttp.ClientResponse) -> tuple[int, Any]:
@@ -44,23 +47,23 @@ async def test_a_method_that_a_path_does_not_have_is_not_found(
     ],
 )
 async def test_an_error_keeps_its_status_and_its_sentence(
-    node: Any, http: aiohttp.ClientSession, error: errors.SkepError, status: int
+    node: StandInNode, http: aiohttp.ClientSession, error: errors.SkepError, status: int
 ) -> None:
+    @instead_of(node.engine.containers.start)
     async def start(name: str) -> None:
         raise error
 
-    node.engine.containers.start = start
     answer = await http.post("/containers/c/start")
     assert await answer_of(answer) == (status, {"message": str(error)})
 
 
 async def test_what_is_so_already_is_answered_without_a_body(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
+    @instead_of(node.engine.containers.start)
     async def start(name: str) -> None:
         raise errors.NotModified("it runs")
 
-    node.engine.containers.start = start
     answer = await http.post("/containers/c/start")
     assert (answer.status, await answer.read()) == (304, b"")
 
@@ -68,12 +71,15 @@ async def test_what_is_so_already_is_answered_without_a_body(
 @pytest.mark.logs_errors("failed unexpectedly")
 @pytest.mark.parametrize("error", [ZeroDivisionError("1/0"), ConnectionError("x"), TimeoutError()])
 async def test_a_fault_of_ours_is_logged_with_its_trace_and_answered_without(
-    node: Any, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, error: Exception
+    node: StandInNode,
+    http: aiohttp.ClientSession,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
+    @instead_of(node.engine.containers.start)
     async def start(name: str) -> None:
         raise error
 
-    node.engine.containers.start = start
     with caplog.at_level(logging.ERROR):
         status, body = await answer_of(await http.post("/v1.44/containers/c/start"))
     assert status == 500
@@ -86,7 +92,7 @@ async def test_a_fault_of_ours_is_logged_with_its_trace_and_answered_without(
 
 
 async def test_the_cluster_is_asked_of_managers_only(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
     for path in ("/services", "/tasks", "/nodes", "/swarm", "/secrets", "/configs"):
         status, body = await answer_of(await http.get(path))
@@ -166,16 +172,16 @@ async def test_a_body_without_end_is_refused_early(http: aiohttp.ClientSession) 
 
 
 async def test_a_change_is_carried_through_when_its_caller_hangs_up(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
     begun, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
+    @instead_of(node.engine.containers.start)
     async def start(name: str) -> None:
         begun.set()
         await go.wait()
         done.set()
 
-    node.engine.containers.start = start
     call = asyncio.create_task(http.post("/containers/c/start"))
     await begun.wait()
     call.cancel()
@@ -186,16 +192,16 @@ async def test_a_change_is_carried_through_when_its_caller_hangs_up(
 
 
 async def test_stopping_waits_for_changes_that_were_begun(
-    node: Any, server: Any, http: aiohttp.ClientSession
+    node: StandInNode, server: Server, http: aiohttp.ClientSession
 ) -> None:
     begun, done = asyncio.Event(), asyncio.Event()
 
+    @instead_of(node.engine.containers.start)
     async def start(name: str) -> None:
         begun.set()
         await asyncio.sleep(0.1)
         done.set()
 
-    node.engine.containers.start = start
     call = asyncio.create_task(http.post("/containers/c/start"))
     await begun.wait()
     await server.stop()

@@ -12,11 +12,13 @@ import aiohttp
 import docker as docker_py
 import pytest
 
+from skep.api import Server
 from skep.testing.control_plane import ControlPlane
+from skep.testing.node import StandInNode
 
 
 @pytest.fixture
-async def happened(node: Any, cluster: ControlPlane) -> float:
+async def happened(node: StandInNode, cluster: ControlPlane) -> float:
     """A service came, grew and went, and a container started; since when."""
     since = time.time()
     web = await cluster.create_service(2)
@@ -105,7 +107,9 @@ async def test_a_live_stream_tells_of_the_cluster(
     answer.close()
 
 
-async def test_a_worker_tells_of_itself_alone(node: Any, http: aiohttp.ClientSession) -> None:
+async def test_a_worker_tells_of_itself_alone(
+    node: StandInNode, http: aiohttp.ClientSession
+) -> None:
     since = time.time()
     node.engine.events.emit("volume", "create", "v1", {"name": "v1"})
     assert [said(e) for e in await told(http, since)] == ["local volume create v1"]
@@ -132,7 +136,7 @@ async def test_docker_s_client_tells_the_story(docker: Any, happened: float) -> 
     assert "task create" in tasks.out
 
 
-async def test_docker_py_tells_the_story(sock: Path, server: Any, happened: float) -> None:
+async def test_docker_py_tells_the_story(sock: Path, server: Server, happened: float) -> None:
     def ask() -> list[dict[str, Any]]:
         client = docker_py.DockerClient(base_url=f"unix://{sock}")
         window = {"since": int(happened), "until": int(time.time()) + 1}

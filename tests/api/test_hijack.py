@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import aiohttp
 import pytest
 
+from skep.api import Server
 from skep.api.streams import frame
+from skep.engine.containers.execs import Begin, nothing_to_begin
 from skep.kit.errors import InvalidArgument, NotFound
-from skep.model.container import ExecInspect, ExecProcess
+from skep.model.container import ContainerInspect, ExecInspect, ExecProcess, ExecStart
 from skep.runtime.door import Chunk
+from skep.testing.node import StandInNode, running
+from skep.testing.stand_in import instead_of
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
 
@@ -50,16 +51,15 @@ class Process:
         self._output.put_nowait(None)
 
 
-def attachable(node: Any, process: Process, tty: bool = False) -> None:
-    async def inspect(name: str) -> Any:
-        return SimpleNamespace(id="c1", config=SimpleNamespace(tty=tty))
+def attachable(node: StandInNode, process: Process, tty: bool = False) -> None:
+    @instead_of(node.engine.containers.inspect)
+    async def inspect(name: str, *, size: bool = False) -> ContainerInspect:
+        return running(tty=tty)
 
-    async def attach(name: str, **options: Any) -> Process:
+    @instead_of(node.engine.containers.attach)
+    async def attach(name: str, **options: object) -> Process:
         node.calls.append(options)
         return process
-
-    node.engine.containers.inspect = inspect
-    node.engine.containers.attach = attach
 
 
 async def connect(sock: Path, head: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -82,7 +82,7 @@ async def head_of(reader: asyncio.StreamReader) -> tuple[bytes, dict[str, str]]:
     ],
 )
 async def test_an_attached_client_speaks_and_listens_and_stops_speaking(
-    node: Any, server: Any, sock: Path, tty: bool, kind: str, said: bytes
+    node: StandInNode, server: Server, sock: Path, tty: bool, kind: str, said: bytes
 ) -> None:
     process = Process(b"bye")
     attachable(node, process, tty)
@@ -103,7 +103,7 @@ async def test_an_attached_client_speaks_and_listens_and_stops_speaking(
 
 
 async def test_without_an_upgrade_the_answer_is_a_plain_200(
-    node: Any, server: Any, sock: Path
+    node: StandInNode, server: Server, sock: Path
 ) -> None:
     process = Process()
     attachable(node, process)
@@ -119,7 +119,9 @@ async def test_without_an_upgrade_the_answer_is_a_plain_200(
     writer.close()
 
 
-async def test_a_client_that_hangs_up_is_let_go(node: Any, server: Any, sock: Path) -> None:
+async def test_a_client_that_hangs_up_is_let_go(
+    node: StandInNode, server: Server, sock: Path
+) -> None:
     process = Process()
     attachable(node, process)
     reader, writer = await connect(
@@ -134,7 +136,7 @@ async def test_a_client_that_hangs_up_is_let_go(node: Any, server: Any, sock: Pa
 
 
 async def test_a_client_that_stopped_speaking_and_then_hangs_up_is_let_go(
-    node: Any, server: Any, sock: Path, monkeypatch: pytest.MonkeyPatch
+    node: StandInNode, server: Server, sock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skep.http.hijack._HANG_UP_CHECK_S", 0.05)
     process = Process()
@@ -155,7 +157,7 @@ async def test_a_client_that_stopped_speaking_and_then_hangs_up_is_let_go(
 
 
 async def test_input_waits_for_a_process_that_does_not_read(
-    node: Any, server: Any, sock: Path
+    node: StandInNode, server: Server, sock: Path
 ) -> None:
     stuck = asyncio.Event()
 
@@ -188,7 +190,7 @@ async def _send_until_stuck(writer: asyncio.StreamWriter) -> int:
 
 
 async def test_output_waits_for_a_client_that_does_not_read(
-    node: Any, server: Any, sock: Path
+    node: StandInNode, server: Server, sock: Path
 ) -> None:
     given = 0
 
@@ -215,7 +217,9 @@ async def test_output_waits_for_a_client_that_does_not_read(
             await asyncio.sleep(0.01)
 
 
-async def test_a_connection_leaves_nothing_behind(node: Any, server: Any, sock: Path) -> None:
+async def test_a_connection_leaves_nothing_behind(
+    node: StandInNode, server: Server, sock: Path
+) -> None:
     attachable(node, Process())
     _, writer = await connect(
         sock,
@@ -229,31 +233,35 @@ async def test_a_connection_leaves_nothing_behind(node: Any, server: Any, sock: 
 
 
 def executable(
-    node: Any, process: Process | None, error: Exception | None = None, *, tried: bool = False
+    node: StandInNode,
+    process: Process | None,
+    error: Exception | None = None,
+    *,
+    tried: bool = False,
 ) -> ExecInspect:
     """An exec that runs `process`, or fails: before it was begun or, `tried`, after it."""
     found = ExecInspect(id="e1", process_config=ExecProcess(), open_stdin=True)
 
+    @instead_of(node.engine.containers.exec_inspect)
     async def exec_inspect(exec_id: str) -> ExecInspect:
         return found
 
+    @instead_of(node.engine.containers.exec_start)
     async def exec_start(
-        exec_id: str, wish: Any, begin: Callable[[], Awaitable[None]] | None = None
+        exec_id: str, wish: ExecStart, begin: Begin = nothing_to_begin
     ) -> Process | None:
         node.calls.append(wish)
-        if begin is not None and (error is None or tried):
+        if error is None or tried:
             await begin()
         if error:
             raise error
         return process
 
-    node.engine.containers.exec_inspect = exec_inspect
-    node.engine.containers.exec_start = exec_start
     return found
 
 
 async def test_an_exec_s_options_are_not_taken_for_its_input(
-    node: Any, server: Any, sock: Path
+    node: StandInNode, server: Server, sock: Path
 ) -> None:
     process = Process(b"done")
     executable(node, process)
@@ -271,19 +279,21 @@ async def test_an_exec_s_options_are_not_taken_for_its_input(
     writer.close()
 
 
-async def test_an_exec_is_answered_before_it_runs(node: Any, server: Any, sock: Path) -> None:
+async def test_an_exec_is_answered_before_it_runs(
+    node: StandInNode, server: Server, sock: Path
+) -> None:
     """docker's Python library reads the head with a buffer and throws the rest of that away."""
     described = executable(node, None)
     runs = asyncio.Event()
 
+    @instead_of(node.engine.containers.exec_start)
     async def exec_start(
-        exec_id: str, wish: Any, begin: Callable[[], Awaitable[None]]
+        exec_id: str, wish: ExecStart, begin: Begin = nothing_to_begin
     ) -> Process | None:
         await begin()
         await runs.wait()
         return Process(b"quick")
 
-    node.engine.containers.exec_start = exec_start
     reader, writer = await connect(
         sock, b"POST /exec/e1/start HTTP/1.1\r\nHost: d\r\n" + UPGRADE + b"\r\n"
     )
@@ -295,14 +305,16 @@ async def test_an_exec_is_answered_before_it_runs(node: Any, server: Any, sock: 
     writer.close()
 
 
-async def test_a_detached_exec_is_answered_at_once(node: Any, http: aiohttp.ClientSession) -> None:
+async def test_a_detached_exec_is_answered_at_once(
+    node: StandInNode, http: aiohttp.ClientSession
+) -> None:
     executable(node, None)
     answer = await http.post("/exec/e1/start", json={"Detach": True})
     assert (answer.status, await answer.read()) == (200, b"")
 
 
 async def test_an_exec_that_is_not_there_is_an_error(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
     executable(node, None, NotFound("No such exec instance: e1"))
     answer = await http.post("/exec/e1/start", json={})
@@ -310,7 +322,7 @@ async def test_an_exec_that_is_not_there_is_an_error(
 
 
 async def test_a_program_that_cannot_run_says_so_as_its_output(
-    node: Any, server: Any, sock: Path
+    node: StandInNode, server: Server, sock: Path
 ) -> None:
     executable(node, None, InvalidArgument('exec: "nosuch": not found'), tried=True)
     reader, writer = await connect(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import aiohttp
 import pytest
@@ -11,11 +10,14 @@ from msgspec.structs import replace
 
 from skep.api import older
 from skep.api.versions import NEWEST, OLDEST, ApiVersion
-from skep.engine import ImageQuery
+from skep.engine import ImageQuery, WaitCondition
+from skep.engine.queries import EVERY_IMAGE
 from skep.kit.clock import utc_now
+from skep.kit.labels import ANY_LABELS, LabelQuery
 from skep.model.base import encode_json
 from skep.model.container import (
     ContainerCreate,
+    ContainerCreated,
     ContainerInspect,
     ContainerUpdate,
     EndpointSettings,
@@ -40,6 +42,9 @@ from skep.model.service import (
     TmpfsOptions,
 )
 from skep.model.system import DiskUsage, SystemInfo
+from skep.model.volume import VolumesPruned
+from skep.testing.node import StandInNode
+from skep.testing.stand_in import instead_of
 
 CONTAINER = ContainerCreate(
     image="app:1",
@@ -167,52 +172,46 @@ def test_a_security_option_was_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "call", "asked"),
+    ("path", "method", "asked"),
     [
-        (
-            "/v1.40/images/json?filter=app",
-            "GET",
-            "images.summaries",
-            ImageQuery(references={"app"}),
-        ),
-        ("/v1.41/images/json?filter=app", "GET", "images.summaries", ImageQuery()),
-        ("/v1.41/volumes/prune", "POST", "volumes.prune", True),
-        ("/v1.42/volumes/prune", "POST", "volumes.prune", False),
+        ("/v1.40/images/json?filter=app", "GET", ImageQuery(references={"app"})),
+        ("/v1.41/images/json?filter=app", "GET", ImageQuery()),
+        ("/v1.41/volumes/prune", "POST", True),
+        ("/v1.42/volumes/prune", "POST", False),
     ],
 )
 async def test_filters_had_other_defaults(
-    http: aiohttp.ClientSession,
-    node: Any,
-    path: str,
-    method: str,
-    call: str,
-    asked: object,
+    http: aiohttp.ClientSession, node: StandInNode, path: str, method: str, asked: object
 ) -> None:
-    heard: list[Any] = []
+    heard: list[object] = []
 
-    async def listen(query: Any, **options: Any) -> list[Any]:
-        heard.append(options.get("named_too", query))
+    @instead_of(node.engine.images.summaries)
+    async def summaries(query: ImageQuery = EVERY_IMAGE, **options: object) -> list[ImageSummary]:
+        heard.append(query)
         return []
 
-    room, name = call.split(".")
-    setattr(getattr(node.engine, room), name, listen)
+    @instead_of(node.engine.volumes.prune)
+    async def prune(labels: LabelQuery = ANY_LABELS, *, named_too: bool = False) -> VolumesPruned:
+        heard.append(named_too)
+        return VolumesPruned()
+
     assert (await http.request(method, path)).status == 200
     assert heard == [asked]
 
 
 async def test_who_waits_got_headers_and_result_at_once(
-    http: aiohttp.ClientSession, node: Any
+    http: aiohttp.ClientSession, node: StandInNode
 ) -> None:
     ends = asyncio.Event()
     conditions = []
 
-    async def wait(name: str, condition: str) -> WaitResult:
+    @instead_of(node.engine.containers.wait)
+    async def wait(name: str, condition: WaitCondition = "") -> WaitResult:
         conditions.append(condition)
         await ends.wait()
         return WaitResult(status_code=3)
 
-    node.engine.containers.resolve = lambda name: name
-    node.engine.containers.wait = wait
+    instead_of(node.engine.containers.resolve)(lambda name: name)
     path = "/containers/c/wait?condition=removed"
     newer = await http.post(f"/v1.30{path}")  # answered, though the container has not ended
     waiting = asyncio.create_task(http.post(f"/v1.29{path}"))
@@ -227,15 +226,15 @@ async def test_who_waits_got_headers_and_result_at_once(
 
 
 async def test_a_container_s_wishes_are_read_by_version(
-    http: aiohttp.ClientSession, node: Any
+    http: aiohttp.ClientSession, node: StandInNode
 ) -> None:
     heard = []
 
-    async def create(wish: ContainerCreate, name: str) -> Any:
-        heard.append((wish, name))
-        return {"Id": "c"}
+    @instead_of(node.engine.containers.create)
+    async def create(body: ContainerCreate, name: str = "") -> ContainerCreated:
+        heard.append((body, name))
+        return ContainerCreated(id="c")
 
-    node.engine.containers.create = create
     body = {"Image": "app:1", "HostConfig": {"AutoRemove": True}}
     for version in ("1.24", "1.50"):
         answer = await http.post(f"/v{version}/containers/create?name=web", json=body)

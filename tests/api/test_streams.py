@@ -8,22 +8,21 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
+from skep.api import Server
 from skep.api.streams import frame
+from skep.engine import WaitCondition
 from skep.kit.errors import Internal, NotFound
-from skep.model.container import WaitResult
+from skep.model.container import ContainerInspect, WaitResult
 from skep.model.event import make_event
-from skep.model.image import Progress
+from skep.model.image import AuthConfig, Platform, Progress
 from skep.runtime.door import Chunk
-
-
-def container(tty: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(id="c1", config=SimpleNamespace(tty=tty))
+from skep.testing.node import StandInNode, running
+from skep.testing.stand_in import instead_of
 
 
 class Source:
@@ -50,16 +49,24 @@ class Source:
             self.closed.set()
 
 
-def give_logs(node: Any, source: Source, tty: bool = False) -> None:
-    async def inspect(name: str) -> Any:
-        return container(tty)
+def give_logs(node: StandInNode, source: Source, tty: bool = False) -> None:
+    @instead_of(node.engine.containers.inspect)
+    async def inspect(name: str, *, size: bool = False) -> ContainerInspect:
+        return running(tty=tty)
 
-    async def logs(name: str, **options: Any) -> AsyncIterator[Chunk]:
+    @instead_of(node.engine.containers.logs)
+    async def logs(name: str, **options: object) -> AsyncIterator[Chunk]:
         node.calls.append(options)
         return source()
 
-    node.engine.containers.inspect = inspect
-    node.engine.containers.logs = logs
+
+def give_pull(node: StandInNode, source: Source) -> None:
+    @instead_of(node.engine.images.pull)
+    def pull(
+        reference: str, auth: AuthConfig | None = None, platform: Platform | None = None
+    ) -> AsyncIterator[Progress]:
+        node.calls.append((reference, auth, platform))
+        return source()
 
 
 def test_a_frame_is_the_stream_and_the_length_before_the_bytes() -> None:
@@ -76,7 +83,7 @@ def test_a_frame_is_the_stream_and_the_length_before_the_bytes() -> None:
     ],
 )
 async def test_logs_are_framed_unless_they_come_from_a_terminal(
-    node: Any, http: aiohttp.ClientSession, version: str, tty: bool, kind: str, body: bytes
+    node: StandInNode, http: aiohttp.ClientSession, version: str, tty: bool, kind: str, body: bytes
 ) -> None:
     give_logs(node, Source(Chunk(stream=1, data=b"out\n"), Chunk(stream=2, data=b"err\n")), tty)
     answer = await http.get(f"/v{version}/containers/c/logs?stdout=1&stderr=1")
@@ -84,7 +91,7 @@ async def test_logs_are_framed_unless_they_come_from_a_terminal(
     assert await answer.read() == body
 
 
-async def test_log_options_reach_the_engine(node: Any, http: aiohttp.ClientSession) -> None:
+async def test_log_options_reach_the_engine(node: StandInNode, http: aiohttp.ClientSession) -> None:
     give_logs(node, Source())
     await http.get("/containers/c/logs?stdout=1&tail=5&since=100.5&timestamps=1&follow=true")
     assert node.calls == [
@@ -108,7 +115,7 @@ async def test_logs_of_no_stream_are_refused(http: aiohttp.ClientSession) -> Non
 
 
 async def test_a_source_ends_when_its_client_hangs_up(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
     source = Source(Chunk(stream=1, data=b"tick\n"), endless=True)
     give_logs(node, source)
@@ -120,7 +127,7 @@ async def test_a_source_ends_when_its_client_hangs_up(
 
 
 async def test_a_slow_reader_holds_up_its_own_source_only(
-    node: Any, http: aiohttp.ClientSession, sock: Path
+    node: StandInNode, http: aiohttp.ClientSession, sock: Path
 ) -> None:
     source = Source(Chunk(stream=1, data=bytes(65536)), endless=True)
     give_logs(node, source)
@@ -143,7 +150,7 @@ async def _stands_still(source: Source) -> bool:
 
 
 async def test_stopping_the_server_ends_streams_at_once(
-    node: Any, server: Any, http: aiohttp.ClientSession
+    node: StandInNode, server: Server, http: aiohttp.ClientSession
 ) -> None:
     source = Source(Chunk(stream=1, data=b"tick\n"), endless=True)
     give_logs(node, source)
@@ -155,7 +162,7 @@ async def test_stopping_the_server_ends_streams_at_once(
 
 
 async def test_events_are_lines_of_json_whose_headers_come_at_once(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
     answer = await http.get('/events?filters={"type":["container"]}')
     assert answer.status == 200
@@ -175,9 +182,9 @@ async def test_events_are_lines_of_json_whose_headers_come_at_once(
     answer.close()
 
 
-async def test_a_pull_is_told_line_by_line(node: Any, http: aiohttp.ClientSession) -> None:
+async def test_a_pull_is_told_line_by_line(node: StandInNode, http: aiohttp.ClientSession) -> None:
     news = Source(Progress("Pulling from library/web", id="latest"), Progress("Status: done"))
-    node.engine.images.pull = lambda *asked: node.calls.append(asked) or news()
+    give_pull(node, news)
     answer = await http.post("/images/create?fromImage=web&tag=latest")
     lines = [json.loads(line) for line in (await answer.read()).splitlines()]
     assert lines == [
@@ -188,18 +195,18 @@ async def test_a_pull_is_told_line_by_line(node: Any, http: aiohttp.ClientSessio
 
 
 async def test_a_pull_that_is_refused_at_first_has_a_status(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
-    node.engine.images.pull = lambda *asked: Source(NotFound("manifest unknown"))()
+    give_pull(node, Source(NotFound("manifest unknown")))
     answer = await http.post("/images/create?fromImage=web")
     assert (answer.status, await answer.json()) == (404, {"message": "manifest unknown"})
 
 
 async def test_a_pull_that_fails_later_says_so_in_its_last_line(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
     news = Source(Progress("Downloading"), Internal("connection reset"))
-    node.engine.images.pull = lambda *asked: news()
+    give_pull(node, news)
     answer = await http.post("/images/create?fromImage=web")
     assert answer.status == 200
     assert [json.loads(line) for line in (await answer.read()).splitlines()] == [
@@ -208,17 +215,19 @@ async def test_a_pull_that_fails_later_says_so_in_its_last_line(
     ]
 
 
-async def test_a_wait_is_heard_of_before_it_ends(node: Any, http: aiohttp.ClientSession) -> None:
+async def test_a_wait_is_heard_of_before_it_ends(
+    node: StandInNode, http: aiohttp.ClientSession
+) -> None:
     waiting, ended = asyncio.Event(), asyncio.Event()
 
-    async def wait(name: str, condition: str) -> WaitResult:
+    @instead_of(node.engine.containers.wait)
+    async def wait(name: str, condition: WaitCondition = "") -> WaitResult:
         node.calls.append((name, condition))
         waiting.set()
         await ended.wait()
         return WaitResult(status_code=42)
 
-    node.engine.containers.resolve = lambda name: "c1"
-    node.engine.containers.wait = wait
+    instead_of(node.engine.containers.resolve)(lambda name: "c1")
     answer = await http.post("/containers/c/wait?condition=next-exit")
     assert answer.status == 200
     assert waiting.is_set()
@@ -228,19 +237,19 @@ async def test_a_wait_is_heard_of_before_it_ends(node: Any, http: aiohttp.Client
 
 
 async def test_waiting_for_nothing_is_not_found_at_once(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
+    @instead_of(node.engine.containers.resolve)
     def resolve(name: str) -> str:
         raise NotFound("No such container: c")
 
-    node.engine.containers.resolve = resolve
     answer = await http.post("/containers/c/wait")
     assert (answer.status, await answer.json()) == (404, {"message": "No such container: c"})
 
 
 async def test_a_wait_condition_that_docker_does_not_have_is_refused(
-    node: Any, http: aiohttp.ClientSession
+    node: StandInNode, http: aiohttp.ClientSession
 ) -> None:
-    node.engine.containers.resolve = lambda name: "c1"
+    instead_of(node.engine.containers.resolve)(lambda name: "c1")
     answer = await http.post("/containers/c/wait?condition=full-moon")
     assert answer.status == 400

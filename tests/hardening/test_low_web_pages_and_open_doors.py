@@ -7,13 +7,13 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import aiohttp
 import pytest
 
 from skep.api import Server
+from skep.testing.node import StandInNode
+from skep.testing.stand_in import instead_of
 
 PAGE = "http://page.example"
 
@@ -27,14 +27,12 @@ def stopped() -> list[str]:
 async def doors(tmp_path: Path, stopped: list[str]) -> AsyncIterator[tuple[str, Path]]:
     """The TCP address and the socket of a server with one container."""
 
-    async def stop(name: str, **options: Any) -> None:
+    node = StandInNode()
+
+    @instead_of(node.engine.containers.stop)
+    async def stop(name: str, *, signal: str = "", timeout_s: int | None = None) -> None:
         stopped.append(name)
 
-    async def list_(**options: Any) -> list[Any]:
-        return []
-
-    containers = SimpleNamespace(stop=stop, list=list_)
-    node: Any = SimpleNamespace(engine=SimpleNamespace(containers=containers))
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"
     path = tmp_path / "sock"

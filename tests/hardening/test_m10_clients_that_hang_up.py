@@ -9,7 +9,6 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +17,7 @@ from skep.engine.containers.attach import PendingLine
 from skep.engine.events import Events
 from skep.model.container import ExecCreate
 from skep.testing.engine_host import EngineHost, engine_host
+from skep.testing.node import StandInNode
 from skep.testing.soundness import zombies_of
 
 HANG_UPS = 60
@@ -52,7 +52,7 @@ async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setattr("skep.http.hijack._HANG_UP_CHECK_S", 0.05)
     async with engine_host(tmp_path) as host:
         sock = tmp_path / "api.sock"
-        server = Server(SimpleNamespace(engine=host.engine, control=None), [f"unix://{sock}"])
+        server = Server(StandInNode(host.engine), [f"unix://{sock}"])
         await server.start()
         yield Served(host, server, sock)
         await server.stop()

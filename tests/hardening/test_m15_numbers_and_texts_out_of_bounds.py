@@ -18,6 +18,7 @@ from skep.api import Server
 from skep.kit.clock import parse_duration_ns, parse_moment_ns
 from skep.kit.numbers import INT64_MAX, INT64_MIN, parse_int
 from skep.testing.daemon import DaemonHost
+from skep.testing.node import StandInNode
 
 DIGITS = "9" * 5000
 NUMBERS = (
@@ -151,7 +152,7 @@ async def test_a_body_that_comes_too_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skep.http.request._BODY_TIMEOUT_S", 0.1)
-    server = Server(object(), [f"unix://{tmp_path / 'sock'}"])  # type: ignore[arg-type]
+    server = Server(StandInNode(), [f"unix://{tmp_path / 'sock'}"])
     await server.start()
     reader, writer = await asyncio.open_unix_connection(str(tmp_path / "sock"))
     writer.write(

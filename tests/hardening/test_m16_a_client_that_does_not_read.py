@@ -8,12 +8,12 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from skep.api import Server
 from skep.testing.engine_host import EngineHost, engine_host
+from skep.testing.node import StandInNode
 
 LINES = 100_000
 LINE = b"01234567890123456789012345678901234567890123456789\n"
@@ -25,7 +25,7 @@ WRITE = f"yes {LINE.decode().strip()} | head -n {LINES}"
 async def served(tmp_path: Path) -> AsyncIterator[tuple[EngineHost, Path]]:
     sock = tmp_path / "api.sock"
     async with engine_host(tmp_path) as host:
-        server = Server(SimpleNamespace(engine=host.engine), [f"unix://{sock}"])
+        server = Server(StandInNode(host.engine), [f"unix://{sock}"])
         await server.start()
         yield host, sock
         await server.stop()

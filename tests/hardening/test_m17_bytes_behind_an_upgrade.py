@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from skep.api import Server
+from skep.engine.containers.execs import Begin, nothing_to_begin
 from skep.kit.errors import NotFound
+from skep.model.container import ContainerInspect, ExecInspect, ExecProcess, ExecStart
 from skep.runtime.door import Chunk
+from skep.testing.node import StandInNode, running
+from skep.testing.stand_in import instead_of
 
 UPGRADE = b"Host: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
 ATTACH = b"POST /containers/c/attach?stdin=1&stdout=1&stream=1 HTTP/1.1\r\n" + UPGRADE + b"\r\n"
@@ -44,29 +46,29 @@ class Echo:
 
 @pytest.fixture
 async def sock(tmp_path: Path) -> AsyncIterator[Path]:
-    async def inspect(name: str) -> Any:
+    node = StandInNode()
+    containers = node.engine.containers
+
+    @instead_of(containers.inspect)
+    async def inspect(name: str, *, size: bool = False) -> ContainerInspect:
         await asyncio.sleep(0.05)  # time for what is behind to come
         if name != "c":
             raise NotFound(f"No such container: {name}")
-        return SimpleNamespace(id="c", config=SimpleNamespace(tty=True))
+        return running("c", tty=True)
 
-    async def attach(name: str, **options: Any) -> Echo:
+    @instead_of(containers.attach)
+    async def attach(name: str, **options: object) -> Echo:
         return Echo()
 
-    async def exec_inspect(name: str) -> Any:
-        return SimpleNamespace(process_config=SimpleNamespace(tty=True), open_stdin=True)
+    @instead_of(containers.exec_inspect)
+    async def exec_inspect(exec_id: str) -> ExecInspect:
+        return ExecInspect(id=exec_id, process_config=ExecProcess(tty=True), open_stdin=True)
 
-    async def exec_start(name: str, wish: Any, begin: Callable[[], Awaitable[None]]) -> Echo:
+    @instead_of(containers.exec_start)
+    async def exec_start(exec_id: str, wish: ExecStart, begin: Begin = nothing_to_begin) -> Echo:
         await begin()
         return Echo()
 
-    containers = SimpleNamespace(
-        inspect=inspect, attach=attach, exec_inspect=exec_inspect, exec_start=exec_start
-    )
-    node: Any = SimpleNamespace(
-        engine=SimpleNamespace(containers=containers),
-        swarm=SimpleNamespace(info=lambda: SimpleNamespace(local_node_state="inactive")),
-    )
     path = tmp_path / "sock"
     server = Server(node, [f"unix://{path}"])
     await server.start()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
@@ -21,12 +19,13 @@ from skep.model.network import (
     NetworkResource,
     NetworkSpec,
 )
-from skep.node import Node
 from skep.node.networks import Networks, choose
 from skep.store.change import Create
 from skep.store.primary import Primary
 from skep.store.sqlite import SqliteLog
 from skep.testing.builders import ids
+from skep.testing.node import StandInNode
+from skep.testing.stand_in import instead_of
 
 
 class Local:
@@ -41,26 +40,26 @@ class Local:
         ]
         self.calls: list[tuple[str, ...]] = []
 
-    async def inspect(self, network_id: str) -> NetworkResource:
+    async def inspect(self, name: str) -> NetworkResource:
         for row in self.rows:
-            if row.id == network_id:
+            if row.id == name:
                 there = {"c1": EndpointResource(name="box")}
                 return NetworkResource(name=row.name, id=row.id, containers=there)
-        raise NotFound(f"network {network_id} not found")
+        raise NotFound(f"network {name} not found")
 
-    async def create(self, wish: NetworkCreate) -> str:
-        self.calls.append(("create", wish.name))
+    async def create(self, options: NetworkCreate) -> str:
+        self.calls.append(("create", options.name))
         return "new-here"
 
-    async def remove(self, network_id: str) -> None:
-        self.calls.append(("remove", network_id))
+    async def remove(self, name: str) -> None:
+        self.calls.append(("remove", name))
 
     async def connect(
-        self, container: str, network_id: str, settings: EndpointSettings | None
+        self, name: str, network: str, settings: EndpointSettings | None = None
     ) -> None:
-        self.calls.append(("connect", network_id, container))
+        self.calls.append(("connect", network, name))
 
-    async def prune(self, where: Where[NetworkResource]) -> list[str]:
+    async def prune(self, where: Where[NetworkResource] = anything) -> list[str]:
         return [row.name for row in self.rows if row.scope == "local" and where(row)]
 
     async def list(
@@ -90,10 +89,16 @@ async def control(tmp_path: Path) -> AsyncIterator[Control]:
 
 
 def networks_of(local: Local, control: Control | None) -> Networks:
-    node: Any = SimpleNamespace(
-        engine=SimpleNamespace(networks=local, containers=local), control=control
-    )
-    return Networks(cast(Node, node))
+    node = StandInNode()
+    node.control = control
+    engine = node.engine
+    instead_of(engine.networks.list)(local.list)
+    instead_of(engine.networks.inspect)(local.inspect)
+    instead_of(engine.networks.create)(local.create)
+    instead_of(engine.networks.remove)(local.remove)
+    instead_of(engine.networks.prune)(local.prune)
+    instead_of(engine.containers.connect)(local.connect)
+    return Networks(node)
 
 
 @pytest.fixture
