@@ -62,7 +62,7 @@ async def test_a_container_is_created_and_changed(
         heard.append((wish, name))
         return ContainerUpdated()
 
-    assert await _send(http, "/containers/create", CREATE) == {"Id": "c"}
+    assert await _send(http, "/containers/create", CREATE) == {"Id": "c", "Warnings": []}
     await _send(http, "/containers/c/update", {"Memory": 33554432})
     assert heard == [
         (

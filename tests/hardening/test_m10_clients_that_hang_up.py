@@ -14,7 +14,6 @@ import pytest
 
 from skep.api import Server
 from skep.engine.containers.attach import PendingLine
-from skep.engine.events import Events
 from skep.model.container import ExecCreate
 from skep.testing.engine_host import EngineHost, engine_host
 from skep.testing.node import StandInNode
@@ -89,8 +88,7 @@ async def test_of_those_who_asked_for_events_none_is_left(
         await served.hang_up("GET", "/events", listen=listen)
     await until(lambda: not served.server.connections, lambda: served.server.connections)
     await until(lambda: len(asyncio.all_tasks()) <= before, asyncio.all_tasks)
-    [events] = alive(Events)
-    assert events._followers == set()  # type: ignore[attr-defined]
+    assert served.host.engine.events._followers == set()
     assert caplog.text == ""
 
 
