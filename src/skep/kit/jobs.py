@@ -10,36 +10,51 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
+_ENDING_S = 10.0
 
 T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
 
 
 class Jobs:
-    """The background jobs of one owner. `start` them, `close` ends them all."""
+    """The background jobs of one owner. `start` them, `close` ends them all.
 
-    def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
+    known   errors that whoever waits for a job is told of; all others are logged whole.
+    """
 
-    def start(self, work: Work, name: str) -> asyncio.Task[None]:
+    def __init__(self, *known: type[Exception]) -> None:
+        self._known = known
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Run `work` beside us. What it raises is logged under `name`."""
         job = asyncio.create_task(work, name=name)
         self._running.add(job)
         job.add_done_callback(self._ended)
         return job
 
-    async def close(self) -> None:
-        """Cancel what still runs and wait until it has ended, whatever it starts meanwhile."""
+    async def carry_through(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """Do `work`, and go on with it when the caller is cancelled, who need not wait."""
+        return await asyncio.shield(self.start(work, name))
+
+    async def close(self, grace_s: float = 0.0) -> None:
+        """Let what runs come to its end for so long; then cancel what still runs and wait until it
+        has ended, whatever it starts meanwhile; what does not end is left, and said in the log."""
+        if self._running and grace_s:
+            await asyncio.wait(set(self._running), timeout=grace_s)
         while self._running:
-            running = list(self._running)
+            running = set(self._running)
             for job in running:
                 job.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-            self._running.difference_update(running)
+            _, stuck = await asyncio.wait(running, timeout=_ENDING_S)
+            for job in stuck:
+                log.error("%s does not end", job.get_name())
+            self._running -= running
 
-    def _ended(self, job: asyncio.Task[None]) -> None:
+    def _ended(self, job: asyncio.Task[Any]) -> None:
         self._running.discard(job)
-        if not job.cancelled() and (error := job.exception()) is not None:
+        error = None if job.cancelled() else job.exception()
+        if error is not None and not isinstance(error, self._known):
             log.error("%s failed", job.get_name(), exc_info=error)
 
 

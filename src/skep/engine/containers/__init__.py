@@ -17,7 +17,6 @@ Read in this order:
         links       its addresses, sandbox and ports
         bundle      all that as the process that the runtime is asked for
         health      probes while it runs
-      steps         work that goes on although nobody waits for it
     discovery       after a restart of the engine: what is so, and what to do about it
     execs, attach, logs, stats, top      what is asked of one that runs
     show, words, choosing                inspect and lists; updating changes limits

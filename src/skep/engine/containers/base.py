@@ -10,9 +10,10 @@ from skep.engine.containers.bundle import HostFacts
 from skep.engine.containers.container import Container, Places, Registry
 from skep.engine.containers.notes import Notes
 from skep.engine.containers.record import RecordFolder
-from skep.engine.containers.steps import Steps
 from skep.engine.events import Events
 from skep.engine.settings import EngineSettings
+from skep.kit.errors import SkepError
+from skep.kit.jobs import Jobs
 from skep.kit.threads import Outside
 from skep.runtime import apparmor, capabilities
 from skep.runtime.bundle import masked_paths
@@ -28,7 +29,7 @@ class Base:
     notes      the same for what has happened already.
     registry   the containers in memory.
     runtime    the door to their processes.
-    steps      work under way that must not be lost.
+    jobs       work under way that goes on although nobody waits for it.
     events     what is told to whoever listens.
     outside    threads for calls on paths of others.
     """
@@ -40,7 +41,7 @@ class Base:
     notes: Notes
     registry: Registry
     runtime: Runtime
-    steps: Steps
+    jobs: Jobs
     events: Events
     outside: Outside
 
@@ -68,7 +69,7 @@ def base_of(
         notes=Notes(folder, registry),
         registry=registry,
         runtime=runtime,
-        steps=Steps(),
+        jobs=Jobs(SkepError),
         events=events,
         outside=outside,
     )

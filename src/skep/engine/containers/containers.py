@@ -60,6 +60,8 @@ from skep.network.host import HostNetwork
 from skep.runtime.door import Chunk
 
 _log = logging.getLogger(__name__)
+_GRACE_S = 10.0
+"""For what is under way when the engine stops."""
 
 WaitCondition = Literal["", "not-running", "next-exit", "removed"]
 
@@ -127,7 +129,7 @@ class Containers:
         await self._execs.close()
         for container in self._base.registry:
             self._lifecycle.runs.let_run(container)
-        await self._base.steps.close()
+        await self._base.jobs.close(_GRACE_S)
         await self._base.notes.close()
 
     # Life

@@ -48,7 +48,7 @@ class Lifecycle:
 
     async def start(self, container: Container) -> None:
         """Run it. Not interrupted when the caller goes away."""
-        await self._base.steps.uninterrupted(self._start(container))
+        await self._base.jobs.carry_through(self._start(container), "a container's start")
 
     async def _start(self, container: Container) -> None:
         async with container.turn:
@@ -209,7 +209,9 @@ class Lifecycle:
             if container.paused:
                 words = "paused and must be unpaused first"
             raise Conflict(f'cannot remove container "{container.name}": container is {words}')
-        await self._base.steps.uninterrupted(self._remove(container, volumes=volumes))
+        await self._base.jobs.carry_through(
+            self._remove(container, volumes=volumes), "a container's removal"
+        )
 
     async def _auto_remove(self, container: Container) -> None:
         """After the end of a container that asked for it."""
@@ -252,7 +254,7 @@ class Lifecycle:
         for line in container.lines:
             line.give_up()
         if rest is not None:
-            self._base.steps.begin(self._throw_away(rest), "trash")
+            self._base.jobs.start(self._throw_away(rest), "a container's trash")
 
     async def _throw_away(self, rest: Path) -> None:
         """Delete files, one container's at a time; what a crash leaves goes at the next start."""

@@ -125,7 +125,7 @@ class Runs:
         container.pid = pid
         container.paused = False
         container.restarting = False
-        container.watch = self._base.steps.begin(self._watch(container), "watch")
+        container.watch = self._base.jobs.start(self._watch(container), "a container's watch")
         self._health.begin(container)
 
     async def _undo(self, container: Container, before: Record, error: BaseException) -> None:
@@ -143,7 +143,7 @@ class Runs:
         )
         await self._base.notes.keep(container)
         if before.host_config.auto_remove:
-            self._base.steps.begin(self._auto_remove(container), "remove")
+            self._base.jobs.start(self._auto_remove(container), "a container's removal")
 
     # End
 
@@ -157,7 +157,7 @@ class Runs:
             end = await self._base.runtime.wait(container.id)
         except NotFound:
             return
-        await self._base.steps.uninterrupted(self.ended(container, end))
+        await self._base.jobs.carry_through(self.ended(container, end), "a container's end")
 
     async def ended(self, container: Container, end: Exit) -> None:
         """The process is no more: write it down, clear away, tell, and follow the policy."""
@@ -219,11 +219,11 @@ class Runs:
     def _restart_later(self, container: Container, ran_s: float) -> None:
         container.restarting = True
         container.restart_delay_s = next_delay_s(container.restart_delay_s, ran_s)
-        container.restart = self._base.steps.begin(self._restart(container), "restart")
+        container.restart = self._base.jobs.start(self._restart(container), "a container's restart")
 
     async def _restart(self, container: Container) -> None:
         await asyncio.sleep(container.restart_delay_s)
-        await self._base.steps.uninterrupted(self._restart_now(container))
+        await self._base.jobs.carry_through(self._restart_now(container), "a container's restart")
 
     async def _restart_now(self, container: Container) -> None:
         async with container.turn:
