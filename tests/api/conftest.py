@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import aiohttp
 import pytest
@@ -19,6 +18,7 @@ from skep.kit.errors import Unavailable
 from skep.model.image import AuthConfig
 from skep.model.system import SwarmInfo
 from skep.testing.control_plane import ControlPlane
+from skep.testing.daemon import Printed
 from skep.testing.node import StandInNode
 from skep.testing.stand_in import instead_of
 
@@ -49,19 +49,6 @@ async def http(server: Server, sock: Path) -> AsyncIterator[aiohttp.ClientSessio
         yield session
     with contextlib.suppress(FileNotFoundError):
         sock.unlink()
-
-
-class Printed(NamedTuple):
-    """What a run of docker's client printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[list[str]]:
-        """The cells of a printed table, its headings first."""
-        return [re.split(r" {2,}", line.strip()) for line in self.out.splitlines()]
 
 
 Docker = Callable[..., Awaitable[Printed]]
