@@ -40,8 +40,8 @@ from skep.model.node import NodeSpec
 from skep.model.service import ServiceSpec
 from skep.model.system import SwarmInit, SwarmJoin
 from skep.model.volume import VolumeCreate
+from skep.testing.bodies import Bodies
 from skep.testing.daemon import DaemonHost, daemon_host, until
-from skep.testing.edges import Edges
 
 COUNT = int(os.environ.get("SKEP_FUZZ", "300"))
 SEED = int(os.environ.get("SKEP_FUZZ_SEED", "6"))
@@ -99,8 +99,8 @@ class Fuzzer:
 
     def __init__(self, host: DaemonHost, seed: int) -> None:
         self.host = host
-        self.edges = Edges(seed)
-        self.dice = self.edges.dice
+        self.bodies = Bodies(seed)
+        self.dice = self.bodies.dice
         self.ids: dict[str, list[str]] = {}
         self.failures: list[str] = []
         self.reasons: Counter[str] = Counter()
@@ -132,7 +132,7 @@ class Fuzzer:
             known = ["steady"]  # what nonsense made is never started
         if known and self.dice.random() < 0.7:
             return self.dice.choice(known)
-        return quote(self._sane(self.edges.text()), safe="/:")[:8000]
+        return quote(self._sane(self.bodies.text()), safe="/:")[:8000]
 
     def _query(self, route: Route[Request]) -> str:
         words = []
@@ -145,7 +145,7 @@ class Fuzzer:
         if route.pattern.endswith("/create") and self.dice.random() < 0.8:
             words.append(f"name=odd-{self._number}")
         words += [
-            f"{quote(name)}={quote(self._sane(self.edges.text()))[:8000]}"
+            f"{quote(name)}={quote(self._sane(self.bodies.text()))[:8000]}"
             for name in self.dice.sample(PARAMETERS, self.dice.choice((0, 0, 1, 2)))
             if name != "t" or self.dice.random() < 0.2
         ]
@@ -168,11 +168,11 @@ class Fuzzer:
 
     def _filters(self) -> dict[str, Any]:
         keys = self.dice.sample(FILTERS, self.dice.choice((1, 1, 2)))
-        return {key: [self.edges.text()[:2000] for _ in range(2)] for key in keys}
+        return {key: [self.bodies.text()[:2000] for _ in range(2)] for key in keys}
 
     def _filters_text(self) -> str:
         if self.dice.random() < 0.2:
-            return self._sane(self.edges.text())
+            return self._sane(self.bodies.text())
         if self.dice.random() < 0.2:
             return json.dumps(
                 {"name": self.dice.choice((1, None, {"a": True}, {"a": 1}, [1], [[]]))}
@@ -182,8 +182,8 @@ class Fuzzer:
     def _auth(self) -> str:
         kind = self.dice.random()
         if kind < 0.3:
-            return re.sub(r"[^ -~]", "", self.edges.text())[:5000]
-        content = self.edges.bytes_of(self.edges.spoiled({"username": "a"}, AuthConfig))
+            return re.sub(r"[^ -~]", "", self.bodies.text())[:5000]
+        content = self.bodies.bytes_of(self.bodies.spoiled({"username": "a"}, AuthConfig))
         return base64.urlsafe_b64encode(content[:5000]).decode()
 
     def _body(self, route: Route[Request]) -> bytes:
@@ -195,8 +195,8 @@ class Fuzzer:
         if kind is None:
             return self.dice.choice((b"", b"", b"{}", b"null"))
         sound = self._sound(route.pattern)
-        body = self.edges.spoiled(sound, kind) if self.dice.random() < 0.9 else sound
-        return self.edges.bytes_of(self._harmless(body))
+        body = self.bodies.spoiled(sound, kind) if self.dice.random() < 0.9 else sound
+        return self.bodies.bytes_of(self._harmless(body))
 
     def _sound(self, pattern: str) -> dict[str, Any]:
         name = f"odd-{self._number}"

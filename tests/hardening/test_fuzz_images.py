@@ -31,7 +31,7 @@ from skep.engine.images import ImageStore
 from skep.engine.images.unpack import Limits
 from skep.kit.errors import InvalidArgument, SkepError
 from skep.model.image import Descriptor, ImageDocument
-from skep.testing.edges import NOT_JSON, Edges
+from skep.testing.bodies import NOT_JSON, Bodies
 
 COUNT = int(os.environ.get("SKEP_FUZZ", "50"))
 SEED = int(os.environ.get("SKEP_FUZZ_SEED", "7"))
@@ -47,8 +47,8 @@ class Archives:
     """Damaged archives, each a function of the seed. `outside` is what they try to reach."""
 
     def __init__(self, seed: int, outside: Path) -> None:
-        self.edges = Edges(seed)
-        self.dice = self.edges.dice
+        self.bodies = Bodies(seed)
+        self.dice = self.bodies.dice
         self._outside = outside
 
     def rootfs(self) -> bytes:
@@ -68,7 +68,7 @@ class Archives:
     def _config(self, layers: list[bytes]) -> dict[str, Any]:
         diff_ids = [_digest(layer) for layer in layers]
         if self.dice.random() < 0.1:
-            diff_ids.append(self.edges.text())
+            diff_ids.append(self.bodies.text())
         return {
             "architecture": "amd64",
             "os": "linux",
@@ -83,7 +83,7 @@ class Archives:
         if luck < 0.05:
             return self.dice.choice(NOT_JSON)
         if luck < 0.6 and isinstance(sound, dict):
-            return self.edges.bytes_of(self.edges.spoiled(sound, kind))
+            return self.bodies.bytes_of(self.bodies.spoiled(sound, kind))
         return json.dumps(sound).encode()
 
     def _docker(self, config: bytes, blobs: list[bytes]) -> list[tuple[str, bytes]]:
@@ -91,7 +91,7 @@ class Archives:
         config_name = self._member(f"{_hex(config)}.json")
         entry: dict[str, Any] = {"Config": config_name, "RepoTags": self._tags(), "Layers": names}
         if self.dice.random() < 0.2:
-            entry[self.dice.choice(list(entry))] = self.edges.value(inspect.AnyType())
+            entry[self.dice.choice(list(entry))] = self.bodies.value(inspect.AnyType())
         manifest = json.dumps([entry] * self.dice.choice((1, 1, 1, 0, 2))).encode()
         if self.dice.random() < 0.05:
             manifest = self.dice.choice(NOT_JSON)
@@ -121,11 +121,11 @@ class Archives:
     def _descriptor(self, content: bytes) -> dict[str, Any]:
         sound: dict[str, Any] = {"digest": _digest(content), "size": len(content)}
         if self.dice.random() < 0.15:
-            return self.edges.spoiled(sound, Descriptor)
+            return self.bodies.spoiled(sound, Descriptor)
         return sound
 
     def _tags(self) -> list[str]:
-        return [self.dice.choice(("odd:1", "odd:2", "a.example/odd", self.edges.text()))]
+        return [self.dice.choice(("odd:1", "odd:2", "a.example/odd", self.bodies.text()))]
 
     def _member(self, name: str) -> str:
         """The name of a file in an archive: mostly as it should be."""

@@ -56,7 +56,7 @@ from skep.store.sqlite import SqliteLog
 from skep.testing import builders as b
 from skep.testing.control_plane import ControlPlane
 from skep.testing.executor import FakeExecutor
-from skep.testing.fuzz import Frames
+from skep.testing.frames import Frames
 
 COUNT = int(os.environ.get("SKEP_FUZZ", "0"))
 WEB, DB = b.service(12, name="web"), b.service(3, name="db")

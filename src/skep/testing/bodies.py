@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import cache
 from typing import Any
 
 from msgspec import inspect
@@ -49,6 +50,9 @@ _WORDS = Words(
 )
 
 
+_described = cache(inspect.type_info)
+
+
 class Bodies:
     """One source of nonsense; the same seed gives the same."""
 
@@ -66,7 +70,7 @@ class Bodies:
         """A copy of a sound body with one to three fields at an edge."""
         body = json.loads(json.dumps(sound))
         for _ in range(self.dice.choice((1, 1, 1, 2, 3))):
-            self._spoil(body, inspect.type_info(kind))
+            self._spoil(body, _described(kind))
         return dict(body)
 
     def _spoil(self, body: dict[str, Any], kind: inspect.Type) -> None:
