@@ -2,6 +2,8 @@
 
 VENV := .venv/bin
 SOURCES := src tests bench demo
+# Tests mostly wait, so two run on each core.
+WORKERS = $(shell expr 2 '*' $$(nproc))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test bench demo demo-stop format clean
@@ -19,7 +21,7 @@ check: setup ## Lint, format, strict types, and the walls between the rooms
 	$(VENV)/lint-imports --no-cache
 
 test: check ## Everything that must pass (real containers: as root), files side by side
-	$(VENV)/pytest -n auto --dist loadfile
+	$(VENV)/pytest -n $(WORKERS) --dist loadfile
 
 bench: ## Ratios against a bare loop of runc and conmon; PEER=1 installs docker.io, for dockerd's
 	@scripts/setup $(if $(PEER),docker.io)
