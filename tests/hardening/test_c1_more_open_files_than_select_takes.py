@@ -94,7 +94,7 @@ async def test_the_library_s_process_never_has_many_files(tmp_path: Path) -> Non
         await lab.network.ensure_bridge(bridge())
         for last in range(2, 12):
             await lab.network.create_sandbox(sandbox(last, resolver=Resolver()))
-        pid = lab.network._nft._process.pid
+        pid = lab.network._tools.nft._process.pid
         assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < 8
 
 

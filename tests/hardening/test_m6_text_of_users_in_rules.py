@@ -66,7 +66,7 @@ async def test_an_address_that_is_none_reaches_no_rule(tmp_path: Path) -> None:
             with pytest.raises(InvalidArgument):
                 virtual = VirtualAddress(address="10.0.0.2", backends=(text,))
                 await lab.network.set_virtual_addresses("box17-2", (virtual,))
-        assert lab.network._host_ports._held == {}
+        assert lab.network._tools.host_ports._held == {}
 
 
 @given(TEXT)
@@ -90,7 +90,7 @@ async def test_nft_reads_each_as_one_word_and_gives_it_back(tmp_path: Path) -> N
     names = ["a", "9", "_", "x" * 15, "a.b", "a-b", "ip", "drop", "0x1", "1-2", "1.2.3.4"]
     elements = ", ".join(words.link(name) for name in names)
     async with laboratory(tmp_path) as lab:
-        nft = lab.network._nft
+        nft = lab.network._tools.nft
         nft.run(f"table ip t {{ set s {{ type ifname; elements = {{ {elements} }}; }}; }}")
         said = nft.run("list set ip t s")
         nft.run("delete table ip t")

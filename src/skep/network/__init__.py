@@ -4,7 +4,7 @@ It knows no containers: it gets values. Read in this order:
 
     values          the nouns: Bridge, Attachment, Sandbox, PublishedPort, VirtualAddress, Zone
     host            the door, HostNetwork: what may be asked
-    kernel          the real one, which puts together:
+    kernel          the real one, which puts together what tools opens:
       host_links    one worker thread for bridges and sandboxes, over
         bridges, sandboxes      what to say to the kernel, and in which order
         links, conntrack        the messages

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -20,21 +19,15 @@ import msgspec
 
 from skep.kit.errors import Conflict, InvalidArgument, NotFound, SkepError
 from skep.kit.jobs import Jobs, forever
-from skep.network import netns
 from skep.network.conntrack import stale_flows
-from skep.network.firewall import Firewall
-from skep.network.host_links import HostLinks, HostThread
-from skep.network.loopback import Loopback, networks_of
+from skep.network.loopback import networks_of
 from skep.network.names import Names
-from skep.network.nft import Nft
 from skep.network.other_firewalls import close_passage, open_passage
-from skep.network.ports import HostPorts
-from skep.network.resolver import Client, Resolvers
-from skep.network.rule_changes import LOST, Change, RuleChanges
+from skep.network.resolver import Client
+from skep.network.rule_changes import LOST, Change
 from skep.network.rules import IPV4, IPV6, BridgeRules, bridge_rules
 from skep.network.sandboxes import BridgePort
-from skep.network.translation import SandboxRules
-from skep.network.upstream import Forwarder
+from skep.network.tools import Tools, open_tools
 from skep.network.values import (
     Attachment,
     Bridge,
@@ -80,29 +73,18 @@ class KernelNetwork:
         self._bridges: dict[str, Bridge] = {}
         self._ports: dict[str, BridgePort] = {}
         self._sandboxes: dict[str, Sandbox] = {}
+        self._families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
+        self._others_changed = asyncio.Event()
+        self._opened: Tools | None = None
         self._is_open = False
         self._jobs = Jobs()
 
     # -- start and stop -------------------------------------------------------------------------
 
     async def open(self) -> None:
-        self._home = netns.open_own()
-        self._links = HostLinks(self._home, self._directory, self._names)
-        self._rules = HostThread("rules", self._home)
-        self._passage = HostThread("passage", self._home)
-        self._nft, _ = await asyncio.gather(
-            self._rules.run(Nft, str(self._directory.parent)), self._links.open()
+        self._opened = await open_tools(
+            self._directory, self._resolv_conf, self._names, self._families, drops=self._drops
         )
-        self._changes = await self._rules.run(RuleChanges)
-        self._families = (IPV4, IPV6) if Path("/proc/sys/net/ipv6").exists() else (IPV4,)
-        table = self._names.table
-        self._firewall = Firewall(self._families, table, self._run_nft, drops=self._drops)
-        await self._firewall.recall_router()
-        self._loopback = Loopback(self._links.lead_loopback)
-        self._sandbox_rules = SandboxRules(self._nft)
-        self._host_ports = HostPorts(self._home)
-        self._resolvers = Resolvers(Forwarder(self._home, self._resolv_conf))
-        self._others_changed = asyncio.Event()
         for keep in (self._keep_rules, self._keep_passage):
             self._jobs.start(forever("the watch over packet rules", keep), "packet rules")
         self._is_open = True
@@ -112,17 +94,12 @@ class KernelNetwork:
             return
         self._is_open = False
         await self._jobs.close()
-        await self._resolvers.close_all()
-        self._host_ports.release_others(())
-        await self._links.close()
-        self._passage.stop()
-        await self._rules.run(self._nft.close)
-        self._changes.close()
-        self._rules.stop()
-        os.close(self._home)
+        await self._tools.close()
 
-    async def _run_nft(self, commands: str) -> str:
-        return await self._rules.run(self._nft.run, commands)
+    @property
+    def _tools(self) -> Tools:
+        assert self._opened is not None, "the network is not open"
+        return self._opened
 
     # -- bridges --------------------------------------------------------------------------------
 
@@ -131,7 +108,7 @@ class KernelNetwork:
         await self._make_bridge(bridge)
         try:
             await self._write_rules()
-            await self._loopback.tell(self._ports[bridge.id].link)
+            await self._tools.loopback.tell(self._ports[bridge.id].link)
         except BaseException:
             if before is None:
                 await self._drop_bridge(bridge.id)
@@ -141,20 +118,20 @@ class KernelNetwork:
         await self._open_passage()
 
     async def _make_bridge(self, bridge: Bridge) -> None:
-        port = await self._links.ensure_bridge(bridge)
+        port = await self._tools.links.ensure_bridge(bridge)
         self._bridges[bridge.id], self._ports[bridge.id] = bridge, port
 
     async def remove_bridge(self, network_id: str) -> None:
-        self._resolvers.zones.forget(network_id)
+        self._tools.resolvers.zones.forget(network_id)
         await self._drop_bridge(network_id)
-        await self._firewall.set_bridges(self._bridge_rules())
+        await self._tools.firewall.set_bridges(self._bridge_rules())
         await self._open_passage()
 
     async def _drop_bridge(self, network_id: str) -> None:
         self._bridges.pop(network_id, None)
         if (port := self._ports.pop(network_id, None)) is not None:
-            self._loopback.forget(port.link)
-        await self._links.delete_bridges({network_id})
+            self._tools.loopback.forget(port.link)
+        await self._tools.links.delete_bridges({network_id})
 
     async def _write_rules(
         self, ports: Mapping[str, tuple[PublishedPort, ...]] | None = None
@@ -163,15 +140,16 @@ class KernelNetwork:
 
         ports   by owner: all that is published, too.
         """
+        tools = self._tools
         subnets = [each for bridge in self._bridges.values() for each in bridge.subnets]
         versions = {6 if ":" in each.subnet else 4 for each in subnets}
-        unforwarded = await self._links.not_forwarded(versions)
-        self._firewall.make_router(f for f in self._families if f.version in unforwarded)
+        unforwarded = await tools.links.not_forwarded(versions)
+        tools.firewall.make_router(f for f in self._families if f.version in unforwarded)
         if ports is None:
-            await self._firewall.set_bridges(self._bridge_rules())
+            await tools.firewall.set_bridges(self._bridge_rules())
         else:
-            await self._firewall.replace(self._bridge_rules(), ports)
-        await self._links.forward(unforwarded)
+            await tools.firewall.replace(self._bridge_rules(), ports)
+        await tools.links.forward(unforwarded)
 
     def _bridge_rules(self) -> dict[str, BridgeRules]:
         return {
@@ -180,17 +158,18 @@ class KernelNetwork:
         }
 
     async def occupied_subnets(self) -> tuple[str, ...]:
-        return await self._links.occupied_subnets()
+        return await self._tools.links.occupied_subnets()
 
     # -- other programs -------------------------------------------------------------------------
 
     async def _open_passage(self) -> None:
         """A firewall that we cannot open is reported, and stops nothing here."""
+        tools = self._tools
         chosen = {bridge.link for bridge in self._bridges.values() if bridge.link}
         derived = {f"{self._names.bridge_prefix}+"} if self._bridges else set()
         patterns = sorted(chosen | derived)
         try:
-            await self._passage.run(open_passage, patterns, self._names.table, self._nft.run)
+            await tools.passage.run(open_passage, patterns, self._names.table, tools.nft.run)
         except SkepError as error:
             _log.warning("cannot open another program's firewall for containers: %s", error)
 
@@ -200,13 +179,13 @@ class KernelNetwork:
         changes: list[Change] = []  # none that we heard of
         while True:
             if any(ours in change.tables for change in changes) or (
-                (not changes or LOST in changes) and not await self._firewall.is_there()
+                (not changes or LOST in changes) and not await self._tools.firewall.is_there()
             ):
                 _log.warning("another program changed our packet rules: they are written anew")
-                await self._firewall.restore()
+                await self._tools.firewall.restore()
             if changes:
                 self._others_changed.set()
-            changes = await self._changes.by_others(_LOOK_S)
+            changes = await self._tools.changes.by_others(_LOOK_S)
 
     async def _keep_passage(self) -> None:
         """A firewall may start after us, or be reloaded. One of the old kind is found only by
@@ -222,13 +201,13 @@ class KernelNetwork:
     # -- sandboxes ------------------------------------------------------------------------------
 
     def netns_path(self, sandbox_id: str) -> Path:
-        return self._links.path(sandbox_id)
+        return self._tools.links.path(sandbox_id)
 
     async def create_sandbox(self, sandbox: Sandbox) -> None:
         ports = self._ports_of(sandbox)
         self._sandboxes[sandbox.id] = sandbox
-        if await self._links.create(sandbox, ports):
-            self._sandbox_rules.born(sandbox.id)
+        if await self._tools.links.create(sandbox, ports):
+            self._tools.sandbox_rules.born(sandbox.id)
         await self._open_resolver(sandbox)
 
     def _ports_of(self, sandbox: Sandbox) -> dict[str, BridgePort]:
@@ -250,7 +229,7 @@ class KernelNetwork:
         before = self._sandbox(sandbox_id)
         sandbox = msgspec.structs.replace(before, attachments=_without(before, network_id))
         self._sandboxes[sandbox_id] = sandbox
-        await self._links.unplug(sandbox, network_id)
+        await self._tools.links.unplug(sandbox, network_id)
         await self._open_resolver(sandbox)
 
     def _sandbox(self, sandbox_id: str) -> Sandbox:
@@ -262,17 +241,18 @@ class KernelNetwork:
     async def remove_sandbox(self, sandbox_id: str) -> None:
         sandbox = self._sandboxes.get(sandbox_id)
         self._forget_sandbox(sandbox_id)
-        await self._links.remove(sandbox_id, sandbox)
+        await self._tools.links.remove(sandbox_id, sandbox)
 
     def _forget_sandbox(self, sandbox_id: str) -> None:
         self._sandboxes.pop(sandbox_id, None)
-        self._resolvers.close(sandbox_id)
-        self._sandbox_rules.forget(sandbox_id)
+        self._tools.resolvers.close(sandbox_id)
+        self._tools.sandbox_rules.forget(sandbox_id)
 
     # -- names ----------------------------------------------------------------------------------
 
     async def _open_resolver(self, sandbox: Sandbox) -> None:
         """Answer at 127.0.0.11, from now on for what the sandbox is attached to."""
+        tools = self._tools
         if sandbox.resolver is None:
             return
         networks = tuple(attachment.network_id for attachment in sandbox.attachments)
@@ -282,36 +262,37 @@ class KernelNetwork:
             upstreams=sandbox.resolver.upstreams,
             forwards=any(not self._bridges[id_].internal for id_ in networks),
         )
-        if self._resolvers.change(sandbox.id, client):
+        if tools.resolvers.change(sandbox.id, client):
             return
         path = self.netns_path(sandbox.id)
-        sockets = await self._rules.run(self._sandbox_rules.open_resolver, sandbox.id, path)
-        await self._resolvers.open(sandbox.id, path, sockets, client)
+        sockets = await tools.rules.run(tools.sandbox_rules.open_resolver, sandbox.id, path)
+        await tools.resolvers.open(sandbox.id, path, sockets, client)
 
     def set_zone(self, network_id: str, zone: Zone) -> None:
-        self._resolvers.zones.set(network_id, zone)
+        self._tools.resolvers.zones.set(network_id, zone)
 
     def update_names(self, network_id: str, names: Mapping[str, tuple[str, ...]]) -> None:
-        self._resolvers.zones.update(network_id, names)
+        self._tools.resolvers.zones.update(network_id, names)
 
     def forget_zone(self, network_id: str) -> None:
-        self._resolvers.zones.forget(network_id)
+        self._tools.resolvers.zones.forget(network_id)
 
     # -- published ports and virtual addresses --------------------------------------------------
 
     async def publish(
         self, owner: str, ports: tuple[PublishedPort, ...]
     ) -> tuple[PublishedPort, ...]:
-        before = self._firewall.published(owner)
-        chosen = self._host_ports.reserve(owner, ports)
+        tools = self._tools
+        before = tools.firewall.published(owner)
+        chosen = tools.host_ports.reserve(owner, ports)
         try:
-            await self._firewall.set_ports(owner, chosen)
+            await tools.firewall.set_ports(owner, chosen)
         except BaseException:
-            self._host_ports.keep_only(owner, before)
+            tools.host_ports.keep_only(owner, before)
             raise
-        self._host_ports.keep_only(owner, chosen)
-        await self._loopback.set(owner, self._led_to(chosen))
-        await self._links.forget_flows(stale_flows(before, chosen))
+        tools.host_ports.keep_only(owner, chosen)
+        await tools.loopback.set(owner, self._led_to(chosen))
+        await tools.links.forget_flows(stale_flows(before, chosen))
         return chosen
 
     def _led_to(self, ports: Iterable[PublishedPort]) -> frozenset[str]:
@@ -321,23 +302,25 @@ class KernelNetwork:
         )
 
     async def unpublish(self, owner: str) -> None:
-        before = self._firewall.published(owner)
-        await self._firewall.set_ports(owner, ())
-        self._host_ports.keep_only(owner, ())
-        await self._loopback.set(owner, frozenset())
-        await self._links.forget_flows(stale_flows(before, ()))
+        tools = self._tools
+        before = tools.firewall.published(owner)
+        await tools.firewall.set_ports(owner, ())
+        tools.host_ports.keep_only(owner, ())
+        await tools.loopback.set(owner, frozenset())
+        await tools.links.forget_flows(stale_flows(before, ()))
 
     async def set_virtual_addresses(
         self, sandbox_id: str, addresses: tuple[VirtualAddress, ...]
     ) -> None:
+        tools = self._tools
         path = self.netns_path(self._sandbox(sandbox_id).id)
         wanted = {each.address: each.backends for each in addresses}
-        await self._rules.run(self._sandbox_rules.set_virtual, sandbox_id, path, wanted)
+        await tools.rules.run(tools.sandbox_rules.set_virtual, sandbox_id, path, wanted)
 
     # -- after a restart ------------------------------------------------------------------------
 
     async def discover(self) -> Inventory:
-        return await self._links.discover()
+        return await self._tools.links.discover()
 
     async def repair(
         self,
@@ -357,11 +340,11 @@ class KernelNetwork:
         claimed = {}
         for owner, ports in published.items():
             try:
-                claimed[owner] = self._host_ports.reserve(owner, ports)
+                claimed[owner] = self._tools.host_ports.reserve(owner, ports)
             except SkepError as error:
                 failed[owner] = error
         await self._write_rules(claimed)
-        await self._loopback.replace(
+        await self._tools.loopback.replace(
             {port.link for port in self._ports.values()},
             {owner: self._led_to(ports) for owner, ports in claimed.items()},
         )
@@ -379,20 +362,20 @@ class KernelNetwork:
         self._ports.clear()
         for sandbox_id in self._sandboxes.keys() - set(sandboxes):
             self._forget_sandbox(sandbox_id)
-        self._host_ports.release_others(owners)
+        self._tools.host_ports.release_others(owners)
 
     async def _remove_strangers(self, sandboxes: Collection[str]) -> None:
         """Remove from the kernel what is neither a bridge that we know nor one of `sandboxes`."""
-        found = await self._links.discover()
-        await self._links.remove_strangers(found, sandboxes)
-        await self._links.delete_bridges(found.bridges - self._bridges.keys())
+        found = await self._tools.links.discover()
+        await self._tools.links.remove_strangers(found, sandboxes)
+        await self._tools.links.delete_bridges(found.bridges - self._bridges.keys())
 
     async def clear(self) -> None:
         self._forget_all_but((), ())
         await self._remove_strangers(())
-        await self._firewall.remove()
-        await self._passage.run(close_passage, self._names.table, self._nft.run)
-        await self._links.remove_directory()
+        await self._tools.firewall.remove()
+        await self._tools.passage.run(close_passage, self._names.table, self._tools.nft.run)
+        await self._tools.links.remove_directory()
 
 
 def _without(sandbox: Sandbox, network_id: str) -> tuple[Attachment, ...]:
