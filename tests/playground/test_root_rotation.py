@@ -130,7 +130,7 @@ def test_a_node_that_is_away_keeps_the_rotation_open_and_a_second_may_overtake(
         nodes.start("n3")
         nodes.heal()
         until_only_root(nodes)
-        assert tls_status(nodes) == dict.fromkeys(nodes.names, "Ready")
+        until(lambda: tls_status(nodes) == dict.fromkeys(nodes.names, "Ready"))
         assert root(nodes) not in first
     finally:
         nodes.heal()

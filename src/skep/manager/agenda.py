@@ -19,12 +19,15 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from skep.kit.errors import Conflict, OutOfSequence, SkepError, Unavailable
 from skep.manager import slices
 from skep.manager.faults import Troubles
 from skep.manager.observations import NOTHING_SEEN, Seen
-from skep.manager.room import NewId, Plan, Room
-from skep.store.change import Change, Commit, View
+from skep.manager.room import NewId, Plan, Room, Successor
+from skep.model.task import Task
+from skep.store.change import Change, Commit, Create, Update, View
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +172,7 @@ class Agendas:
             except Exception as error:
                 self._isolate(agenda, keys, error, now)
             else:
-                return Turn(agenda, keys, plan, goes_on)
+                return Turn(agenda, keys, self._with_successors(agenda, plan, view, now), goes_on)
         return None
 
     def settle(self, turn: Turn, refusal: SkepError | None, now: datetime) -> None:
@@ -191,6 +194,19 @@ class Agendas:
                 agenda.wake(keys_at(keys, now + _RETRY))
             case _:
                 self._isolate(agenda, keys, refusal, now)
+
+    def _with_successors(self, agenda: Agenda, plan: Plan, view: View, now: datetime) -> Plan:
+        """The plan, and what the rooms that come next make of its new tasks. Where one stumbles its
+        own turn tells of it."""
+        for later in self._agendas[self._agendas.index(agenda) + 1 :]:
+            if isinstance(later.room, Successor) and (born := tasks_born(plan)):
+                try:
+                    sequel = later.room.plan_born(view, born, now)
+                except Exception as error:
+                    log.debug("%s: new tasks cannot be planned yet: %s", later.room.name, error)
+                else:
+                    plan = joined(plan, sequel)
+        return plan
 
     def _take_next(self, now: datetime) -> bool:
         """Take the keys of the next room that has any. Those that made trouble before are planned
@@ -223,6 +239,30 @@ class Agendas:
 def keys_at(keys: Iterable[str], moment: datetime) -> dict[str, datetime]:
     """Every key, to be looked at again at `moment`."""
     return dict.fromkeys(keys, moment)
+
+
+def tasks_born(plan: Plan) -> list[Task]:
+    return [
+        change.new
+        for change in plan.changes
+        if isinstance(change, Create) and isinstance(change.new, Task)
+    ]
+
+
+def joined(plan: Plan, sequel: Plan) -> Plan:
+    """Both as one, in which what is born is born as the sequel leaves it. The plan alone where both
+    change the same object otherwise, and where the sequel is not whole."""
+    later = {change.new.id: change for change in sequel.changes if isinstance(change, Update)}
+    changes: list[Change] = []
+    for change in plan.changes:
+        if isinstance(change, Create) and change.new.id in later:
+            changes.append(Create(later.pop(change.new.id).new, change.why))
+        else:
+            changes.append(change)
+    if sequel.faults or any(isinstance(c, Update) and c.new.id in later for c in plan.changes):
+        return plan
+    explanations = plan.explanations + sequel.explanations
+    return replace(plan, changes=(*changes, *later.values()), explanations=explanations)
 
 
 def _each(agenda: Agenda, keys: Iterable[str]) -> list[tuple[Agenda, frozenset[str]]]:

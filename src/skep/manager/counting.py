@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from skep.manager.faults import Faults
 from skep.manager.observations import Seen
 from skep.manager.room import NewId, Plan
+from skep.model.task import Task
 from skep.store.change import Event, View
 
 log = logging.getLogger(__name__)
@@ -86,14 +87,30 @@ class CountingRoom(ABC, Generic[L]):
     ) -> Plan:
         """Where no ledger is kept, one that is counted here is: every event before the view's
         revision was told, so it can follow from here."""
-        in_step = self._view is view and self._revision == view.revision
-        if self._ledger is not None and not in_step:
+        if self._ledger is not None and not self._is_in_step(view):
             return _with_more(*self.decide(self.count(view), view, now), now)
         ledger = self.count(view) if self._ledger is None else self._ledger
         self._ledger = None  # until all is given back
         plan, more = self.decide(ledger, view, now)
         self._keep(ledger, view)
         return _with_more(plan, more, now)
+
+    def plan_born(self, view: View, born: Sequence[Task], now: datetime) -> Plan:
+        """Nothing where no ledger of this moment is kept."""
+        ledger = self._ledger
+        if ledger is None or not self._is_in_step(view):
+            return Plan()
+        self._ledger = None  # until all is given back
+        for task in born:
+            ledger.note(Event("task", "create", None, task))
+        plan, _ = self.decide(ledger, view, now)
+        for task in born:
+            ledger.note(Event("task", "remove", task, None))
+        self._keep(ledger, view)
+        return plan
+
+    def _is_in_step(self, view: View) -> bool:
+        return self._view is view and self._revision == view.revision
 
     def _keep(self, ledger: L, view: View) -> None:
         """Not where something could not be counted: it would be missed when it goes."""

@@ -6,13 +6,14 @@ whatever it must remember stands in the objects, so a new leader plans as the ol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from skep.manager.observations import Seen
+from skep.model.task import Task
 from skep.store.change import Change, Event, View
 
 NewId = Callable[[], str]
@@ -65,4 +66,15 @@ class Room(Protocol):
         The loop commits the plan whole; if it is refused (somebody else wrote meanwhile), the same
         keys are planned again on the newer view.
         """
+        ...
+
+
+@runtime_checkable
+class Successor(Protocol):
+    """A room that can look at tasks before they are stored, so that what it decides about them
+    needs no commit of its own."""
+
+    def plan_born(self, view: View, born: Sequence[Task], now: datetime) -> Plan:
+        """What the room would plan if these tasks were there too. To be committed with them, or not
+        at all: then they are planned when they are there."""
         ...

@@ -27,19 +27,19 @@ async def web(control: Control, store: Store) -> Service:
     return web
 
 
-def found(control: Control, where: Where[Task] = anything, **words: Any) -> list[str]:
-    return [this.id for this in control.tasks.find(where, **words)]
+async def found(control: Control, where: Where[Task] = anything, **words: Any) -> list[str]:
+    return [this.id for this in await control.tasks.find(where, **words)]
 
 
 async def test_tasks_are_found_by_service_by_node_and_by_what_is_asked_of_them(
     control: Control, web: Service
 ) -> None:
-    assert found(control) == ["task1", "task2"]
-    assert found(control, services=["web"]) == ["task1", "task2"]
-    assert found(control, services=[web.id], nodes=["w1"]) == ["task2"]
-    assert found(control, nodes=["m1", "w1"]) == ["task1", "task2"]
-    assert found(control, lambda task: task.slot == 1) == ["task1"]
-    assert found(control, services=[]) == []
+    assert await found(control) == ["task1", "task2"]
+    assert await found(control, services=["web"]) == ["task1", "task2"]
+    assert await found(control, services=[web.id], nodes=["w1"]) == ["task2"]
+    assert await found(control, nodes=["m1", "w1"]) == ["task1", "task2"]
+    assert await found(control, lambda task: task.slot == 1) == ["task1"]
+    assert await found(control, services=[]) == []
 
 
 @pytest.mark.parametrize("key", ["services", "nodes"])
@@ -47,7 +47,7 @@ async def test_tasks_of_nothing_known_are_not_found(
     control: Control, web: Service, key: str
 ) -> None:
     with pytest.raises(NotFound, match=f"{key[:-1]} n9 not found"):
-        found(control, anything, **{key: ["n9"]})
+        await found(control, anything, **{key: ["n9"]})
 
 
 async def test_up_to_date_means_made_from_the_spec_of_now(control: Control, web: Service) -> None:
@@ -57,21 +57,21 @@ async def test_up_to_date_means_made_from_the_spec_of_now(control: Control, web:
         now = control.services.get("web")
         await control.services.update("web", now.version.index, spec(2, name="web", **words))
 
-    assert found(control, up_to_date=True) == ["task1", "task2"]
+    assert await found(control, up_to_date=True) == ["task1", "task2"]
     await update(labels={"tier": "back"})
-    assert found(control, up_to_date=True) == ["task1", "task2"]
+    assert await found(control, up_to_date=True) == ["task1", "task2"]
     await update(image="app:2")
-    assert found(control, up_to_date=True) == []
-    assert found(control, up_to_date=False) == ["task1", "task2"]
+    assert await found(control, up_to_date=True) == []
+    assert await found(control, up_to_date=False) == ["task1", "task2"]
 
 
 async def test_tasks_of_a_removed_service_are_found_by_its_whole_id(
     control: Control, web: Service
 ) -> None:
     await control.services.remove("web")
-    assert found(control, services=[web.id]) == ["task1", "task2"]
+    assert await found(control, services=[web.id]) == ["task1", "task2"]
     with pytest.raises(NotFound):
-        found(control, services=["web"])
+        await found(control, services=["web"])
 
 
 async def test_a_task_is_known_by_its_id_its_name_and_the_start_of_its_id(

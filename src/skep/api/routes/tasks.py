@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skep.api import choices, filters
-from skep.api.answers import json_answer
+from skep.api.answers import json_answer, json_list
 from skep.api.logs import answer_logs
 from skep.api.request import Request
 from skep.http.router import Route
@@ -11,16 +11,16 @@ from skep.http.web import Response, StreamResponse
 from skep.model.logs import LogSelector
 
 
-async def find(request: Request) -> Response:
+async def find(request: Request) -> StreamResponse:
     tasks = request.control.tasks
     wanted = request.filters()
-    found = tasks.find(
+    found = await tasks.find(
         choices.tasks(wanted),
         services=wanted.get("service"),
         nodes=wanted.get("node"),
         up_to_date=filters.boolean(wanted, "_up-to-date"),
     )
-    return json_answer(found)
+    return await json_list(request, found)
 
 
 async def inspect(request: Request) -> Response:

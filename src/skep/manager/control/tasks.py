@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from skep.kit.errors import NotFound
+from skep.kit.unhurried import unhurried
 from skep.kit.where import Where, anything
 from skep.manager.control import resolve
 from skep.manager.orchestrator.stale import Staleness
@@ -14,6 +15,9 @@ from skep.model.service import Service
 from skep.model.task import Task
 from skep.store.change import View
 from skep.store.store import Store
+
+_LOOKS = 5_000
+"""At so many tasks at a time: 10 ms."""
 
 
 class Tasks:
@@ -25,7 +29,7 @@ class Tasks:
     def get(self, reference: str) -> Task:
         return resolve.task(self._store.view, reference)
 
-    def find(
+    async def find(
         self,
         where: Where[Task] = anything,
         *,
@@ -36,20 +40,24 @@ class Tasks:
         """Tasks by id; of these services and on these nodes (references), and made from the spec
         that their service has now, or not, when that is asked.
 
-        Raises NotFound for a service or node that does not exist.
+        There may be very many: others have their turn meanwhile, and what is found is as it was
+        when this was asked. Raises NotFound for a service or node that does not exist.
         """
         view = self._store.view
         is_up_to_date = _UpToDate(view)
-        return [
-            task
-            for task in _scope(view, services, nodes)
-            if where(task) and (up_to_date is None or is_up_to_date(task) is up_to_date)
-        ]
+        found: list[Task] = []
+        async for tasks in unhurried(_scope(view, services, nodes), _LOOKS):
+            found += [
+                task
+                for task in tasks
+                if where(task) and (up_to_date is None or is_up_to_date(task) is up_to_date)
+            ]
+        return found
 
 
 def _scope(
     view: View, services: Collection[str] | None, nodes: Collection[str] | None
-) -> Iterable[Task]:
+) -> Sequence[Task]:
     """The smallest listing that has all the tasks of the wished services and nodes."""
     service_ids = _ids(services, partial(resolve.service, view), view.tasks_of_service)
     node_ids = _ids(nodes, partial(resolve.node, view), view.tasks_of_node)

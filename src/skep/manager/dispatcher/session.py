@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import msgspec
 from msgspec.structs import replace
@@ -70,6 +70,7 @@ class AgentSession:
         self._standing_dirty = False
         self._words: deque[FromManager] = deque()
         self._goodbye: Goodbye | None = None
+        self._ending = asyncio.Event()
         self._news = asyncio.Event()
         self._calls: Calls | None = None
 
@@ -105,6 +106,7 @@ class AgentSession:
         """Say why and close, soon: a stuck agent is not waited for."""
         if self._goodbye is None:
             self._goodbye = Goodbye(reason, removed)
+            self._ending.set()
             self._news.set()
             asyncio.get_running_loop().call_later(_GOODBYE_S, self._link.close)
 
@@ -115,12 +117,19 @@ class AgentSession:
         news, self._told = complete(self._view(), self.node_id)
         await self._assign(news)
         while self._goodbye is None:
-            await self._tell_news()
-            await asyncio.sleep(self._pause_s())  # what changes meanwhile is told together
             await self._news.wait()
             self._news.clear()
+            await self._pause()
+            await self._tell_news()
         await self._link.send(self._goodbye)
         raise LinkClosed(self._goodbye.reason)
+
+    async def _pause(self) -> None:
+        """Until it is this session's turn, or over: what changes meanwhile is told together."""
+        if pause_s := self._pause_s():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._ending.wait()
 
     async def _tell_news(self) -> None:
         while self._words:
