@@ -17,7 +17,9 @@ from skep.model.task import ContainerStatus, Task
 from skep.store.change import Commit, Stored
 from skep.store.change import Event as Changed
 from skep.store.kinds import kind_of
+from skep.store.primary import Primary
 from skep.testing.builders import node, service, task
+from skep.testing.stand_in import stand_in
 
 NOW = 1_700_000_000_000_000_001
 
@@ -179,7 +181,7 @@ def test_what_is_no_news_of_a_task_is_not_told() -> None:
 
 
 def test_tasks_push_out_nothing_of_the_services() -> None:
-    story = Story(None)  # type: ignore[arg-type]
+    story = Story(stand_in(Primary))
     story.hear(Commit(1, (change(None, WEB),)), NOW)
     for revision in range(5_000):
         story.hear(Commit(revision, (change(None, running()),)), NOW)

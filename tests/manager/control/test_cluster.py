@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
 
 from skep.kit.errors import InvalidArgument, NoCluster, OutOfSequence, Unimplemented
+from skep.manager.ca.authority import Authority
 from skep.manager.control import Control
 from skep.manager.founding import Founding, first_commit
 from skep.model.cluster import (
@@ -25,7 +27,7 @@ from skep.model.cluster import (
 from skep.model.network import Network, NetworkSpec
 from skep.model.node import TLSInfo
 from skep.model.service import Driver
-from skep.store.change import Create, Stored, Update
+from skep.store.change import Change, Create, Stored, Update
 from skep.store.memory import MemoryView
 from skep.store.store import Store
 from skep.testing.builders import node
@@ -188,7 +190,13 @@ def test_without_a_cluster_people_are_told_how_to_get_one() -> None:
     class Nothing:
         view = MemoryView()
 
-    control = Control(Nothing(), None)  # type: ignore[arg-type]
+        async def commit(self, changes: Sequence[Change]) -> NoReturn:
+            raise AssertionError("nobody commits here")
+
+        def watch(self) -> NoReturn:
+            raise AssertionError("nobody watches here")
+
+    control = Control(Nothing(), Authority())
     with pytest.raises(NoCluster):
         control.cluster.get()
     with pytest.raises(NoCluster):

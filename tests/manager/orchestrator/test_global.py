@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from skep.manager.orchestrator import Orchestrator
 from skep.model.service import RestartPolicy, Service
 from skep.model.states import TaskState
@@ -12,8 +14,8 @@ from skep.testing.transcript import look
 WEB = service(None)
 
 
-def on(node_id: str, of: Service = WEB, **fields: object) -> Task:
-    return task(f"on-{node_id}", of, 0, on=node_id, **fields)  # type: ignore[arg-type]
+def on(node_id: str, of: Service = WEB, **fields: Any) -> Task:
+    return task(f"on-{node_id}", of, 0, on=node_id, **fields)
 
 
 def test_each_ready_node_has_its_task_from_birth() -> None:

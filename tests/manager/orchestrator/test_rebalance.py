@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from skep.manager.orchestrator import Orchestrator
@@ -12,8 +14,8 @@ from skep.testing.builders import node, nodes, seconds, service, task, view
 from skep.testing.transcript import look
 
 
-def rebalanced(replicas: int, **words: object) -> Service:
-    return service(replicas, labels={"skep.rebalance": "true"}, **words)  # type: ignore[arg-type]
+def rebalanced(replicas: int, **words: Any) -> Service:
+    return service(replicas, labels={"skep.rebalance": "true"}, **words)
 
 
 def crowd(of: Service, number: int) -> list[Task]:

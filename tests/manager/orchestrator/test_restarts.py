@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from skep.manager.observations import NOTHING_SEEN
 from skep.manager.orchestrator import Orchestrator
 from skep.manager.orchestrator.restart import attempts
+from skep.model.node import Node
 from skep.model.service import RestartPolicy, Service
 from skep.model.states import TaskState
 from skep.model.task import Task
@@ -20,12 +23,12 @@ SHUTDOWN = TaskState.SHUTDOWN
 EXIT_1 = "task: non-zero exit (1)"
 
 
-def with_policy(**words: object) -> Service:
-    return service(restart=RestartPolicy(**words))  # type: ignore[arg-type]
+def with_policy(**words: Any) -> Service:
+    return service(restart=RestartPolicy(**words))
 
 
-def failed(of: Service, **fields: object) -> Task:
-    return task("a", of, state=FAILED, err=EXIT_1, since=100, **fields)  # type: ignore[arg-type]
+def failed(of: Service, **fields: Any) -> Task:
+    return task("a", of, state=FAILED, err=EXIT_1, since=100, **fields)
 
 
 def test_the_successor_is_made_at_once_and_held_for_the_delay() -> None:
@@ -87,8 +90,10 @@ def test_one_that_died_while_it_was_held_has_its_successor_after_the_delay(
 
 def stopping_and_held(grace_s: float, stopping_on: str = "n1") -> tuple[Service, Task, Task]:
     web = service()
+    bare = web.spec.task_template.container_spec
+    assert bare is not None
     container = replace(
-        web.spec.task_template.container_spec,  # type: ignore[type-var]
+        bare,
         stop_grace_period=seconds(grace_s),
     )
     spec = replace(web.spec.task_template, container_spec=container)
@@ -110,10 +115,10 @@ def test_a_successor_waits_a_minute_for_the_old_task_to_stop(
 
 
 @pytest.mark.parametrize("gone", [[node("n2", state="down")], []])
-def test_a_successor_does_not_wait_for_what_is_out_of_reach(gone: list[object]) -> None:
+def test_a_successor_does_not_wait_for_what_is_out_of_reach(gone: list[Node]) -> None:
     """The old task's node is down, or was removed."""
     objects = stopping_and_held(10, stopping_on="n2")
-    assert look(Orchestrator(), view(node(), gone, *objects)) == ["b to running"]  # type: ignore[arg-type]
+    assert look(Orchestrator(), view(node(), gone, *objects)) == ["b to running"]
 
 
 @pytest.mark.parametrize(("condition", "state", "end"), [
@@ -169,4 +174,6 @@ def test_a_new_spec_version_starts_counting_anew() -> None:
     new = replace(old, spec_version=replace(old.spec_version, index=2))
     objects = view(new, node(), failed(old, restarts=[]))
     plan = Orchestrator().plan(objects, NOTHING_SEEN, frozenset({"web"}), at(100), ids())
-    assert [c.new.restarts for c in plan.changes if isinstance(c, Create)] == [[]]  # type: ignore[union-attr]
+    made = [change.new for change in plan.changes if isinstance(change, Create)]
+    assert [task.restarts for task in made if isinstance(task, Task)] == [[]]
+    assert len(made) == 1

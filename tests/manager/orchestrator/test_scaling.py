@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -121,8 +122,8 @@ def test_a_removed_service_takes_its_tasks_with_it() -> None:
 
 
 @pytest.mark.parametrize("condition", ["any", "none"])
-def test_a_service_scaled_to_nothing_has_nothing(condition: str) -> None:
-    web = service(0, restart=RestartPolicy(condition=condition))  # type: ignore[arg-type]
+def test_a_service_scaled_to_nothing_has_nothing(condition: Literal["any", "none"]) -> None:
+    web = service(0, restart=RestartPolicy(condition=condition))
     assert look(Orchestrator(), view(web, node())) == []
 
 

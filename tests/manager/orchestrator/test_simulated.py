@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -20,10 +22,10 @@ BEHAVIOURS = {
 SEEDS = range(5)
 
 
-def running_cluster(seed: int, replicas: int = 10, **words: object) -> SimulatedCluster:
+def running_cluster(seed: int, replicas: int = 10, **words: Any) -> SimulatedCluster:
     """A cluster of three nodes on which "web" runs."""
     cluster = SimulatedCluster(seed=seed, behaviours=BEHAVIOURS)
-    cluster.create(service(replicas, **words))  # type: ignore[arg-type]
+    cluster.create(service(replicas, **words))
     cluster.converge()
     cluster.invariants.fewest.clear()
     return cluster
@@ -61,9 +63,9 @@ def test_a_drain_of_everything_leaves_half_of_it(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("order", "fewest"), [("stop-first", 8), ("start-first", 10)])
 def test_drains_and_updates_never_fall_below_the_update_settings(
-    seed: int, order: str, fewest: int
+    seed: int, order: Literal["stop-first", "start-first"], fewest: int
 ) -> None:
-    words = UpdateConfig(parallelism=2, order=order)  # type: ignore[arg-type]
+    words = UpdateConfig(parallelism=2, order=order)
     cluster = running_cluster(seed, update=words)
     cluster.set_availability("n1", "drain")
     cluster.converge()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -34,9 +36,9 @@ STATES = [TaskState.NEW, TaskState.PREPARING, RUNNING, TaskState.COMPLETE, TaskS
     condition=st.sampled_from(["any", "on-failure", "none"]),
 )
 def test_a_look_at_each_slot_finds_what_a_look_at_the_service_finds(
-    slots: list[tuple[TaskState, TaskState, str]], condition: str
+    slots: list[tuple[TaskState, TaskState, str]], condition: Literal["any", "on-failure", "none"]
 ) -> None:
-    web = service(6, restart=RestartPolicy(condition=condition))  # type: ignore[arg-type]
+    web = service(6, restart=RestartPolicy(condition=condition))
     tasks = [
         task(f"t{slot}", web, slot, on=on, state=state, desired=desired)
         for slot, (state, desired, on) in enumerate(slots, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from msgspec.structs import replace
 
@@ -18,9 +20,9 @@ def is_stale(new_spec: ServiceSpec, on: str = "n1") -> bool:
     return Staleness(new, objects).stale(task("a", OLD, on=on))
 
 
-def published(mode: str, *ports: int) -> EndpointSpec:
+def published(mode: Literal["", "vip", "dnsrr"], *ports: int) -> EndpointSpec:
     listed = [PortConfig(target_port=port) for port in ports]
-    return EndpointSpec(mode=mode, ports=listed)  # type: ignore[arg-type]
+    return EndpointSpec(mode=mode, ports=listed)
 
 
 def forced(count: int) -> ServiceSpec:

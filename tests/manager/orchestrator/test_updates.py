@@ -31,10 +31,10 @@ def updated(
     return before, replace(after, update_status=status if under_way else None)
 
 
-def attempt(task_id: str, of: Service, slot: int = 1, **fields: object) -> Task:
+def attempt(task_id: str, of: Service, slot: int = 1, **fields: Any) -> Task:
     """The new task of a slot, made by the update at second 60."""
-    words = {"on": "n1", "born": 60, "origin": "update", **fields}
-    return task(task_id, of, slot, **words)  # type: ignore[arg-type]
+    words: dict[str, Any] = {"on": "n1", "born": 60, "origin": "update", **fields}
+    return task(task_id, of, slot, **words)
 
 
 def tasks(of: Service, *slots: int) -> list[Task]:
