@@ -91,7 +91,7 @@ async def test_tasks_are_told_to_those_who_ask_for_them(
     life = [event["Actor"]["Attributes"] for event in tasks if event["Actor"]["ID"] == first]
     assert life[0]["cause"]
     states = [attributes["state.new"] for attributes in life if "state.new" in attributes]
-    assert (states[0], "running" in states) == ("assigned", True)
+    assert (states[0], "running" in states) == ("assigned", True), "it is born with its node"
     assert life[-1]["node.id"]
     assert await told(http, happened, task=[first], event=["create"])
     assert not await told(http, happened, type=["task"], service=["other"])

@@ -32,7 +32,7 @@ from skep.testing.simulator import SimulatedCluster
 
 BILLION = 10**9
 MOST = 100_000
-A_SLICE = 1_000
+A_SLICE = slices.A_PLAN
 
 
 @contextmanager

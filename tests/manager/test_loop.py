@@ -145,8 +145,8 @@ def test_what_is_left_is_forgotten_when_its_key_is_looked_at_again(
         agendas.settle(turn, None, b.at(number))
     assert [turn.plan.changes for turn in turns] == [
         (),
-        tuple(births("b1", "c1")),
-        tuple(births("b2", "c2")),
+        tuple(births("b1", "b2")),
+        tuple(births("c1", "c2")),
     ]
     agendas.follow(Commit(9, (Event("service", "update", None, b.service(name="web")),)), view)
     again = agendas.next_turn(view, b.at(5)) or agendas.next_turn(view, b.at(5))

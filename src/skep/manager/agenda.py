@@ -86,14 +86,14 @@ class Agenda:
             self.rests.pop(key, None)
 
     def go_on(self) -> Plan:
-        """The next changes of what is left, of each key in turn."""
-        each = max(1, slices.A_PLAN // len(self.rests))
+        """The next changes of what is left. Keys take turns: to place many tasks of one service
+        costs less than a few of each."""
         changes: list[Change] = []
-        while self.rests and len(changes) < slices.A_PLAN:
+        while self.rests and (left := slices.A_PLAN - len(changes)):
             key = next(iter(self.rests))
             rest = self.rests.pop(key)
-            if share := list(islice(rest, each)):
-                changes += share
+            if some := list(islice(rest, left)):
+                changes += some
                 self.rests[key] = rest
         return Plan(tuple(changes))
 

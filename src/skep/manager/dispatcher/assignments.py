@@ -141,9 +141,8 @@ def matters(event: Event) -> bool:
     old, new = event.old, event.new
     if not isinstance(old, Task) or not isinstance(new, Task):
         return True
-    before, after = (task.status.state >= TaskState.ASSIGNED for task in (old, new))
-    same = old.desired_state == new.desired_state and old.node_id == new.node_id
-    return not (same and before and after)
+    same = old.desired_state is new.desired_state and old.node_id == new.node_id
+    return not (same and old.status.state >= TaskState.ASSIGNED)
 
 
 def in_parts(news: News) -> Iterator[Assignments]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 from msgspec.structs import replace
 
+from skep.kit.turns import Turns
 from skep.manager.dispatcher.assignments import (
     News,
     Told,
@@ -54,14 +55,14 @@ class AgentSession:
         link: ManagerLink,
         view: Callable[[], View],
         standing: Callable[[], Standing],
-        pause_s: Callable[[], float] = lambda: 0.0,
+        turns: Turns,
     ) -> None:
         self.id = session_id
         self.node_id = node_id
         self._link = link
         self._view = view
         self._standing = standing
-        self._pause_s = pause_s
+        self._turns = turns
         self._told = Told()
         self._sequence = 0
         self._tasks: set[str] = set()
@@ -70,7 +71,7 @@ class AgentSession:
         self._standing_dirty = False
         self._words: deque[FromManager] = deque()
         self._goodbye: Goodbye | None = None
-        self._ending = asyncio.Event()
+        self._turn: asyncio.Future[None] | None = None
         self._news = asyncio.Event()
         self._calls: Calls | None = None
 
@@ -106,8 +107,9 @@ class AgentSession:
         """Say why and close, soon: a stuck agent is not waited for."""
         if self._goodbye is None:
             self._goodbye = Goodbye(reason, removed)
-            self._ending.set()
             self._news.set()
+            if self._turn is not None and not self._turn.done():
+                self._turn.set_result(None)
             asyncio.get_running_loop().call_later(_GOODBYE_S, self._link.close)
 
     async def tell(self) -> None:
@@ -118,18 +120,12 @@ class AgentSession:
         await self._assign(news)
         while self._goodbye is None:
             await self._news.wait()
+            self._turn = self._turns.next()
+            await self._turn  # what changes meanwhile is told together
             self._news.clear()
-            await self._pause()
             await self._tell_news()
         await self._link.send(self._goodbye)
         raise LinkClosed(self._goodbye.reason)
-
-    async def _pause(self) -> None:
-        """Until it is this session's turn, or over: what changes meanwhile is told together."""
-        if pause_s := self._pause_s():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._ending.wait()
 
     async def _tell_news(self) -> None:
         while self._words:

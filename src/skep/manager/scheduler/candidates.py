@@ -16,6 +16,9 @@ from skep.manager.scheduler.nodeinfo import NodeInfo
 from skep.model.node import Node
 from skep.model.service import PlacementPreference
 
+_MOST_USED = 50
+"""So many nodes that have a task of the service already are passed over to find one without."""
+
 
 class Shortlist:
     """The nodes that can take a task with this request, the least busy first.
@@ -35,11 +38,13 @@ class Shortlist:
         """Nodes without a task of the service, the least busy first, each at most once.
 
         The caller places on each node before it asks for the next. Cheap where a service is small
-        beside the cluster: nodes that were not looked at cost nothing.
+        beside the cluster: nodes that were not looked at cost nothing. Ends early where it is not:
+        a chooser that knows all nodes finds the unused ones too.
         """
         seen: list[NodeInfo] = []
+        used = 0
         try:
-            while self._heap:
+            while self._heap and used < _MOST_USED:
                 total, index, info = heappop(self._heap)
                 if not still_fits(info, self.request):
                     continue
@@ -49,6 +54,8 @@ class Shortlist:
                 seen.append(info)
                 if service_id not in info.by_service and info.id not in avoid:
                     yield info
+                else:
+                    used += 1
         finally:
             for info in seen:
                 heappush(self._heap, (info.total, info.index, info))
