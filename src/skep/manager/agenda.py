@@ -122,7 +122,8 @@ class Turn(NamedTuple):
 
 class Agendas:
     """All rooms' agendas. Rooms are planned in the order given, each to its own commit, so that
-    what one decides is there for the next in the same round."""
+    what one decides is there for the next in the same round. Only new tasks go from room to room
+    (`Successor`) before they are committed: there are many of them."""
 
     def __init__(self, rooms: Sequence[Room], ids: NewId, seen: Seen = NOTHING_SEEN) -> None:
         self._agendas = [Agenda(room) for room in rooms]
