@@ -127,9 +127,11 @@ class Dispatcher:
         self._replace(session)
         inbox = Inbox(session, self._registrar, self._nodes)
         try:
-            self._heartbeats.heard(node_id, self._grace_s(self._period_s))
+            grace_s = self._grace_s(self._period_s)
+            self._heartbeats.heard(node_id, grace_s * liveness.NEW_LEADER_FACTOR)
             await self._openings[node_id].turn()  # it may open sessions without end
             await self._nodes.arrived(node_id, hello.description, addr)
+            self._heartbeats.heard(node_id, grace_s)  # until now it waited for our welcome
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.tell())
                 group.create_task(inbox.attend())
