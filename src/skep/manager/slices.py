@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-A_PLAN = 500
+A_PLAN = 1_000
 """A plan that needs more changes is made in slices."""
 _A_SERVICE = 10
 """However many services are planned together, each gets on."""

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _STRETCHED = 1.2
-_TOLD_AT_ONCE, _TOLD_MOMENT_S = 20, 0.01
+_TOLD_AT_ONCE, _TOLD_MOMENT_S = 20, 0.02
 """So many sessions are told something at once, and the next after that moment: few never wait for
 each other, a crowd is told more at once. A message and its answer cost 0.2 ms of a core, whatever
 is in them."""
