@@ -1,4 +1,5 @@
-"""How much is decided at a time: a slice of some 20 ms, and then others have their turn."""
+"""How much is decided at a time: a slice of some 20 ms, of new tasks 40 in all rooms that they
+pass through. Then others have their turn."""
 
 from __future__ import annotations
 
