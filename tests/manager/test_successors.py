@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pytest
 from msgspec.structs import replace
 
-from skep.kit.errors import OutOfSequence
+from skep.kit.errors import InvalidArgument, OutOfSequence
 from skep.manager.agenda import Agendas, Turn, joined
 from skep.manager.allocator import Allocator
 from skep.manager.orchestrator import Orchestrator
@@ -127,6 +128,17 @@ def test_a_room_that_stumbles_holds_up_no_birth() -> None:
     view = b.view(b.cluster(), b.nodes(2), b.service(2))
     states = {task.status.state for task in born(next_turn(begun(view, Stumbling()), view))}
     assert states == {TaskState.PENDING}
+
+
+@pytest.mark.logs_errors("cannot plan")
+def test_what_cannot_be_stored_together_is_stored_one_after_the_other() -> None:
+    view = b.view(b.cluster(), b.nodes(2), b.service(2))
+    agendas = begun(view)
+    agendas.settle(next_turn(agendas, view), InvalidArgument("too large"), b.at(0))
+    next_changes(agendas, view)
+    turn = agendas.next_turn(view, b.at(2))
+    assert turn is not None
+    assert [task.status.state for task in born(turn)] == [TaskState.NEW] * 2
 
 
 def test_the_plan_goes_alone_where_both_change_the_same_object() -> None:

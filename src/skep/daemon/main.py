@@ -27,6 +27,7 @@ from skep.kit.linux import (
 )
 from skep.kit.memory import calm_collector, return_what_is_freed
 from skep.kit.patience import new_loop
+from skep.kit.threads import take_short_turns
 
 log = logging.getLogger("skep")
 
@@ -46,6 +47,7 @@ def main(settings: DaemonSettings) -> int:
         with _sole_owner(settings), _pid_file(settings.pidfile):
             os.chdir(settings.exec_root)  # conmon leaves a file where it was started
             calm_collector()
+            take_short_turns()
             with asyncio.Runner(loop_factory=new_loop) as runner:
                 idle = runner.run(serve(settings, _use_all_files()))
             os.chdir("/")

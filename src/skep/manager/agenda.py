@@ -80,6 +80,9 @@ class Agenda:
         self.drop(keys)
         return keys
 
+    def has_trouble_with(self, keys: Iterable[str]) -> bool:
+        return bool(self.troubles) and any(key in self.troubles for key in keys)
+
     def drop(self, keys: Iterable[str]) -> None:
         """What is left of these keys' plans will not be: they are looked at again."""
         for key in keys:
@@ -122,7 +125,8 @@ class Turn(NamedTuple):
 
 class Agendas:
     """All rooms' agendas. Rooms are planned in the order given, each to its own commit, so that
-    what one decides is there for the next in the same round."""
+    what one decides is there for the next in the same round. Only new tasks go from room to room
+    (`Successor`) before they are committed: there are many of them."""
 
     def __init__(self, rooms: Sequence[Room], ids: NewId, seen: Seen = NOTHING_SEEN) -> None:
         self._agendas = [Agenda(room) for room in rooms]
@@ -172,7 +176,9 @@ class Agendas:
             except Exception as error:
                 self._isolate(agenda, keys, error, now)
             else:
-                return Turn(agenda, keys, self._with_successors(agenda, plan, view, now), goes_on)
+                if not agenda.has_trouble_with(keys):
+                    plan = self._with_successors(agenda, plan, view, now)
+                return Turn(agenda, keys, plan, goes_on)
         return None
 
     def settle(self, turn: Turn, refusal: SkepError | None, now: datetime) -> None:
@@ -196,8 +202,8 @@ class Agendas:
                 self._isolate(agenda, keys, refusal, now)
 
     def _with_successors(self, agenda: Agenda, plan: Plan, view: View, now: datetime) -> Plan:
-        """The plan, and what the rooms that come next make of its new tasks. Where one stumbles its
-        own turn tells of it."""
+        """The plan, and what the rooms that come next make of its new tasks. Where one stumbles, or
+        makes what cannot be stored, its own turn tells of it."""
         for later in self._agendas[self._agendas.index(agenda) + 1 :]:
             if isinstance(later.room, Successor) and (born := tasks_born(plan)):
                 try:

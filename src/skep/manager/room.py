@@ -75,6 +75,8 @@ class Successor(Protocol):
     needs no commit of its own."""
 
     def plan_born(self, view: View, born: Sequence[Task], now: datetime) -> Plan:
-        """What the room would plan if these tasks were there too. To be committed with them, or not
-        at all: then they are planned when they are there."""
+        """What the room would plan if these tasks were there too: updates, of them and of others.
+
+        To be committed with them, or not at all: then they are planned when they are there.
+        """
         ...

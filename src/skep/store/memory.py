@@ -6,8 +6,9 @@ in; it is called by who owns the view, in revision order, once the log has the c
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from skep.model.cluster import Cluster, ClusterSecrets
@@ -29,7 +30,9 @@ class Table(Generic[T]):
         self.rows: dict[str, T] = {}
         self._unique_name = kind.unique_name
         self._tally = kind.tally
-        self._tallies: defaultdict[Hashable, Counter[Hashable]] = defaultdict(Counter)
+        self._tallies: defaultdict[Hashable, defaultdict[Hashable, int]] = defaultdict(
+            partial(defaultdict, int)
+        )
         self._indexes: dict[By[T], dict[Hashable, dict[str, T]]] = {by: {} for by in kind.by}
 
     def put(self, old: T | None, new: T) -> None:
@@ -195,6 +198,8 @@ class MemoryView:
 
 def _by_id(rows: dict[str, T]) -> list[T]:
     """By id. The rows stay in that order, so that the next time there is little to sort."""
+    if len(rows) < 2:
+        return list(rows.values())
     keys = list(rows)
     ordered = sorted(keys)
     if ordered != keys:

@@ -69,6 +69,8 @@ def networks_of(
 
 def resolved(ports: list[PortConfig], endpoint: Endpoint) -> list[PortConfig]:
     """The ports with the numbers that the service was given before for those that it left open."""
+    if not any(map(_is_open, ports)):
+        return ports
     named = {(port.protocol, port.published_port) for port in ports}
     given = [
         port

@@ -74,7 +74,9 @@ class _Attempt:
     def __init__(self, ledger: Allocations, view: View, now: datetime) -> None:
         self._ledger = ledger
         self._view = view
-        self._now = now
+        self._pending = TaskStatus(
+            timestamp=now, state=TaskState.PENDING, message="pending task scheduling"
+        )
         self._done: list[tuple[Stored, Stored]] = []
         self._more = False
         self._explanations: list[str] = []
@@ -163,9 +165,7 @@ class _Attempt:
         joined = endpoints.networks_of(task.spec.networks, ports, self._network)
         return replace(
             task,
-            status=TaskStatus(
-                timestamp=self._now, state=TaskState.PENDING, message="pending task scheduling"
-            ),
+            status=self._pending,
             networks_attachments=[self._attachment(net, aliases) for net, aliases in joined],
             ports=ports,
         )

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _STRETCHED = 1.2
-_TOLD_AT_ONCE, _TOLD_MOMENT_S = 20, 0.01
+_TOLD_AT_ONCE, _TOLD_MOMENT_S = 20, 0.02
 """So many sessions are told something at once, and the next after that moment: few never wait for
 each other, a crowd is told more at once. A message and its answer cost 0.2 ms of a core, whatever
 is in them."""
@@ -127,9 +127,11 @@ class Dispatcher:
         self._replace(session)
         inbox = Inbox(session, self._registrar, self._nodes)
         try:
-            self._heartbeats.heard(node_id, self._grace_s(self._period_s))
+            grace_s = self._grace_s(self._period_s)
+            self._heartbeats.heard(node_id, grace_s * liveness.NEW_LEADER_FACTOR)
             await self._openings[node_id].turn()  # it may open sessions without end
             await self._nodes.arrived(node_id, hello.description, addr)
+            self._heartbeats.heard(node_id, grace_s)  # until now it waited for our welcome
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.tell())
                 group.create_task(inbox.attend())
