@@ -45,7 +45,7 @@ def test_a_start_first_service_never_has_fewer_replicas_than_wanted(
         until(lambda: not nodes.containers("n2", running=True), on_timeout=nodes.story)
     assert len(seen) > 3
     assert min(seen) == 12
-    assert max(seen) <= 15
+    assert max(seen) <= 12 + 3 + 3, "as Swarm: the next ones start while those before them stop"
     nodes.until_settled("web", 12)
 
 
