@@ -2,6 +2,9 @@
 
 VENV := .venv/bin
 SOURCES := src tests bench demo
+# Daemons start hundreds of times: compile the sources once, whatever the caller's habits.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Tests mostly wait, so two run on each core.
 WORKERS = $(shell expr 2 '*' $$(nproc))
 

@@ -65,7 +65,7 @@ def create(host: DaemonHost, replicas: int, *words: str) -> None:
 @pytest.mark.parametrize("turn", range(20))
 def test_killed_while_it_scales_up(host: DaemonHost, turn: int) -> None:
     """Few at the most moments: it is the moment that counts."""
-    wanted = 50 if turn % 5 == 0 else 15
+    wanted = 40 if turn % 5 == 0 else 10
     create(host, 1, "-p", "4000:5000")
     host.ok("service", "scale", "-d", f"web={wanted}")
     kill_after(host, moment("up", turn, 0.03 * wanted))
@@ -80,9 +80,9 @@ def test_killed_while_it_scales_up(host: DaemonHost, turn: int) -> None:
 
 @pytest.mark.parametrize("turn", range(2))
 def test_killed_while_it_scales_down(host: DaemonHost, turn: int) -> None:
-    create(host, 50)
+    create(host, 40)
     host.ok("service", "scale", "-d", "web=0")
-    kill_after(host, moment("down", turn, 1.0))
+    kill_after(host, moment("down", turn, 0.8))
     host.start()
     host.until_clean()
     assert host.ok("service", "ls", "--format", "{{.Replicas}}") == "0/0"

@@ -37,8 +37,7 @@ class Storm:
     def end(self) -> None:
         """The sky clears: every node is on, connected and active."""
         self.nodes.heal()
-        if self.off:
-            self.nodes.start(*self.off)
+        self.start("")
         for name in self.nodes.names:
             self.nodes.until_answers(name)
         for name in self.nodes.names:
