@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,10 +24,9 @@ from skep.protocol.messages import (
     Credit,
     End,
     FromAgent,
-    FromManager,
     LogFrame,
 )
-from skep.protocol.wire import WireLink
+from skep.testing.lines import wire_links
 
 LARGE = bytes(range(256)) * 1024 * 16
 """4 MiB: many windows."""
@@ -48,15 +45,8 @@ class Count(msgspec.Struct, frozen=True, tag=True):
 
 async def ends(kind: str) -> tuple[Any, Any]:
     """A manager's and an agent's end of a line."""
-    if kind == "local":
-        agent, manager = local_link()
-        return manager, agent
-    loop = asyncio.get_running_loop()
-    made: list[WireLink[Any, Any]] = []
-    for end, incoming in zip(socket.socketpair(), (FromAgent, FromManager), strict=True):
-        _, link = await loop.create_connection(partial(WireLink[Any, Any], incoming), sock=end)
-        made.append(link)
-    return made[0], made[1]
+    agent, manager = local_link() if kind == "local" else await wire_links()
+    return manager, agent
 
 
 class Line:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from functools import partial
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,24 +13,13 @@ from skep.model.task import TaskStatus
 from skep.protocol import wire
 from skep.protocol.link import LinkClosed, MessageTooLarge, local_link
 from skep.protocol.messages import (
-    FromAgent,
-    FromManager,
     Goodbye,
     Heartbeat,
     Statuses,
     TaskReport,
 )
-from skep.protocol.wire import BadFrame, FrameReader, WireLink, pack
-
-
-async def pair() -> tuple[WireLink[Any, Any], WireLink[Any, Any]]:
-    """An agent's end and a manager's, over a socket pair."""
-    loop = asyncio.get_running_loop()
-    ends: list[WireLink[Any, Any]] = []
-    for end, incoming in zip(socket.socketpair(), (FromManager, FromAgent), strict=True):
-        _, link = await loop.create_connection(partial(WireLink[Any, Any], incoming), sock=end)
-        ends.append(link)
-    return ends[0], ends[1]
+from skep.protocol.wire import BadFrame, FrameReader, pack
+from skep.testing.lines import wire_links
 
 
 def framed(body: bytes) -> bytes:
@@ -61,7 +47,7 @@ def test_a_message_that_nobody_would_take_is_not_sent() -> None:
 
 
 async def test_messages_arrive_in_order_and_the_end_is_seen_by_both() -> None:
-    agent, manager = await pair()
+    agent, manager = await wire_links()
     for number in range(1, 200):
         await agent.send(Heartbeat(number))
     assert [await manager.receive() for _ in range(1, 200)] == [Heartbeat(n) for n in range(1, 200)]
@@ -85,7 +71,7 @@ async def test_messages_arrive_in_order_and_the_end_is_seen_by_both() -> None:
     ids=["http", "noise", "nil", "unknown word", "a manager's word", "a wrong value"],
 )
 async def test_what_is_no_message_ends_the_line(garbage: bytes) -> None:
-    agent, manager = await pair()
+    agent, manager = await wire_links()
     agent.transport.write(garbage)
     with pytest.raises(BadFrame):
         await manager.receive()
@@ -95,7 +81,7 @@ async def test_what_is_no_message_ends_the_line(garbage: bytes) -> None:
 
 async def test_reading_stops_while_nobody_takes_messages() -> None:
     """So a flood fills the sender's buffers, not the reader's memory."""
-    agent, manager = await pair()
+    agent, manager = await wire_links()
     report = TaskReport("t", TaskStatus(err="x" * 10_000))
 
     async def flood() -> None:
@@ -117,7 +103,7 @@ async def test_reading_stops_while_nobody_takes_messages() -> None:
 
 async def test_an_end_that_takes_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "STALL_S", 0.2)
-    agent, manager = await pair()
+    agent, manager = await wire_links()
     agent.transport.pause_reading()
     with pytest.raises(LinkClosed, match=r"the other end took nothing for 0.2 s"):
         async with asyncio.timeout(5):
@@ -130,7 +116,7 @@ async def test_an_end_that_takes_nothing_is_hung_up_on(monkeypatch: pytest.Monke
 
 async def test_messages_can_be_taken_as_they_come() -> None:
     """`each` gives the waiting ones first; what `take` raises ends the line."""
-    agent, manager = await pair()
+    agent, manager = await wire_links()
     for number in (1, 2):
         await agent.send(Heartbeat(number))
     await asyncio.sleep(0.05)
@@ -156,7 +142,7 @@ async def test_a_line_that_ended_before_messages_are_taken_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """TLS lets go of its socket a moment before it says so: the session failed with a traceback."""
-    agent, manager = await pair()
+    agent, manager = await wire_links()
     monkeypatch.setattr(manager.transport, "get_extra_info", lambda _: None)
     with pytest.raises(LinkClosed):
         await manager.each(lambda _: None)

@@ -9,8 +9,8 @@ Read in this order:
       reporter      what controllers saw, first to disk (remembered over a restart), then on
     executor        the door to what runs a task: real containers, or a fake that passes its suite
       containers    the real one, over the engine; container translates a task into its wish
-    agent           keeps a session with a manager: dial reaches one of the roster; pulse says when
-                    the engine hangs, and there is to be none
+    agent           keeps a session with a manager: dial reaches one of the roster; engine_check
+                    says when the engine hangs, and there is to be none
       session       one line, from Hello to its end; calls is what a manager may ask meanwhile
     identity        key and certificate on disk; renewal keeps them good
 """

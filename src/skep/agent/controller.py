@@ -12,7 +12,7 @@ import msgspec
 
 from skep.agent.executor import Executor, Started, TaskExit
 from skep.agent.kinds import REGISTRY_AUTH
-from skep.agent.step import Step, next_step
+from skep.agent.step import REACHES, Step, next_step
 from skep.agent.supplies import Supplies
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError
@@ -90,14 +90,14 @@ class Controller:
     async def _do(self, step: Step) -> None:
         match step:
             case Step.ACCEPT:
-                self._report(TaskState.ACCEPTED, "accepted")
+                self._report(REACHES[step], "accepted")
             case Step.PREPARE:
-                self._report(TaskState.PREPARING, "preparing")
+                self._report(REACHES[step], "preparing")
             case Step.CREATE:
                 await self._while_wanted(self._create())
-                self._report(TaskState.READY, "prepared")
+                self._report(REACHES[step], "prepared")
             case Step.BEGIN:
-                self._report(TaskState.STARTING, "starting")
+                self._report(REACHES[step], "starting")
             case Step.START:
                 await self._start()
             case Step.WATCH:
@@ -105,7 +105,7 @@ class Controller:
             case Step.STOP:
                 await self._stop()
             case Step.DISMISS:
-                self._report(TaskState.SHUTDOWN, "shutdown")
+                self._report(REACHES[step], "shutdown")
             case Step.HOLD | Step.REST:
                 await self._next_wish()
 
@@ -122,7 +122,7 @@ class Controller:
         )
         await self._while_wanted(self._executor.healthy(self.task))
         self._serve(True)
-        self._report(TaskState.RUNNING, "started")
+        self._report(REACHES[Step.START], "started")
 
     async def _watch(self) -> None:
         if self.started is None:  # after our own restart
@@ -131,7 +131,7 @@ class Controller:
         exit_ = await self._while_wanted(self._executor.exited(self.task))
         self._serve(False)
         if exit_.code == 0 and not exit_.reason:
-            self._report(TaskState.COMPLETE, "finished", exit_=exit_)
+            self._report(REACHES[Step.WATCH], "finished", exit_=exit_)
         else:
             reason = exit_.reason or f"task: non-zero exit ({exit_.code})"
             self._report(TaskState.FAILED, "started", reason, exit_)
@@ -140,7 +140,7 @@ class Controller:
         self._serve(False)
         await self._unserved(self.task)
         exit_ = await self._executor.stop(self.task)
-        self._report(TaskState.SHUTDOWN, "shutdown", exit_=exit_)
+        self._report(REACHES[Step.STOP], "shutdown", exit_=exit_)
 
     def _fail(self, reason: str) -> None:
         """Before the start a task is rejected, from then on it failed (swarmkit agent/exec)."""

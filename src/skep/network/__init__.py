@@ -13,7 +13,7 @@ It knows no containers: it gets values. Read in this order:
         rules                   as text: pure
         nft                     the door to nftables
       ports         host ports, claimed with sockets
-      passage       ways through other programs' firewalls
+      other_firewalls         ways through other programs' firewalls
       rule_changes  when those change
       translation   rules inside sandboxes, as text in `sandbox_rules`
       resolver      127.0.0.11 in each sandbox, over dns (messages), zones (names), upstream

@@ -24,7 +24,7 @@ from skep.network.netlink import (
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+_NEWROUTE, _GETROUTE = 24, 26
 
 _ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _IFALIAS = 1, 3, 4, 10, 18, 20
 _OPERSTATE = 16
@@ -218,11 +218,6 @@ def default_route(index: int, gateway: str) -> NetlinkRequest:
     body = _route(gateway) + attribute(_RTA_GATEWAY, _packed(gateway)) + u32(_RTA_OIF, index)
     doing = f"set the default route via {gateway}"
     return NetlinkRequest(_NEWROUTE, body, doing, NLM_F_CREATE | NLM_F_REPLACE)
-
-
-def no_default_route(version: int) -> NetlinkRequest:
-    body = _route("0.0.0.0" if version == 4 else "::")
-    return NetlinkRequest(_DELROUTE, body, "remove the default route", tolerated=_MAY_BE_GONE)
 
 
 def _route(family_of: str) -> bytes:

@@ -7,13 +7,13 @@ Read in this order:
       view          a container as it is now, for those who ask often
     wish            what is asked for, in values; docker's words come to it here, by
       ports, extra_hosts, mounts, security, devices
-      wishes        what of it is refused, and why
+      checks        what of it is refused, and why
     creation        from a wish to a record; config lays it over the image's words
     record          what is kept on disk of one; notes writes what has happened
     container       one in memory; Registry finds it by id or name
     lifecycle       start, stop, kill, pause, remove, over
       runs          one run, from the intent to what follows its end; restart says if one more comes
-        ground      its root, volumes, /etc, over rootfs, users
+        preparation its root, volumes, /etc, over rootfs, users
         links       its addresses, sandbox and ports
         bundle      all that as the process that the runtime is asked for
         health      probes while it runs

@@ -14,9 +14,9 @@ import msgspec
 from skep.kit.clock import utc_now
 from skep.kit.errors import SkepError, Unavailable
 from skep.kit.ids import new_id
+from skep.kit.pace import Pacer
 from skep.kit.share import Allowance
 from skep.kit.term import Over, Term
-from skep.kit.turns import Turns
 from skep.manager.ca.registrar import Registrar
 from skep.manager.dispatcher import liveness
 from skep.manager.dispatcher.assignments import matters
@@ -78,7 +78,7 @@ class Dispatcher:
         self._configured_ns = 0
         self._period_s = liveness.heartbeat_s(0, 0)
         self._managers: list[Peer] = []
-        self._turns = Turns(_TOLD_AT_ONCE, _TOLD_MOMENT_S)
+        self._turns = Pacer(_TOLD_AT_ONCE, _TOLD_MOMENT_S)
         self._reports = Reports(store, clock)
 
     async def start(self) -> None:

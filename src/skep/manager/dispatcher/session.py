@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 from msgspec.structs import replace
 
-from skep.kit.turns import Turns
+from skep.kit.pace import Pacer
 from skep.manager.dispatcher.assignments import (
     News,
     Told,
@@ -55,7 +55,7 @@ class AgentSession:
         link: ManagerLink,
         view: Callable[[], View],
         standing: Callable[[], Standing],
-        turns: Turns,
+        turns: Pacer,
     ) -> None:
         self.id = session_id
         self.node_id = node_id

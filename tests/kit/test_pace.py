@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from skep.kit.turns import Turns
+from skep.kit.pace import Pacer
 
 LONG_S = 60.0
 
@@ -14,12 +14,12 @@ def done(turns: list[asyncio.Future[None]]) -> list[bool]:
 
 
 async def test_few_have_their_turn_at_once() -> None:
-    turns = Turns(3, LONG_S)
+    turns = Pacer(3, LONG_S)
     assert done([turns.next() for _ in range(3)]) == [True] * 3
 
 
 async def test_a_crowd_goes_some_at_a_time_in_order() -> None:
-    turns = Turns(2, 0.01)
+    turns = Pacer(2, 0.01)
     crowd = [turns.next() for _ in range(5)]
     assert done(crowd) == [True, True, False, False, False]
     await crowd[2]
@@ -28,14 +28,14 @@ async def test_a_crowd_goes_some_at_a_time_in_order() -> None:
 
 
 async def test_after_a_moment_of_rest_nobody_waits() -> None:
-    turns = Turns(2, 0.01)
+    turns = Pacer(2, 0.01)
     await asyncio.gather(*(turns.next() for _ in range(3)))
     await asyncio.sleep(0.05)
     assert done([turns.next(), turns.next()]) == [True, True]
 
 
 async def test_who_waits_no_longer_takes_nobodys_turn() -> None:
-    turns = Turns(1, 0.01)
+    turns = Pacer(1, 0.01)
     _, second, third = (turns.next() for _ in range(3))
     second.set_result(None)
     fourth = turns.next()

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 
-class Turns:
+class Pacer:
     """So many have their turn at once, then the next after a moment, in the order they came.
 
     The moment begins when those before have begun: where the loop is busy it is longer, and who
